@@ -1,0 +1,180 @@
+//! What can stand in a variable.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+use url::Url;
+use uuid::Uuid;
+
+/// A type that a variable's text can be read as.
+///
+/// Implement it for a type of your own, or mark the field `#[config(from_str)]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be read from a variable",
+    label = "not a value that the environment can hold",
+    note = "implement `twelve::Value` for `{Self}`, or mark the field `#[config(from_str)]`"
+)]
+pub trait Value: Sized {
+    /// The form that an error tells people to use, such as `a whole number from 0 to 65535`.
+    const EXPECTED: &'static str;
+
+    /// Reads the text.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, in lower case and without a full stop.
+    fn parse(text: &str) -> Result<Self, String>;
+
+    /// The value of a variable that is not set and has no default; `None` makes it required.
+    #[must_use]
+    fn missing() -> Option<Self> {
+        None
+    }
+
+    /// How listings and errors show the text.
+    #[must_use]
+    fn show(text: &str) -> String {
+        text.into()
+    }
+}
+
+impl Value for String {
+    const EXPECTED: &'static str = "text";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        Ok(text.into())
+    }
+}
+
+impl Value for PathBuf {
+    const EXPECTED: &'static str = "a path";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        Ok(text.into())
+    }
+}
+
+impl Value for bool {
+    const EXPECTED: &'static str = "true or false";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Ok(true),
+            "false" | "0" | "no" | "off" => Ok(false),
+            _ => Err("neither true nor false".into()),
+        }
+    }
+}
+
+/// Values whose `FromStr` says it all.
+macro_rules! by_from_str {
+    ($($type:ty: $expected:literal, $problem:literal;)*) => {$(
+        impl Value for $type {
+            const EXPECTED: &'static str = $expected;
+
+            fn parse(text: &str) -> Result<Self, String> {
+                text.parse().map_err(|_| $problem.into())
+            }
+        }
+    )*};
+}
+
+by_from_str! {
+    u8: "a whole number from 0 to 255", "not such a number";
+    u16: "a whole number from 0 to 65535", "not such a number";
+    u32: "a whole number from 0 to 4294967295", "not such a number";
+    u64: "a whole number from 0", "not such a number";
+    usize: "a whole number from 0", "not such a number";
+    i32: "a whole number", "not such a number";
+    i64: "a whole number", "not such a number";
+    f32: "a number", "not a number";
+    f64: "a number", "not a number";
+    IpAddr: "an IP address", "not an IP address";
+    SocketAddr: "an IP address with a port, such as 127.0.0.1:5000", "not such an address";
+    Uuid: "a UUID", "not a UUID";
+}
+
+impl Value for Url {
+    const EXPECTED: &'static str = "a URL, such as https://example.com";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        Self::parse(text).map_err(|error| error.to_string())
+    }
+
+    /// A URL may carry a password: it is replaced, and a text that is no URL is not shown at all.
+    fn show(text: &str) -> String {
+        match Self::parse(text) {
+            Ok(mut url) if url.password().is_some() => {
+                // A URL that had a password can have another one.
+                let _ = url.set_password(Some("[secret]"));
+                url.as_str().replace("%5Bsecret%5D", "[secret]")
+            }
+            Ok(_) => text.into(),
+            Err(_) => "[not shown]".into(),
+        }
+    }
+}
+
+impl Value for Duration {
+    const EXPECTED: &'static str = "a duration, such as 500ms, 30s, 5m, 1h or 7d";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let problem = || "not a duration".to_owned();
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (count, unit) = text.split_at(digits);
+        let count: u64 = count.parse().map_err(|_| problem())?;
+        let unit_ms = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return Err(problem()),
+        };
+        count
+            .checked_mul(unit_ms)
+            .map(Self::from_millis)
+            .ok_or_else(|| "too long".into())
+    }
+}
+
+impl<T: Value> Value for Option<T> {
+    const EXPECTED: &'static str = T::EXPECTED;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        T::parse(text).map(Some)
+    }
+
+    fn missing() -> Option<Self> {
+        Some(None)
+    }
+
+    fn show(text: &str) -> String {
+        T::show(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_has_a_count_and_a_unit() {
+        assert_eq!(Duration::parse("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(Duration::parse("2h"), Ok(Duration::from_secs(7_200)));
+        for wrong in ["", "5", "s", "-1s", "1.5s", "5 s", "99999999999999999999d"] {
+            assert!(Duration::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_urls_password_is_not_shown() {
+        assert_eq!(
+            <Url as Value>::show("postgres://me:s3cret@db/shop"),
+            "postgres://me:[secret]@db/shop"
+        );
+        assert_eq!(<Url as Value>::show("s3cret@nowhere"), "[not shown]");
+    }
+}

@@ -1,0 +1,268 @@
+//! The two error types: [`Error`] says what the library could not do, [`Failure`] carries what a handler failed with.
+
+use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc};
+
+type Source = Arc<dyn StdError + Send + Sync>;
+
+/// What the library could not do, and why.
+///
+/// Cheap to clone, because one failed connect is the answer to everyone who waited for it.
+/// Its text never repeats its source: walk [`source`](StdError::source) for the whole chain.
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
+
+struct Inner {
+    kind: Kind,
+    message: Cow<'static, str>,
+    source: Option<Source>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Configuration,
+    Unavailable,
+    LostLease,
+    Usage,
+    Internal,
+}
+
+impl Error {
+    /// A variable or the wiring is wrong: nothing changes until somebody mends it.
+    pub fn configuration(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Configuration, message)
+    }
+
+    /// A backing service cannot be reached, or is too busy: the same call may work a moment later.
+    pub fn unavailable(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Unavailable, message)
+    }
+
+    /// The work was taken back in the meantime, so its result is refused.
+    pub fn lost_lease(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::LostLease, message)
+    }
+
+    /// The words on the command line are wrong.
+    pub fn usage(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Usage, message)
+    }
+
+    /// Anything else.
+    pub fn internal(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Internal, message)
+    }
+
+    fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self(Arc::new(Inner {
+            kind,
+            message: message.into(),
+            source: None,
+        }))
+    }
+
+    /// Adds the cause.
+    #[must_use]
+    pub fn because(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self(Arc::new(Inner {
+            kind: self.0.kind,
+            message: self.0.message.clone(),
+            source: Some(Arc::from(source.into())),
+        }))
+    }
+
+    /// Is a variable or the wiring wrong?
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        self.0.kind == Kind::Configuration
+    }
+
+    /// Is a backing service down, silent or too busy? The call may be repeated.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        self.0.kind == Kind::Unavailable
+    }
+
+    /// Was the result refused because the work had been taken back?
+    #[must_use]
+    pub fn is_lost_lease(&self) -> bool {
+        self.0.kind == Kind::LostLease
+    }
+
+    /// Are the words on the command line wrong?
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        self.0.kind == Kind::Usage
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.0.kind, chain(self))
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// sqlx reports a server that cannot be reached in several ways; all of them are [`Error::is_unavailable`].
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        if let Some(ours) = carried(&error) {
+            ours.clone()
+        } else if is_outage(&error) {
+            Self::unavailable("Postgres is unavailable").because(error)
+        } else {
+            Self::internal("a statement failed on Postgres").because(error)
+        }
+    }
+}
+
+impl From<Error> for sqlx::Error {
+    fn from(error: Error) -> Self {
+        Self::Io(std::io::Error::other(error))
+    }
+}
+
+/// What `Db` or `Tx` could not do travels through sqlx's own error type: this unwraps it again.
+fn carried(error: &sqlx::Error) -> Option<&Error> {
+    match error {
+        sqlx::Error::Io(io) => io.get_ref()?.downcast_ref(),
+        _ => None,
+    }
+}
+
+/// Says whether Postgres itself is at fault, rather than the statement.
+///
+/// The codes are those of the manual's appendix A: class 08 connection, 53 resources, 57P0x shutdown.
+fn is_outage(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(database) => database.code().is_some_and(|code| {
+            code.starts_with("08") || code.starts_with("53") || code.starts_with("57P")
+        }),
+        _ => false,
+    }
+}
+
+/// What a handler failed with: any error converts into it, so `?` just works.
+///
+/// It deliberately does not implement [`std::error::Error`]: that is what lets the conversion be total.
+pub struct Failure(Box<dyn StdError + Send + Sync>);
+
+/// The result of a handler: `?` takes any error.
+pub type Result<T, E = Failure> = std::result::Result<T, E>;
+
+impl Failure {
+    /// A failure that is only a sentence.
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Self {
+        Self(message.into().into())
+    }
+
+    /// The error itself.
+    #[must_use]
+    pub fn source(&self) -> &(dyn StdError + Send + Sync + 'static) {
+        &*self.0
+    }
+
+    /// Finds an error of type `E` anywhere in the chain.
+    #[must_use]
+    pub fn find<E: StdError + 'static>(&self) -> Option<&E> {
+        causes(&*self.0).find_map(|cause| cause.downcast_ref())
+    }
+
+    /// Is a backing service down, silent or too busy?
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        match (self.find::<Error>(), self.find::<sqlx::Error>()) {
+            (Some(error), _) => error.is_unavailable(),
+            (None, Some(error)) => {
+                carried(error).map_or_else(|| is_outage(error), Error::is_unavailable)
+            }
+            (None, None) => false,
+        }
+    }
+}
+
+impl<E> From<E> for Failure
+where
+    E: StdError + Send + Sync + 'static,
+{
+    fn from(error: E) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&chain(&*self.0))
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// The error and all its sources, joined by colons: what a log line wants.
+#[must_use]
+pub fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = String::new();
+    for cause in causes(error) {
+        let part = cause.to_string();
+        // Some libraries repeat their source in their own text: once is enough.
+        if !text.ends_with(&part) {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&part);
+        }
+    }
+    text
+}
+
+fn causes<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&cause| cause.source())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chain_names_every_cause_once() {
+        let error = Error::unavailable("Postgres is unavailable")
+            .because(std::io::Error::other("connection refused"));
+        assert_eq!(chain(&error), "Postgres is unavailable: connection refused");
+    }
+
+    #[test]
+    fn an_error_survives_its_way_through_sqlx() {
+        let through = || sqlx::Error::from(Error::configuration("DATABASE_URL is not set"));
+        assert!(Error::from(through()).is_configuration());
+        assert!(!Failure::from(through()).is_unavailable());
+    }
+
+    #[test]
+    fn a_failure_knows_an_outage_from_a_mistake() {
+        assert!(Failure::from(sqlx::Error::PoolTimedOut).is_unavailable());
+        assert!(!Failure::from(sqlx::Error::RowNotFound).is_unavailable());
+        assert!(Failure::from(Error::unavailable("Redis is unavailable")).is_unavailable());
+    }
+}

@@ -1,0 +1,174 @@
+//! Probes for processes without a port: `myapp health` asks every process on this host through a Unix socket.
+//!
+//! ```text
+//! process ── thread "twelve-health" ── {state directory}/APP/TYPE.PID.sock
+//! myapp health ── connects to each ──► one line of JSON
+//! ```
+//!
+//! A plain thread answers, so a process whose runtime is blocked still answers, and says that it is not live.
+
+use rustix::process::getuid;
+use serde::{Deserialize, Serialize};
+use std::{
+    fs,
+    io::{self, Read, Write},
+    os::unix::{
+        fs::{DirBuilderExt, MetadataExt},
+        net::{UnixListener, UnixStream},
+    },
+    path::{Path, PathBuf},
+    process,
+    thread,
+    time::Duration,
+};
+
+use crate::{Context, Environment};
+
+/// How long a probe waits for an answer; a stopped process accepts, but never answers.
+const PROBE: Duration = Duration::from_secs(1);
+
+/// What a process says about itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Report {
+    /// The process type, such as `worker`.
+    pub process_type: String,
+    /// The process id.
+    pub pid: u32,
+    /// Its state: `starting`, `ready`, `announce`, `drain` or `silent`.
+    pub state: String,
+    /// Does its runtime turn?
+    pub live: bool,
+    /// How many requests or jobs it runs.
+    pub running: usize,
+}
+
+impl Report {
+    /// Does it take work?
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.live && self.state == "ready"
+    }
+}
+
+/// Answers probes as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Probes(Option<PathBuf>);
+
+impl Drop for Probes {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            // Somebody may have cleaned up before us.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Begins to answer probes. A host without a writable directory costs the probes, not the process.
+pub(crate) fn listen(context: &Context) -> Probes {
+    match try_listen(context) {
+        Ok(path) => Probes(Some(path)),
+        Err(error) => {
+            tracing::warn!(%error, "`health` cannot see this process: set TWELVE_STATE_DIR to a writable directory");
+            Probes(None)
+        }
+    }
+}
+
+fn try_listen(context: &Context) -> io::Result<PathBuf> {
+    let identity = context.identity();
+    let directory = directory(&identity.app, context.environment());
+    create_private(&directory)?;
+    let path = directory.join(format!("{}.{}.sock", identity.process_type, process::id()));
+    // The process that had our id before is dead.
+    let _ = fs::remove_file(&path);
+    let listener = UnixListener::bind(&path)?;
+    let context = context.clone();
+    thread::Builder::new()
+        .name("twelve-health".into())
+        .spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                // A probe that left, or does not read, gets no answer.
+                let _ = stream.set_write_timeout(Some(PROBE));
+                let _ = writeln!(stream, "{}", answer(&context));
+            }
+        })?;
+    Ok(path)
+}
+
+fn answer(context: &Context) -> String {
+    let lifecycle = context.lifecycle();
+    let report = Report {
+        process_type: context.identity().process_type.clone(),
+        pid: process::id(),
+        state: lifecycle.state().name().into(),
+        live: lifecycle.is_live(),
+        running: lifecycle.tracker().running().len(),
+    };
+    serde_json::to_string(&report).unwrap_or_default()
+}
+
+/// Asks every process of this app on this host; sockets of dead processes are removed.
+#[must_use]
+pub fn probe(app: &str, environment: &Environment) -> Vec<Report> {
+    let Ok(entries) = fs::read_dir(directory(app, environment)) else {
+        return Vec::new();
+    };
+    let mut reports: Vec<Report> = entries
+        .flatten()
+        .filter_map(|entry| ask(&entry.path()))
+        .collect();
+    reports.sort_by(|a, b| (&a.process_type, a.pid).cmp(&(&b.process_type, b.pid)));
+    reports
+}
+
+fn ask(path: &Path) -> Option<Report> {
+    let name = path.file_name()?.to_str()?.strip_suffix(".sock")?;
+    let (process_type, pid) = name.rsplit_once('.')?;
+    match UnixStream::connect(path) {
+        Ok(stream) => Some(read(stream).unwrap_or_else(|_| Report {
+            process_type: process_type.into(),
+            pid: pid.parse().unwrap_or_default(),
+            state: "silent".into(),
+            live: false,
+            running: 0,
+        })),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            // Nobody listens any more: the process was killed before it could clean up.
+            let _ = fs::remove_file(path);
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+fn read(mut stream: UnixStream) -> io::Result<Report> {
+    stream.set_read_timeout(Some(PROBE))?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    Ok(serde_json::from_str(&text)?)
+}
+
+/// Where the sockets of an app's processes are: `TWELVE_STATE_DIR`, else a directory of this user's below the system's temporary one.
+fn directory(app: &str, environment: &Environment) -> PathBuf {
+    let base = match environment.var("TWELVE_STATE_DIR") {
+        Some(directory) => PathBuf::from(directory),
+        None => std::env::temp_dir().join(format!("twelve-run-{}", getuid().as_raw())),
+    };
+    base.join(app)
+}
+
+/// Creates the directory for this user alone, and refuses one that somebody else has put there.
+fn create_private(directory: &Path) -> io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)?;
+    for directory in directory.ancestors().take(2) {
+        if fs::symlink_metadata(directory)?.uid() != getuid().as_raw() {
+            let message = format!("{} belongs to somebody else", directory.display());
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! The core of twelve: what every process type shares.
+//!
+//! ```text
+//! environment ─► config ─┐
+//! signals ─► lifecycle ──┤
+//! Db, Redis, resources ──┴─► Context ─► Run ─► extractors ─► handler
+//! ```
+//!
+//! This crate knows no jobs, and of HTTP only axum's extractor traits.
+//! Only the crate `twelve` promises a stable API: depend on that one.
+
+pub mod config;
+mod context;
+mod error;
+mod exit;
+mod handler;
+pub mod health;
+mod lifecycle;
+pub mod migrations;
+mod postgres;
+mod problem;
+mod process;
+#[cfg(feature = "redis")]
+mod redis;
+mod resource;
+mod run;
+mod settings;
+pub mod telemetry;
+
+pub use config::{Conf, Config, Environment, Faults, Origin, Reader, Secret, Value, Variable};
+pub use context::{Context, Identity, Registry};
+pub use error::{Error, Failure, Result, chain};
+pub use exit::Exit;
+pub use handler::{Arguments, Erased, Handler, IntoEnd, takes_two_transactions};
+pub use lifecycle::{Budget, Lifecycle, Shutdown, State, Tracked, Tracker};
+pub use postgres::{Db, Slot, Tx};
+pub use problem::Problem;
+pub use process::{Process, ProcessKind, ProcessType};
+#[cfg(feature = "redis")]
+pub use redis::{Redis, RedisConnection};
+pub use resource::{Building, IntoResource, Res, Resource};
+pub use run::{Argument, FromContext, Needs, Request, Run};
+pub use settings::service_variables;
+
+/// What macros expand to; not part of the API.
+#[doc(hidden)]
+pub mod __private {
+    pub use axum_core::extract::{FromRef, FromRequestParts};
+    pub use http::request::Parts;
+}

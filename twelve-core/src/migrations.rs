@@ -1,0 +1,136 @@
+//! Migrations: twelve's own tables and the app's, each with a history of its own.
+//!
+//! Ours live in the schema `twelve`, so they never meet the app's `_sqlx_migrations`.
+
+use sqlx::{
+    AssertSqlSafe, PgConnection,
+    migrate::{Migrate, Migration, MigrationType, Migrator},
+};
+use std::borrow::Cow;
+
+use crate::{Db, Error};
+
+/// The schema that holds twelve's own tables.
+const SCHEMA: &str = "twelve";
+
+/// The history of twelve's own migrations.
+const HISTORY: &str = "twelve.migrations";
+
+/// What `release` has to bring a database to.
+#[derive(Debug)]
+pub struct Migrations {
+    ours: Migrator,
+    app: Option<Migrator>,
+}
+
+/// A migration that the database does not have yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Pending {
+    /// Whose it is: `twelve` or `app`.
+    pub owner: &'static str,
+    /// Its version.
+    pub version: i64,
+    /// What it is for.
+    pub description: String,
+    /// What it runs.
+    pub sql: String,
+}
+
+/// One of twelve's own migrations.
+#[must_use]
+pub fn migration(version: i64, description: &'static str, sql: &'static str) -> Migration {
+    let sql = AssertSqlSafe(sql.to_owned());
+    Migration::new(
+        version,
+        Cow::Borrowed(description),
+        MigrationType::Simple,
+        sqlx::SqlSafeStr::into_sql_str(sql),
+        false,
+    )
+}
+
+impl Migrations {
+    /// Twelve's own migrations, and the app's if it has any.
+    #[must_use]
+    pub fn new(ours: Vec<Migration>, app: Option<Migrator>) -> Self {
+        let mut ours = Migrator::with_migrations(ours);
+        ours.dangerous_set_table_name(HISTORY);
+        ours.create_schema(SCHEMA);
+        // A newer release may have run already: this binary works on its schema too.
+        ours.set_ignore_missing(true);
+        Self { ours, app }
+    }
+
+    /// Applies what is missing, and tells what that was.
+    ///
+    /// Two releases at once are safe: the second waits for the first, then finds nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// Postgres cannot be reached, a statement failed, or an applied migration was edited afterwards.
+    pub async fn apply(&self, db: &Db) -> Result<Vec<Pending>, Error> {
+        let mut connection = db.acquire().await?;
+        let pending = self.pending_on(&mut connection).await?;
+        for migrator in self.migrators() {
+            migrator
+                .run_direct(None, &mut *connection, false)
+                .await
+                .map_err(failed)?;
+        }
+        // The lock of a migration that failed must not go back into the pool with its session.
+        Ok(pending)
+    }
+
+    /// What is missing.
+    ///
+    /// # Errors
+    ///
+    /// Postgres cannot be reached.
+    pub async fn pending(&self, db: &Db) -> Result<Vec<Pending>, Error> {
+        let mut connection = db.acquire().await?;
+        self.pending_on(&mut connection).await
+    }
+
+    async fn pending_on(&self, connection: &mut PgConnection) -> Result<Vec<Pending>, Error> {
+        let mut pending = Vec::new();
+        for (owner, migrator) in ["twelve", "app"].into_iter().zip(self.migrators()) {
+            let history = &migrator.table_name;
+            let known: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
+                .bind(&**history)
+                .fetch_one(&mut *connection)
+                .await?;
+            let applied = if known {
+                connection
+                    .list_applied_migrations(history)
+                    .await
+                    .map_err(failed)?
+            } else {
+                Vec::new()
+            };
+            pending.extend(
+                migrator
+                    .iter()
+                    .filter(|migration| !migration.migration_type.is_down_migration())
+                    .filter(|migration| {
+                        applied.iter().all(|done| done.version != migration.version)
+                    })
+                    .map(|migration| Pending {
+                        owner,
+                        version: migration.version,
+                        description: migration.description.to_string(),
+                        sql: migration.sql.as_str().to_owned(),
+                    }),
+            );
+        }
+        Ok(pending)
+    }
+
+    fn migrators(&self) -> impl Iterator<Item = &Migrator> {
+        std::iter::once(&self.ours).chain(&self.app)
+    }
+}
+
+fn failed(error: sqlx::migrate::MigrateError) -> Error {
+    Error::internal("a migration failed").because(error)
+}

@@ -1,0 +1,205 @@
+//! `Tx`: the unit of work of one run of a handler.
+//!
+//! ```text
+//! Slot (owned by the runner) ── Tx::of ──► Tx (owned by the handler)
+//!        ▲                                  │ first use: BEGIN
+//!        └───────────── drop ───────────────┘
+//!        └──► commit or rollback, after the handler has returned
+//! ```
+//!
+//! The handler owns the transaction while it runs, the runner before and after.
+//! So only the runner can commit, and it does so knowing what the handler returned.
+
+use sqlx::{PgConnection, PgTransaction};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+
+use super::Db;
+use crate::{Error, FromContext, Needs, Run, run::extractable};
+
+/// The transaction of this run: it takes its connection on first use.
+///
+/// It commits when the handler returned `Ok` (and, for a request, a status below 400), else it rolls back.
+/// A request's commit comes before the first byte of its response, a job's together with its completion.
+/// `&mut Tx` is an sqlx executor: `sqlx::query("…").execute(&mut tx)`.
+pub struct Tx {
+    db: Db,
+    open: Option<Open>,
+    slot: Slot,
+}
+
+/// A transaction that has begun.
+struct Open {
+    transaction: PgTransaction<'static>,
+    after_commit: Vec<Box<dyn FnOnce() + Send + Sync>>,
+    /// Counts against the transactions that may be open at once.
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Tx {
+    /// The transaction that waits in this slot.
+    ///
+    /// # Errors
+    ///
+    /// Somebody else holds it: a handler takes at most one `Tx`.
+    pub fn of(slot: &Slot, db: Db) -> Result<Self, Error> {
+        match std::mem::replace(&mut *slot.lock(), State::Lent) {
+            State::Free(open) => Ok(Self {
+                db,
+                open,
+                slot: slot.clone(),
+            }),
+            State::Lent => Err(Error::internal(
+                "this run's `Tx` is taken already: a handler takes at most one",
+            )),
+        }
+    }
+
+    /// The connection with the transaction open on it.
+    ///
+    /// # Errors
+    ///
+    /// Postgres cannot be reached, or too many transactions were open for 2 s.
+    pub async fn connection(&mut self) -> Result<&mut PgConnection, Error> {
+        let open = match self.open.take() {
+            Some(open) => open,
+            None => self.begin().await?,
+        };
+        Ok(&mut self.open.insert(open).transaction)
+    }
+
+    async fn begin(&self) -> Result<Open, Error> {
+        let turn = Arc::clone(self.db.transactions()).acquire_owned();
+        let permit = timeout(Db::patience(), turn)
+            .await
+            .map_err(|_| Error::unavailable("too many transactions were open for 2 s"))?
+            .map_err(|closed| Error::unavailable("the process is closing").because(closed))?;
+        let connection = self.db.acquire().await?;
+        Ok(Open {
+            transaction: PgTransaction::begin(connection, None).await?,
+            after_commit: Vec::new(),
+            _permit: permit,
+        })
+    }
+
+    /// Does something once the transaction has committed; nothing, if it does not.
+    ///
+    /// The transaction must have begun: without a write there is nothing to wait for, and `action` runs at once.
+    pub fn after_commit(&mut self, action: impl FnOnce() + Send + Sync + 'static) {
+        match &mut self.open {
+            Some(open) => open.after_commit.push(Box::new(action)),
+            None => action(),
+        }
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        *self.slot.lock() = State::Free(self.open.take());
+    }
+}
+
+impl fmt::Debug for Tx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tx")
+            .field("begun", &self.open.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where the transaction of one run waits to be used, and afterwards to be committed.
+#[derive(Clone, Default)]
+pub struct Slot(Arc<Mutex<State>>);
+
+enum State {
+    Free(Option<Open>),
+    Lent,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::Free(None)
+    }
+}
+
+impl Slot {
+    /// Commits what the handler did; does nothing when it used no transaction.
+    ///
+    /// # Errors
+    ///
+    /// Postgres refused the commit, or a `Tx` has outlived its handler: then nothing was committed.
+    /// A connection lost during the commit leaves open whether it took effect.
+    pub async fn commit(&self) -> Result<(), Error> {
+        let Some(open) = self.take()? else {
+            return Ok(());
+        };
+        let Open {
+            transaction,
+            after_commit,
+            _permit,
+        } = open;
+        transaction.commit().await.map_err(|error| {
+            let outage = Error::from(error);
+            Error::unavailable("the transaction could not be committed").because(outage)
+        })?;
+        for action in after_commit {
+            action();
+        }
+        Ok(())
+    }
+
+    /// Undoes what the handler did.
+    pub async fn rollback(&self) {
+        if let Ok(Some(open)) = self.take()
+            && let Err(error) = open.transaction.rollback().await
+        {
+            // The connection is lost, and with it the transaction: that is a rollback too.
+            tracing::debug!(%error, "a transaction was lost rather than rolled back");
+        }
+    }
+
+    /// Has the run begun a transaction?
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(&*self.lock(), State::Free(Some(_)))
+    }
+
+    fn take(&self) -> Result<Option<Open>, Error> {
+        match &mut *self.lock() {
+            State::Free(open) => Ok(open.take()),
+            State::Lent => Err(Error::internal(
+                "a `Tx` has outlived its handler: nothing was committed",
+            )),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &*self.lock() {
+            State::Free(None) => "empty",
+            State::Free(Some(_)) => "open",
+            State::Lent => "lent",
+        };
+        f.debug_tuple("Slot").field(&state).finish()
+    }
+}
+
+impl<K: Send + Sync + 'static> FromContext<K> for Tx {
+    fn needs(needs: &mut Needs) {
+        needs.add::<Self>();
+    }
+
+    async fn from_context(run: &Run<K>) -> Result<Self, Error> {
+        Self::of(run.slot(), run.context().db()?)
+    }
+}
+
+extractable!(impl for Tx);

@@ -1,0 +1,180 @@
+//! Process types: what argv can name, and how one process of it runs.
+
+use futures_util::{FutureExt, future::BoxFuture};
+use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use tokio::runtime;
+
+use crate::{
+    Budget, Context, Error, Exit, Failure, Handler, IntoEnd, Needs,
+    handler::{Arguments, Erased},
+    health,
+    lifecycle::signals,
+};
+
+/// How long closing the pools may take: an abandoned handler may still hold a connection.
+const CLOSE: Duration = Duration::from_secs(1);
+
+/// A name in argv, and what a process of it does.
+#[derive(Clone)]
+pub struct ProcessType {
+    name: String,
+    kind: ProcessKind,
+    needs: Needs,
+    run: Arc<Main>,
+}
+
+type Main = dyn Fn(Context) -> BoxFuture<'static, Result<Exit, Failure>> + Send + Sync;
+
+/// What a process type does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProcessKind {
+    /// Serves HTTP on a port.
+    Http,
+    /// Runs jobs.
+    Worker,
+    /// Runs an async function of the author's.
+    Custom,
+}
+
+impl ProcessKind {
+    /// The kind's name, as listings show it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Worker => "worker",
+            Self::Custom => "process",
+        }
+    }
+}
+
+/// The kind of run of a process of the author's.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Process;
+
+impl ProcessType {
+    /// A process type whose main function is `run`; it answers when the process has drained.
+    pub fn new<F, Fut>(name: impl Into<String>, kind: ProcessKind, needs: Needs, run: F) -> Self
+    where
+        F: Fn(Context) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Exit, Failure>> + Send + 'static,
+    {
+        Self {
+            name: name.into(),
+            kind,
+            needs,
+            run: Arc::new(move |context| run(context).boxed()),
+        }
+    }
+
+    /// A process type of the author's: an async function of extractors.
+    ///
+    /// It ends when the function returns, or is dropped when the time to drain is over.
+    pub fn custom<A, H>(name: impl Into<String>, handler: H) -> Self
+    where
+        H: Handler<A>,
+        A: Arguments<Process>,
+        H::Output: IntoEnd,
+        H::Future: Send,
+    {
+        let handler = Erased::<Process>::new(handler);
+        let needs = handler.needs().clone();
+        Self::new(name, ProcessKind::Custom, needs, move |context| {
+            let lifecycle = context.lifecycle().clone();
+            let running = lifecycle.tracker().begin("the process's function");
+            let work = handler.call(context, Process);
+            async move {
+                let _running = running;
+                lifecycle.ready();
+                tokio::select! {
+                    end = work => end,
+                    () = lifecycle.overdue() => Ok(Exit::Overdue),
+                }
+            }
+        })
+    }
+
+    /// The name in argv.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it does.
+    #[must_use]
+    pub fn kind(&self) -> ProcessKind {
+        self.kind
+    }
+
+    /// What its handlers need.
+    #[must_use]
+    pub fn needs(&self) -> &Needs {
+        &self.needs
+    }
+
+    /// The process's main function, for tests that run it inside their own runtime.
+    #[must_use]
+    pub fn main(&self, context: Context) -> BoxFuture<'static, Result<Exit, Failure>> {
+        (self.run)(context)
+    }
+
+    /// Runs one process of this type to its end: signals first, then the runtime, then the work.
+    ///
+    /// # Errors
+    ///
+    /// The operating system refuses a thread, a pipe or a signal handler.
+    pub fn run(&self, context: &Context, budget: Budget) -> Result<Exit, Error> {
+        let lifecycle = context.lifecycle();
+        lifecycle.set_budget(match self.kind {
+            ProcessKind::Http => budget,
+            ProcessKind::Worker | ProcessKind::Custom => budget.without_announce(),
+        });
+        let refused = |error| Error::internal("the process cannot start").because(error);
+        signals::watch(lifecycle.clone()).map_err(refused)?;
+        let runtime = runtime::Builder::new_multi_thread()
+            .enable_all()
+            .thread_name(format!("twelve-{}", self.name))
+            .build()
+            .map_err(refused)?;
+        let exit = runtime.block_on(async {
+            tokio::spawn(lifecycle.clone().beat());
+            let _probes = health::listen(context);
+            let exit = self.run_to_end(context).await;
+            // A pool that an abandoned handler still holds does not close: the exit does not wait for it.
+            let _ = tokio::time::timeout(CLOSE, context.close()).await;
+            exit
+        });
+        // Blocking calls cannot be cancelled: the process ends without them.
+        runtime.shutdown_background();
+        Ok(exit)
+    }
+
+    async fn run_to_end(&self, context: &Context) -> Exit {
+        let work = AssertUnwindSafe(self.main(context.clone())).catch_unwind();
+        match work.await {
+            Ok(Ok(exit)) => {
+                tracing::info!(process = self.name, code = exit.code(), "stopped");
+                exit
+            }
+            Ok(Err(failure)) => {
+                tracing::error!(process = self.name, error = %failure, "the process failed");
+                failure.find::<Error>().map_or(Exit::Failure, Exit::from)
+            }
+            Err(_) => {
+                tracing::error!(process = self.name, "the process panicked");
+                Exit::Failure
+            }
+        }
+    }
+}
+
+impl fmt::Debug for ProcessType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProcessType")
+            .field("name", &self.name)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,204 @@
+//! Resources: values of the author's, built lazily, once per process.
+
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
+use std::{
+    any::{Any, TypeId, type_name},
+    fmt,
+    ops::Deref,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    Context, Error, Failure, FromContext, Handler, Needs, Run, handler::Arguments, run::extractable,
+};
+
+/// For how long a failed build is the answer to everyone, before it is tried again.
+const FAILURE_KEPT: Duration = Duration::from_secs(1);
+
+/// A resource of the author's, built by the function that was registered with `.resource(…)`.
+pub struct Res<T>(Arc<T>);
+
+impl<T> Res<T> {
+    /// Wraps a value, for tests.
+    pub fn new(value: T) -> Self {
+        Self(Arc::new(value))
+    }
+}
+
+impl<T> Clone for Res<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Deref for Res<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Res<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<K: Send + Sync + 'static, T: Resource> FromContext<K> for Res<T> {
+    fn needs(needs: &mut Needs) {
+        needs.add::<Self>();
+    }
+
+    async fn from_context(run: &Run<K>) -> Result<Self, Error> {
+        run.context().resource().await
+    }
+}
+
+extractable!(impl<T: Resource> for Res<T>);
+
+/// What a resource can be: anything that threads may share.
+pub trait Resource: Send + Sync + 'static {}
+
+impl<T: Send + Sync + 'static> Resource for T {}
+
+/// The kind of run in which a resource is built: it has no transaction.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Building;
+
+/// What a function that builds a resource may return.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not what a resource's function may return",
+    label = "expected `Result<T, E>`",
+    note = "`E` is any error: `twelve::Result<T>` takes all of them with `?`"
+)]
+pub trait IntoResource {
+    /// The resource.
+    type Resource;
+
+    /// The resource, or why it cannot be built.
+    ///
+    /// # Errors
+    ///
+    /// What the function failed with.
+    fn into_resource(self) -> Result<Self::Resource, Failure>;
+}
+
+impl<T, E: Into<Failure>> IntoResource for Result<T, E> {
+    type Resource = T;
+
+    fn into_resource(self) -> Result<T, Failure> {
+        self.map_err(Into::into)
+    }
+}
+
+type Value = Arc<dyn Any + Send + Sync>;
+/// A failure is kept with the moment when it happened.
+type Attempt = Shared<BoxFuture<'static, Result<Value, (Instant, Error)>>>;
+
+/// A registered resource with its type erased.
+#[derive(Clone)]
+pub(crate) struct ResourceSpec {
+    /// `TypeId` of `Res<T>`: what the recorded arguments of a handler hold.
+    pub(crate) id: TypeId,
+    pub(crate) name: &'static str,
+    needs: Needs,
+    build: Arc<dyn Fn(Context) -> BoxFuture<'static, Result<Value, Error>> + Send + Sync>,
+    attempt: Arc<Mutex<Option<Attempt>>>,
+}
+
+impl ResourceSpec {
+    pub(crate) fn new<A, H, T>(build: H) -> Self
+    where
+        H: Handler<A>,
+        A: Arguments<Building>,
+        H::Output: IntoResource<Resource = T>,
+        H::Future: Send,
+        T: Send + Sync + 'static,
+    {
+        let mut needs = Needs::default();
+        A::needs(&mut needs);
+        let build = move |context| -> BoxFuture<'static, Result<Value, Error>> {
+            let build = build.clone();
+            Box::pin(async move {
+                let arguments = A::gather(&Run::new(context, Building)).await?;
+                match build.call(arguments).await.into_resource() {
+                    Ok(value) => Ok(Arc::new(value) as Value),
+                    Err(failure) => Err(because(type_name::<T>(), &failure)),
+                }
+            })
+        };
+        Self {
+            id: TypeId::of::<Res<T>>(),
+            name: type_name::<T>(),
+            needs,
+            build: Arc::new(build),
+            attempt: Arc::default(),
+        }
+    }
+
+    pub(crate) fn needs(&self) -> &Needs {
+        &self.needs
+    }
+
+    /// The attempt that everyone shares: the running one, the successful one, or one that failed a moment ago.
+    fn attempt(&self, context: &Context) -> Attempt {
+        let mut attempt = self.attempt.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = &*attempt
+            && !matches!(known.peek(), Some(Err((failed, _))) if failed.elapsed() >= FAILURE_KEPT)
+        {
+            return known.clone();
+        }
+        // A task of its own: the first caller may leave, and the others must not start over.
+        let task = tokio::spawn((self.build)(context.clone()));
+        let name = self.name;
+        let fresh = async move {
+            task.await
+                .unwrap_or_else(|panic| {
+                    Err(Error::internal(format!("building `{name}` panicked")).because(panic))
+                })
+                .map_err(|error| (Instant::now(), error))
+        }
+        .boxed()
+        .shared();
+        *attempt = Some(fresh.clone());
+        fresh
+    }
+}
+
+/// Keeps whether the failure was an outage: the request then answers 503 instead of 500.
+fn because(name: &str, failure: &Failure) -> Error {
+    let message = format!("the resource `{name}` cannot be built");
+    let error = if failure.is_unavailable() {
+        Error::unavailable(message)
+    } else {
+        Error::internal(message)
+    };
+    error.because(failure.to_string())
+}
+
+impl Context {
+    /// The resource `T`; builds it on first use, once, however many ask.
+    ///
+    /// # Errors
+    ///
+    /// `T` is not registered, or its function failed; a failure is shared and kept for a second.
+    pub async fn resource<T: Resource>(&self) -> Result<Res<T>, Error> {
+        let spec = self.resource_of(TypeId::of::<Res<T>>()).ok_or_else(|| {
+            let name = type_name::<T>();
+            Error::configuration(format!(
+                "`Res<{name}>` is taken but not registered: add `.resource(…)` to the app"
+            ))
+        })?;
+        let value = spec.attempt(self).await.map_err(|(_, error)| error)?;
+        value
+            .downcast()
+            .map(Res)
+            .map_err(|_| Error::internal(format!("`{}` is of another type", spec.name)))
+    }
+}

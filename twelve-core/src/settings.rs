@@ -1,0 +1,26 @@
+//! Which variables of twelve's own a process type must have, judging by what its handlers take.
+
+use crate::{Config, Db, Environment, Needs, Reader, Tx, Variable, postgres};
+
+/// Reads the variables of the backing services that are needed.
+///
+/// `also_postgres` tells which other arguments need Postgres: a part of twelve that core does not know, such as jobs.
+#[must_use]
+pub fn service_variables(
+    needs: &Needs,
+    also_postgres: &Needs,
+    environment: &Environment,
+) -> Vec<Variable> {
+    let mut reader = Reader::new(environment);
+    let wants_postgres = needs.has::<Db>()
+        || needs.has::<Tx>()
+        || also_postgres.iter().any(|also| needs.iter().any(|need| need == also));
+    if wants_postgres {
+        let _ = postgres::Settings::load(&mut reader);
+    }
+    #[cfg(feature = "redis")]
+    if needs.has::<crate::Redis>() {
+        let _ = crate::redis::Settings::load(&mut reader);
+    }
+    reader.into_variables()
+}

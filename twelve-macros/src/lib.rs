@@ -1,0 +1,85 @@
+//! The macros of [twelve](https://docs.rs/twelve), an implementation detail of that crate.
+//!
+//! Each macro goes through the same three steps in a module of its own: *parse* the item, *validate* what it says, *expand* it.
+//!
+//! ```text
+//! tokens ──parse──▶ syn item ──validate──▶ description ──expand──▶ impl
+//!                      └── every fault at once ──▶ compile errors and a fallback impl
+//! ```
+//!
+//! Two invariants hold throughout.
+//! The output names nothing but the language, `::core` and `::twelve::__private`, so that it means the same wherever it lands.
+//! A mistake is reported where the author made it, together with all others of the same item.
+//!
+//! Authors use these macros through `twelve`, whose documentation has the examples.
+
+mod config;
+mod from_context;
+mod job;
+mod test;
+
+mod attribute;
+mod duration;
+mod fallback;
+mod faults;
+mod name;
+mod shape;
+
+use proc_macro::TokenStream;
+use syn::{DeriveInput, parse_macro_input};
+
+/// Reads a struct from environment variables, one per field.
+///
+/// A field's variable is its name in capitals, and its documentation comment is what `config` lists beside it.
+/// All variables are read before the first fault is acted upon, so one start reports every fault.
+/// A field takes `#[config(…)]` with these keys, all optional:
+///
+/// - `env = "NAME"`: the variable to read; capitals, digits and underscores.
+/// - `default = "text"`: what to read when the variable is not set; a number or a boolean may stand without quotes.
+/// - `from_str`: the field's type is read by its `FromStr`, not by twelve's own `Value`.
+/// - `nested`: the field's type derives `Config` itself; takes no other key.
+///
+/// An `Option` field is `None` when its variable is not set, so it takes no default.
+#[proc_macro_derive(Config, attributes(config))]
+pub fn derive_config(input: TokenStream) -> TokenStream {
+    config::derive(&parse_macro_input!(input as DeriveInput)).into()
+}
+
+/// Makes a struct or an enum the payload of a job.
+///
+/// The type takes `#[job(…)]` with these keys, of which only `kind` is mandatory:
+///
+/// - `kind = "charge_order"`: the name the job is stored under; explicit, so that renaming the type strands no job.
+/// - `aliases("old_name", …)`: former kinds that this type still runs.
+/// - `queue = "default"`: the line the job waits in.
+/// - `attempts = 8`: how often the job is tried, 1 to 100.
+/// - `timeout = "30s"`: how long one attempt may take.
+/// - `backoff = "1s"`: the wait after the first failed attempt.
+/// - `max_backoff = "1h"`: the longest wait between attempts.
+///
+/// Kinds, aliases and queues are 1 to 64 of `a-z`, `0-9`, `_`, `.` and `-`, and start with a letter.
+/// A duration is a whole number and one of the units `ms`, `s`, `m`, `h` and `d`, more than zero and at most 365 days.
+#[proc_macro_derive(Job, attributes(job))]
+pub fn derive_job(input: TokenStream) -> TokenStream {
+    job::derive(&parse_macro_input!(input as DeriveInput)).into()
+}
+
+/// Makes a struct of extractors an extractor.
+///
+/// Fields are extracted in the order they stand in, and the first failure ends the extraction.
+/// The struct works wherever all of its fields do: one that holds a job's `Steps` is for jobs alone.
+/// It may have named fields, unnamed ones or none, and takes no attribute.
+#[proc_macro_derive(FromContext)]
+pub fn derive_from_context(input: TokenStream) -> TokenStream {
+    from_context::derive(&parse_macro_input!(input as DeriveInput)).into()
+}
+
+/// Runs an `async fn` as a test against an app with backing services of its own.
+///
+/// The function takes a `TestApp`, or nothing, and returns what any test may return.
+/// The attribute's one optional argument is the path of the `fn() -> App` that describes the app, `crate::app` unless given.
+/// Other attributes, such as `#[ignore]` and `#[should_panic]`, keep their meaning.
+#[proc_macro_attribute]
+pub fn test(argument: TokenStream, item: TokenStream) -> TokenStream {
+    test::expand(&argument.into(), &item.into()).into()
+}
