@@ -1,0 +1,101 @@
+#![doc = include_str!("../README.md")]
+
+mod app;
+mod cli;
+#[cfg(feature = "test")]
+pub mod services;
+mod task;
+#[cfg(feature = "test")]
+pub mod test;
+mod wiring;
+
+pub use app::App;
+pub use task::{Args, TaskRun};
+
+pub use axum;
+pub use clap;
+pub use twelve_core::{
+    Conf, Config, Context, Db, Environment, Error, Exit, Failure, FromContext, Problem, Reader,
+    Res, Result, Run, Secret, Shutdown, Tx, Value,
+};
+#[cfg(feature = "redis")]
+pub use twelve_core::{Redis, RedisConnection};
+pub use twelve_web::{self as web, Idempotency, Json, Router};
+pub use twelve_worker::{
+    self as worker, Attempt, Job, JobId, Jobs, Outcome, Policy, Queues, Steps,
+};
+
+/// Makes a struct of variables a [`Config`](trait@Config).
+///
+/// ```
+/// use twelve::{Config, Secret};
+///
+/// #[derive(Config)]
+/// struct Settings {
+///     /// Where the provider listens.
+///     #[config(env = "PAYMENTS_URL", default = "http://localhost:5300")]
+///     payments_url: String,
+///     payments_key: Secret<String>, // PAYMENTS_KEY, or the file that PAYMENTS_KEY_FILE names
+///     #[config(env = "CURRENCY")]
+///     currency: Option<String>,
+/// }
+/// ```
+pub use twelve_macros::Config;
+
+/// Makes a struct of extractors an extractor.
+///
+/// ```
+/// use twelve::{FromContext, Jobs, Tx};
+///
+/// #[derive(FromContext)]
+/// struct Work {
+///     tx: Tx,
+///     jobs: Jobs,
+/// }
+/// ```
+pub use twelve_macros::FromContext;
+
+/// Makes a struct the payload of a [`Job`](trait@Job).
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use twelve::Job;
+///
+/// #[derive(Serialize, Deserialize, Job)]
+/// #[job(kind = "charge_order", queue = "default", attempts = 8, timeout = "30s")]
+/// struct ChargeOrder {
+///     order: i64,
+/// }
+/// ```
+pub use twelve_macros::Job;
+
+#[cfg(feature = "test")]
+pub use twelve_macros::test;
+
+/// What an app's modules want in scope.
+pub mod prelude {
+    pub use crate::web::{
+        IdempotencyExt as _, Path, Query, StatusCode, delete, get, head, options, patch, post, put,
+    };
+    pub use crate::worker::JobExt as _;
+    pub use crate::{
+        App, Args, Attempt, Conf, Config, Context, Db, Failure, FromContext, Idempotency, Job,
+        JobId, Jobs, Json, Outcome, Problem, Queues, Res, Result, Router, Secret, Shutdown, Steps,
+        Tx,
+    };
+    #[cfg(feature = "redis")]
+    pub use crate::{Redis, RedisConnection};
+    pub use axum::response::IntoResponse;
+    pub use serde::{Deserialize, Serialize};
+    pub use std::process::ExitCode;
+}
+
+/// What macros expand to; not part of the API.
+#[doc(hidden)]
+pub mod __private {
+    #[cfg(feature = "test")]
+    pub use crate::test::run as run_test;
+    pub use twelve_core::__private::{FromRef, FromRequestParts, Parts};
+    pub use twelve_core::{Config, Context, Error, FromContext, Needs, Reader, Request, Run};
+    pub use twelve_worker::{Job, Policy};
+}

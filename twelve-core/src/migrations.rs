@@ -73,12 +73,12 @@ impl Migrations {
         let mut connection = db.acquire().await?;
         let pending = self.pending_on(&mut connection).await?;
         for migrator in self.migrators() {
-            migrator
-                .run_direct(None, &mut *connection, false)
-                .await
-                .map_err(failed)?;
+            if let Err(error) = migrator.run_direct(None, &mut *connection, false).await {
+                // sqlx's lock belongs to the session, and a failure leaves it locked: the session must end.
+                let _ = connection.close().await;
+                return Err(failed(error));
+            }
         }
-        // The lock of a migration that failed must not go back into the pool with its session.
         Ok(pending)
     }
 
@@ -124,6 +124,12 @@ impl Migrations {
             );
         }
         Ok(pending)
+    }
+
+    /// The checksums of all migrations: they tell one state of the schema from another.
+    pub fn checksums(&self) -> impl Iterator<Item = &[u8]> {
+        self.migrators()
+            .flat_map(|migrator| migrator.iter().map(|migration| &*migration.checksum))
     }
 
     fn migrators(&self) -> impl Iterator<Item = &Migrator> {

@@ -1,0 +1,108 @@
+//! Customers, and the token by which a request tells who is asking.
+
+use clap::Args as ClapArgs;
+use sha2::{Digest, Sha256};
+use sqlx::PgExecutor;
+use twelve::axum::{
+    extract::FromRequestParts,
+    http::{header::AUTHORIZATION, request::Parts},
+};
+use twelve::prelude::*;
+use uuid::Uuid;
+
+/// The routes of customers.
+pub fn routes() -> Router {
+    Router::new().route("/customers", post(sign_up))
+}
+
+/// Who is asking: the customer whose token the request carries.
+#[derive(Clone, Copy, Debug)]
+pub struct Customer {
+    /// The customer's id.
+    pub id: Uuid,
+}
+
+impl FromRequestParts<Context> for Customer {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, context: &Context) -> Result<Self> {
+        // The scope of an idempotency key asks first, the handler again: one look-up serves both.
+        if let Some(known) = parts.extensions.get() {
+            return Ok(*known);
+        }
+        let token = bearer(parts).ok_or_else(Problem::unauthorized)?;
+        let id = sqlx::query_scalar("SELECT id FROM customers WHERE token_hash = $1")
+            .bind(hash(token))
+            .fetch_optional(&context.db()?)
+            .await?
+            .ok_or_else(Problem::unauthorized)?;
+        let customer = Self { id };
+        parts.extensions.insert(customer);
+        Ok(customer)
+    }
+}
+
+/// The token in `Authorization: Bearer TOKEN`.
+pub fn bearer(parts: &Parts) -> Option<&str> {
+    let value = parts.headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token)
+}
+
+#[derive(Deserialize)]
+struct NewCustomer {
+    email: String,
+}
+
+#[derive(Serialize)]
+struct Token {
+    token: String,
+}
+
+async fn sign_up(mut tx: Tx, Json(new): Json<NewCustomer>) -> Result<impl IntoResponse> {
+    let token = insert(&mut tx, &new.email).await?;
+    Ok((StatusCode::CREATED, Json(Token { token })))
+}
+
+/// The arguments of `shop run add-customer`.
+#[derive(ClapArgs)]
+pub struct AddCustomer {
+    /// Where receipts go.
+    email: String,
+}
+
+/// `shop run add-customer -- EMAIL`: prints the new customer's token.
+pub async fn add_customer(new: Args<AddCustomer>, mut tx: Tx) -> Result<()> {
+    let token = insert(&mut tx, &new.email).await?;
+    println!("{token}");
+    Ok(())
+}
+
+/// Adds a customer, and answers with the token; only its hash is kept.
+async fn insert(db: impl PgExecutor<'_>, email: &str) -> Result<String> {
+    let plausible = email
+        .split_once('@')
+        .is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && email.len() <= 254);
+    if !plausible {
+        return Err(Problem::new(422, "invalid-email", "That is no e-mail address").into());
+    }
+    // Two version 4 UUIDs hold 244 random bits.
+    let token = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+    let added = sqlx::query(
+        "INSERT INTO customers (id, email, token_hash) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+    )
+    .bind(Uuid::now_v7())
+    .bind(email)
+    .bind(hash(&token))
+    .execute(db)
+    .await?;
+    if added.rows_affected() == 0 {
+        let problem = Problem::new(409, "email-taken", "A customer has that address already");
+        return Err(problem.into());
+    }
+    Ok(token)
+}
+
+fn hash(token: &str) -> Vec<u8> {
+    Sha256::digest(token).to_vec()
+}

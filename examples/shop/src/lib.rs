@@ -1,0 +1,29 @@
+//! A shop: customers place orders, a job charges them, and no order is ever charged twice.
+//!
+//! ```text
+//! POST /orders ─► order + job, one commit ─► worker ─► payment provider ─► order paid, one commit
+//! ```
+//!
+//! Read on in [`orders`], where the two commits are.
+
+pub mod customers;
+pub mod orders;
+pub mod payments;
+pub mod products;
+
+use twelve::prelude::*;
+
+/// Everything the shop is.
+pub fn app() -> App {
+    App::new("shop")
+        .migrations(sqlx::migrate!())
+        .web(
+            Router::new()
+                .merge(customers::routes())
+                .merge(products::routes())
+                .merge(orders::routes()),
+        )
+        .with(payments::register)
+        .job(orders::charge_order)
+        .task("add-customer", customers::add_customer)
+}

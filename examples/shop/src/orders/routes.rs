@@ -1,0 +1,66 @@
+//! What customers do with orders.
+
+use twelve::axum::http::header::LOCATION;
+use twelve::prelude::*;
+use uuid::Uuid;
+
+use super::{ChargeOrder, NewOrder, Order};
+use crate::customers::Customer;
+
+/// How many orders a page has, and how many it may have.
+const PAGE: i64 = 20;
+const LARGEST_PAGE: i64 = 100;
+
+/// The routes of orders.
+pub fn routes() -> Router {
+    let once = Idempotency::required(by_customer);
+    Router::new()
+        .route("/orders", get(list).post(place.idempotent(once)))
+        .route("/orders/{id}", get(show))
+}
+
+/// Two customers may choose the same key: it counts for each of them alone.
+async fn by_customer(who: Customer) -> Uuid {
+    who.id
+}
+
+/// Places an order: the order, the job that charges it and the answer to the key are one commit.
+async fn place(
+    who: Customer,
+    mut tx: Tx,
+    jobs: Jobs,
+    Json(new): Json<NewOrder>,
+) -> Result<impl IntoResponse> {
+    let order = Order::insert(&mut tx, who, &new).await?;
+    jobs.enqueue_in(&mut tx, ChargeOrder { order: order.id }).await?;
+    let location = [(LOCATION, format!("/orders/{}", order.id))];
+    Ok((StatusCode::CREATED, location, Json(order)))
+}
+
+async fn show(who: Customer, db: Db, Path(id): Path<Uuid>) -> Result<Json<Order>> {
+    let order = Order::find_of(&db, who, id).await?;
+    Ok(Json(order.ok_or_else(Problem::not_found)?))
+}
+
+#[derive(Deserialize)]
+struct Page {
+    after: Option<Uuid>,
+    limit: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct Orders {
+    orders: Vec<Order>,
+    next: Option<Uuid>,
+}
+
+async fn list(who: Customer, db: Db, Query(page): Query<Page>) -> Result<Json<Orders>> {
+    let limit = page.limit.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
+    // One more than asked for tells whether there is a next page.
+    let mut orders = Order::list_of(&db, who, page.after, limit + 1).await?;
+    let asked = usize::try_from(limit)?;
+    let more = orders.len() > asked;
+    orders.truncate(asked);
+    let next = orders.last().filter(|_| more).map(|last| last.id);
+    Ok(Json(Orders { orders, next }))
+}

@@ -1,0 +1,72 @@
+//! `config`: every variable, where it comes from, who asks for it, and what is wrong with it.
+
+use clap::ArgMatches;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use twelve_core::{Error, Exit, Variable};
+
+use super::{Cli, output};
+
+pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
+    let variables = variables(cli);
+    if matches.get_flag("json") {
+        output::print_json("variables", variables.values().map(document).collect())?;
+    } else {
+        let rows: Vec<_> = variables.values().map(row).collect();
+        output::print_table(["VARIABLE", "VALUE", "SOURCE", "ASKED FOR BY", ""], &rows)?;
+    }
+    let wrong = variables.values().any(|(variable, _)| variable.fault.is_some());
+    Ok(if wrong { Exit::Configuration } else { Exit::Done })
+}
+
+type Asked = (Variable, Vec<String>);
+
+/// Every variable with all who ask for it: process types, and tasks as `run NAME`.
+fn variables(cli: &Cli) -> BTreeMap<&'static str, Asked> {
+    let processes = cli.processes.iter().map(|process| {
+        let variables = cli.app.variables(process, &cli.environment);
+        (process.name().to_owned(), variables)
+    });
+    let tasks = cli.app.tasks.iter().map(|task| {
+        let variables = cli.app.variables_of(task.handler.needs(), &cli.environment);
+        (format!("run {}", task.name), variables)
+    });
+    let mut all: BTreeMap<&'static str, Asked> = BTreeMap::new();
+    for (who, variables) in processes.chain(tasks) {
+        for variable in variables {
+            let (_, asked_by) = all
+                .entry(variable.name)
+                .or_insert_with(|| (variable, Vec::new()));
+            if !asked_by.contains(&who) {
+                asked_by.push(who.clone());
+            }
+        }
+    }
+    all
+}
+
+fn row((variable, asked_by): &Asked) -> [String; 5] {
+    let fault = variable
+        .fault
+        .as_ref()
+        .map(|fault| format!("WRONG: {fault}; expected {}", variable.expected));
+    [
+        variable.name.to_owned(),
+        variable.shown.clone().unwrap_or_default(),
+        variable.origin.to_string(),
+        asked_by.join(" "),
+        fault.unwrap_or_default(),
+    ]
+}
+
+fn document((variable, asked_by): &Asked) -> Value {
+    json!({
+        "name": variable.name,
+        "value": variable.shown,
+        "source": variable.origin.to_string(),
+        "expected": variable.expected,
+        "purpose": variable.purpose,
+        "asked_by": asked_by,
+        "fault": variable.fault,
+    })
+}

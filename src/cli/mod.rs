@@ -1,0 +1,119 @@
+//! The command line: argv picks the process type, or a command that looks and acts.
+//!
+//! ```text
+//! argv ─► words (64) ─► wiring (78) ─► variables (78) ─► process type, command or task
+//! ```
+
+mod config;
+mod export;
+mod health;
+mod jobs;
+mod output;
+mod release;
+mod routes;
+mod run;
+mod words;
+
+pub(crate) use words::COMMANDS;
+
+use clap::ArgMatches;
+use std::{env, io::stderr, io::Write};
+use tokio::runtime;
+
+use twelve_core::{
+    Config, Budget, Context, Environment, Error, Exit, Faults, Identity, Lifecycle, ProcessType,
+    Reader, chain,
+    telemetry::{self, Logs},
+};
+
+use crate::App;
+
+/// Does what argv says.
+pub(crate) fn main(app: App) -> Exit {
+    let environment = Environment::of_process();
+    let processes = app.process_types();
+    let matches = match words::parse(&app, &processes, env::args_os()) {
+        Ok(matches) => matches,
+        Err(exit) => return exit,
+    };
+    let cli = Cli {
+        app,
+        processes,
+        environment,
+    };
+    cli.dispatch(&matches)
+        .unwrap_or_else(|error| report(&cli.app.name, &error))
+}
+
+/// What every command works with.
+pub(crate) struct Cli {
+    app: App,
+    processes: Vec<ProcessType>,
+    environment: Environment,
+}
+
+impl Cli {
+    fn dispatch(&self, matches: &ArgMatches) -> Result<Exit, Error> {
+        let faults = self.app.check();
+        if !faults.is_empty() {
+            let list = faults.iter().map(|fault| format!("\n  {fault}"));
+            let message = format!("the app is wired wrongly:{}", list.collect::<String>());
+            return Err(Error::configuration(message));
+        }
+        // clap demands a subcommand, so there always is one.
+        let Some((name, matches)) = matches.subcommand() else {
+            return Err(Error::usage("a process type or a command is missing"));
+        };
+        match name {
+            "config" => config::run(self, matches),
+            "export" => export::run(self),
+            "health" => health::run(self, matches),
+            "jobs" => jobs::run(self, matches),
+            "release" => release::run(self, matches),
+            "routes" => routes::run(self, matches),
+            "run" => run::run(self, matches),
+            process_type => self.start(process_type),
+        }
+    }
+
+    /// Runs one process of this type to its end.
+    fn start(&self, name: &str) -> Result<Exit, Error> {
+        let Some(process) = self.processes.iter().find(|process| process.name() == name) else {
+            return Err(Error::usage(format!("`{name}` is not a process type")));
+        };
+        telemetry::start(Logs::Stdout, &self.environment);
+        if let Some(faults) = Faults::among(self.app.variables(process, &self.environment)) {
+            return Err(Error::configuration(format!("`{name}` cannot start")).because(faults));
+        }
+        // The variables were checked a moment ago: there is a budget.
+        let budget = Budget::load(&mut Reader::new(&self.environment)).unwrap_or_default();
+        process.run(&self.context(name), budget)
+    }
+
+    /// A context for a process or command of this name.
+    fn context(&self, name: &str) -> Context {
+        Context::new(
+            Identity::new(self.app.name.as_str(), name),
+            self.environment.clone(),
+            Lifecycle::default(),
+            self.app.registry.clone(),
+        )
+    }
+
+    /// Runs a command that needs a runtime; its logs go to standard error, for its result goes to standard output.
+    fn block_on<F: Future<Output = Result<Exit, Error>>>(&self, work: F) -> Result<Exit, Error> {
+        telemetry::start(Logs::Stderr, &self.environment);
+        runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Error::internal("no runtime can be started").because(error))?
+            .block_on(work)
+    }
+}
+
+/// Says what went wrong, once, to people.
+fn report(app: &str, error: &Error) -> Exit {
+    // Nobody may be listening; the exit code still tells.
+    let _ = writeln!(stderr(), "{app}: {}", chain(error));
+    Exit::from(error)
+}

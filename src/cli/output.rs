@@ -1,0 +1,56 @@
+//! Results on standard output: aligned for people, JSON for machines.
+
+use serde_json::{Map, Value};
+use std::io::{ErrorKind, Write, stdout};
+
+use twelve_core::Error;
+
+/// The version of the JSON documents: it changes when a member is renamed or removed.
+const VERSION: u32 = 1;
+
+/// Prints text; a reader that has left, such as `head`, is no error.
+pub(crate) fn print(text: &str) -> Result<(), Error> {
+    let mut stdout = stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::internal("standard output cannot be written").because(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints one versioned JSON document.
+pub(crate) fn print_json(name: &str, value: Value) -> Result<(), Error> {
+    let mut document = Map::new();
+    document.insert("version".into(), VERSION.into());
+    document.insert(name.into(), value);
+    print(&format!("{:#}\n", Value::Object(document)))
+}
+
+/// Prints rows under a heading, in aligned columns.
+pub(crate) fn print_table<const N: usize>(
+    heading: [&str; N],
+    rows: &[[String; N]],
+) -> Result<(), Error> {
+    let mut widths = heading.map(|cell| cell.chars().count());
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let line = |cells: [&str; N]| {
+        let mut line = String::new();
+        for (cell, width) in cells.into_iter().zip(widths) {
+            line.push_str(&format!("{cell:width$}  "));
+        }
+        format!("{}\n", line.trim_end())
+    };
+    let mut text = line(heading);
+    for row in rows {
+        text.push_str(&line(row.each_ref().map(String::as_str)));
+    }
+    print(&text)
+}

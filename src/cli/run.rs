@@ -1,0 +1,52 @@
+//! `run TASK -- ARGUMENTS`: a one-off task in the same environment as the processes.
+
+use clap::ArgMatches;
+use std::ffi::OsString;
+use twelve_core::{Error, Exit, Faults, chain};
+
+use super::Cli;
+use crate::task::{Task, TaskRun};
+
+pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
+    let task = find(cli, matches.get_one::<String>("task"))?;
+    let variables = cli.app.variables_of(task.handler.needs(), &cli.environment);
+    if let Some(faults) = Faults::among(variables) {
+        return Err(Error::configuration(format!("`{}` cannot start", task.name)).because(faults));
+    }
+    let words = matches.get_many::<OsString>("arguments");
+    let run = TaskRun {
+        name: task.name.clone(),
+        arguments: words.into_iter().flatten().cloned().collect(),
+    };
+    let context = cli.context("run");
+    cli.block_on(async {
+        let end = task.handler.call(context.clone(), run).await;
+        context.close().await;
+        match end {
+            Ok(exit) => Ok(exit),
+            Err(failure) => Err(match failure.find::<Error>() {
+                Some(error) => error.clone(),
+                None => Error::internal(format!("`{}` failed", task.name))
+                    .because(chain(failure.source())),
+            }),
+        }
+    })
+}
+
+fn find<'a>(cli: &'a Cli, name: Option<&String>) -> Result<&'a Task, Error> {
+    let tasks = &cli.app.tasks;
+    let known = || {
+        let names: Vec<_> = tasks.iter().map(|task| task.name.as_str()).collect();
+        match names.as_slice() {
+            [] => "this app has no tasks".to_owned(),
+            names => format!("the tasks are: {}", names.join(", ")),
+        }
+    };
+    let Some(name) = name else {
+        return Err(Error::usage(format!("a task is missing; {}", known())));
+    };
+    tasks
+        .iter()
+        .find(|task| task.name == *name)
+        .ok_or_else(|| Error::usage(format!("`{name}` is not a task; {}", known())))
+}

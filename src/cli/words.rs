@@ -1,0 +1,202 @@
+//! The words that argv may hold, and the help that lists them.
+
+use clap::{Arg, ArgAction, ArgMatches, Command, error::ErrorKind, value_parser};
+use std::{ffi::OsString, fmt::Write};
+
+use twelve_core::{Exit, ProcessType};
+
+use crate::App;
+
+/// A command of twelve's own.
+pub(crate) struct Spec {
+    pub(crate) name: &'static str,
+    about: &'static str,
+    words: fn(Command) -> Command,
+}
+
+/// The commands, in the order of the help.
+pub(crate) const COMMANDS: &[Spec] = &[
+    Spec {
+        name: "release",
+        about: "Apply the migrations that the database lacks",
+        words: |command| command.arg(flag("plan", "Print their SQL instead")),
+    },
+    Spec {
+        name: "run",
+        about: "Run a one-off task: run TASK -- ARGUMENTS",
+        words: |command| {
+            command.arg(Arg::new("task").value_name("TASK")).arg(
+                Arg::new("arguments")
+                    .value_name("ARGUMENTS")
+                    .num_args(0..)
+                    .last(true)
+                    .value_parser(value_parser!(OsString)),
+            )
+        },
+    },
+    Spec {
+        name: "routes",
+        about: "List the routes of every HTTP process type",
+        words: |command| command.arg(json()),
+    },
+    Spec {
+        name: "jobs",
+        about: "List, show, retry and discard jobs",
+        words: jobs,
+    },
+    Spec {
+        name: "config",
+        about: "List every variable, its source and what is wrong with it",
+        words: |command| command.arg(json()),
+    },
+    Spec {
+        name: "health",
+        about: "Ask the processes on this host how they are",
+        words: health,
+    },
+    Spec {
+        name: "export",
+        about: "Print deployment files: export procfile",
+        words: |command| {
+            command
+                .subcommand_required(true)
+                .subcommand(Command::new("procfile").about("One line for each process type"))
+        },
+    },
+];
+
+fn jobs(command: Command) -> Command {
+    let ids = || {
+        Arg::new("id")
+            .value_name("ID")
+            .num_args(1..)
+            .required(true)
+            .help("The jobs' ids")
+    };
+    command
+        .subcommand_required(true)
+        .subcommand(
+            Command::new("list")
+                .about("List jobs, the newest first")
+                .arg(option("kind", "KIND", "Only jobs of this kind"))
+                .arg(option("queue", "QUEUE", "Only jobs on this queue"))
+                .arg(
+                    option("state", "STATE", "Only jobs in this state")
+                        .value_parser(twelve_worker::STATES.to_vec()),
+                )
+                .arg(
+                    option("limit", "N", "At most so many")
+                        .default_value("50")
+                        .value_parser(value_parser!(u32).range(1..=1000)),
+                )
+                .arg(json()),
+        )
+        .subcommand(
+            Command::new("show")
+                .about("Show one job with its payload and every error")
+                .arg(ids().num_args(1))
+                .arg(json()),
+        )
+        .subcommand(
+            Command::new("retry")
+                .about("Run jobs again now, with all their attempts")
+                .arg(ids())
+                .arg(json()),
+        )
+        .subcommand(
+            Command::new("discard")
+                .about("Give jobs up; a running one is left alone")
+                .arg(ids())
+                .arg(option("reason", "TEXT", "Why").default_value("discarded by hand"))
+                .arg(json()),
+        )
+}
+
+fn health(command: Command) -> Command {
+    command
+        .arg(
+            Arg::new("probe")
+                .value_parser(["live", "ready"])
+                .help("Only the exit code of this probe, without asking the backing services"),
+        )
+        .arg(option("type", "TYPE", "Only processes of this type"))
+        .arg(json())
+}
+
+fn json() -> Arg {
+    flag("json", "Print JSON for machines")
+}
+
+fn flag(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name)
+        .long(name)
+        .action(ArgAction::SetTrue)
+        .help(help)
+}
+
+fn option(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name(value).help(help)
+}
+
+/// Parses argv; help and mistakes are printed here, and answered with the exit code.
+pub(super) fn parse(
+    app: &App,
+    processes: &[ProcessType],
+    words: impl Iterator<Item = OsString>,
+) -> Result<ArgMatches, Exit> {
+    command(app, processes)
+        .try_get_matches_from(words)
+        .map_err(|error| {
+            // Nobody may be listening; the exit code still tells.
+            let _ = error.print();
+            match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
+                _ => Exit::Usage,
+            }
+        })
+}
+
+fn command(app: &App, processes: &[ProcessType]) -> Command {
+    let types = processes.iter().map(|process| {
+        let about = format!("Run a process of this type ({})", process.kind().name());
+        Command::new(process.name().to_owned()).about(about)
+    });
+    let commands = COMMANDS
+        .iter()
+        .map(|spec| (spec.words)(Command::new(spec.name).about(spec.about)));
+    Command::new(app.name.clone())
+        .override_help(help(app, processes))
+        .disable_help_subcommand(true)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommands(types)
+        .subcommands(commands)
+}
+
+/// The help of the app: its own process types first, for they are what people look for.
+fn help(app: &App, processes: &[ProcessType]) -> String {
+    let names = processes
+        .iter()
+        .map(ProcessType::name)
+        .chain(COMMANDS.iter().map(|spec| spec.name))
+        .chain(app.tasks.iter().map(|task| task.name.as_str()));
+    let width = names.map(str::len).max().unwrap_or_default();
+    let mut help = format!("Usage: {} PROCESS-TYPE | COMMAND\n", app.name);
+    // Writing to a string cannot fail.
+    let _ = writeln!(help, "\nProcess types:");
+    for process in processes {
+        let _ = writeln!(help, "  {:width$}  {}", process.name(), process.kind().name());
+    }
+    let _ = writeln!(help, "\nCommands:");
+    for spec in COMMANDS {
+        let _ = writeln!(help, "  {:width$}  {}", spec.name, spec.about);
+    }
+    if !app.tasks.is_empty() {
+        let _ = writeln!(help, "\nTasks:");
+        for task in &app.tasks {
+            let _ = writeln!(help, "  {:width$}  {} run {}", task.name, app.name, task.name);
+        }
+    }
+    let _ = write!(help, "\n`{} COMMAND --help` tells more.", app.name);
+    help
+}

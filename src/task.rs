@@ -1,0 +1,71 @@
+//! One-off admin tasks: the same code, config and services as the long-running processes (factor XII).
+
+use clap::{Command, error::ErrorKind};
+use std::{ffi::OsString, ops::Deref};
+
+use twelve_core::{Erased, Error, FromContext, Run};
+
+/// A task: its name in argv, and its handler.
+#[derive(Clone, Debug)]
+pub(crate) struct Task {
+    pub(crate) name: String,
+    pub(crate) handler: Erased<TaskRun>,
+}
+
+impl Task {
+    pub(crate) fn new(name: impl Into<String>, handler: Erased<TaskRun>) -> Self {
+        Self {
+            name: name.into(),
+            handler,
+        }
+    }
+}
+
+/// The kind of run of a task: what stood behind `--`.
+#[derive(Debug)]
+pub struct TaskRun {
+    pub(crate) name: String,
+    pub(crate) arguments: Vec<OsString>,
+}
+
+/// The arguments of a task, parsed by clap.
+///
+/// ```
+/// use twelve::{Args, clap};
+///
+/// #[derive(clap::Args)]
+/// struct AddCustomer {
+///     /// Where receipts go.
+///     email: String,
+/// }
+///
+/// async fn add_customer(Args(new): Args<AddCustomer>) {
+///     println!("{}", new.email);
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Args<T>(pub T);
+
+impl<T> Deref for Args<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: clap::Args + Send + 'static> FromContext<TaskRun> for Args<T> {
+    async fn from_context(run: &Run<TaskRun>) -> Result<Self, Error> {
+        let TaskRun { name, arguments } = run.kind();
+        let words = std::iter::once(OsString::from(name)).chain(arguments.iter().cloned());
+        T::augment_args(Command::new(name.clone()))
+            .try_get_matches_from(words)
+            .and_then(|matches| T::from_arg_matches(&matches))
+            .map(Self)
+            .map_err(|error| match error.kind() {
+                // Asked for, so no mistake; but there is nothing left to run either.
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => error.exit(),
+                _ => Error::usage(error.to_string().trim_end().to_owned()),
+            })
+    }
+}

@@ -1,0 +1,239 @@
+//! `TestApp`: what a test talks to.
+
+use std::{
+    env,
+    io,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
+
+use twelve_core::{Context, Db, Environment, Error, Identity, Lifecycle};
+use twelve_worker::{Drained, Job, Jobs};
+
+use super::{TestProcess, TestRequest, database::TestDatabase};
+use crate::{
+    App,
+    services::{Directory, Services, Wanted},
+};
+
+/// The private servers of this test process; they live as long as it does.
+static SERVICES: OnceLock<Services> = OnceLock::new();
+
+/// The app under test: in this process, with a database of its own.
+///
+/// ```no_run
+/// # use twelve::{prelude::*, test::TestApp};
+/// # fn app() -> App { App::new("hello") }
+/// # async fn a_test(app: TestApp) {
+/// app.post("/orders").key("k1").json(&"tea").await.assert_status(201);
+/// app.drain_jobs().await;
+/// # }
+/// ```
+pub struct TestApp {
+    make: fn() -> App,
+    app: App,
+    environment: Environment,
+    context: Context,
+    database: TestDatabase,
+}
+
+impl TestApp {
+    pub(super) async fn start(make: fn() -> App) -> Result<Self, Error> {
+        let environment = tokio::task::spawn_blocking(environment)
+            .await
+            .map_err(|panic| Error::internal("the servers cannot be started").because(panic))??;
+        let url = environment.var("DATABASE_URL").and_then(|url| url.to_str());
+        let url = url.unwrap_or_default();
+        let app = make();
+        let database = TestDatabase::create(url, &app.all_migrations()).await?;
+        let environment = environment.with("DATABASE_URL", database.url());
+        Ok(Self::assemble(make, environment, database))
+    }
+
+    fn assemble(make: fn() -> App, environment: Environment, database: TestDatabase) -> Self {
+        let app = make();
+        let faults = app.check();
+        assert!(faults.is_empty(), "the app is wired wrongly: {faults:#?}");
+        let context = Context::new(
+            Identity::new(app.name.as_str(), "test"),
+            environment.clone(),
+            Lifecycle::default(),
+            app.registry.clone(),
+        );
+        context.lifecycle().ready();
+        Self {
+            make,
+            app,
+            environment,
+            context,
+            database,
+        }
+    }
+
+    pub(super) fn database(&self) -> TestDatabase {
+        self.database.clone()
+    }
+
+    /// The same app with one variable more; nothing that was built before is kept.
+    #[must_use]
+    pub fn with_var(self, name: &str, value: impl AsRef<str>) -> Self {
+        let environment = self.environment.with(name, value.as_ref());
+        Self::assemble(self.make, environment, self.database)
+    }
+
+    /// The variables of the app, those of its services included: what a real process of it is given.
+    #[must_use]
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// What the app's handlers share.
+    #[must_use]
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// The test's own database.
+    ///
+    /// # Panics
+    ///
+    /// Never: the kit itself has set `DATABASE_URL`.
+    #[must_use]
+    pub fn db(&self) -> Db {
+        self.context.db().expect("the kit sets DATABASE_URL")
+    }
+
+    /// The app's jobs, to enqueue some.
+    ///
+    /// # Panics
+    ///
+    /// Never: the kit itself has set `DATABASE_URL`.
+    #[must_use]
+    pub fn jobs(&self) -> Jobs {
+        Jobs::of(&self.context).expect("the kit sets DATABASE_URL")
+    }
+
+    /// A request to the process type `web`.
+    pub fn request(&self, method: &str, path: &str) -> TestRequest {
+        self.request_to("web", method, path)
+    }
+
+    /// A request to another HTTP process type.
+    ///
+    /// # Panics
+    ///
+    /// The app has no HTTP process type of this name.
+    #[track_caller]
+    pub fn request_to(&self, process_type: &str, method: &str, path: &str) -> TestRequest {
+        let found = self.app.http.iter().find(|(name, _)| name == process_type);
+        let Some((_, router)) = found else {
+            panic!("`{process_type}` is no HTTP process type of this app");
+        };
+        TestRequest::new(twelve_web::service(router, &self.context), method, path)
+    }
+
+    /// `GET path`.
+    pub fn get(&self, path: &str) -> TestRequest {
+        self.request("GET", path)
+    }
+
+    /// `POST path`.
+    pub fn post(&self, path: &str) -> TestRequest {
+        self.request("POST", path)
+    }
+
+    /// `PUT path`.
+    pub fn put(&self, path: &str) -> TestRequest {
+        self.request("PUT", path)
+    }
+
+    /// `PATCH path`.
+    pub fn patch(&self, path: &str) -> TestRequest {
+        self.request("PATCH", path)
+    }
+
+    /// `DELETE path`.
+    pub fn delete(&self, path: &str) -> TestRequest {
+        self.request("DELETE", path)
+    }
+
+    /// Runs every job that is due, those that they enqueue included, until none is left.
+    ///
+    /// # Panics
+    ///
+    /// Postgres cannot be reached.
+    pub async fn drain_jobs(&self) -> Drained {
+        let registry = Arc::new(self.app.jobs.clone());
+        twelve_worker::drain(&self.context, registry)
+            .await
+            .expect("jobs can be drained")
+    }
+
+    /// The payloads of the jobs of this kind that wait, in the order of their enqueueing.
+    ///
+    /// # Panics
+    ///
+    /// Postgres cannot be reached, or a payload cannot be decoded.
+    pub async fn enqueued<J: Job>(&self) -> Vec<J> {
+        self.jobs()
+            .waiting()
+            .await
+            .expect("waiting jobs can be read")
+    }
+
+    /// Checks how many jobs of this kind wait.
+    ///
+    /// # Panics
+    ///
+    /// It is another number.
+    pub async fn assert_enqueued<J: Job>(&self, count: usize) {
+        let enqueued = self.enqueued::<J>().await.len();
+        assert_eq!(enqueued, count, "jobs of kind `{}` that wait", J::KIND);
+    }
+
+    /// Starts a real process of the app: `app.spawn(env!("CARGO_BIN_EXE_shop"), &["worker"])`.
+    ///
+    /// It gets the app's variables and a free `PORT`.
+    ///
+    /// # Errors
+    ///
+    /// The binary cannot be started.
+    pub fn spawn(&self, binary: impl AsRef<Path>, arguments: &[&str]) -> io::Result<TestProcess> {
+        TestProcess::spawn(binary.as_ref(), arguments, &self.app.name, &self.environment)
+    }
+}
+
+/// The process's environment, with private servers where no URL is set.
+fn environment() -> Result<Environment, Error> {
+    let mut environment = Environment::of_process();
+    let wanted = match ["DATABASE_URL", "REDIS_URL"].map(|name| environment.var(name).is_some()) {
+        [true, true] => return Ok(environment),
+        [true, false] => Wanted::Redis,
+        [false, true] => Wanted::Postgres,
+        [false, false] => Wanted::Both,
+    };
+    let services = match SERVICES.get() {
+        Some(services) => services,
+        None => {
+            let attached = attach(wanted)?;
+            SERVICES.get_or_init(|| attached)
+        }
+    };
+    for (name, url) in [
+        ("DATABASE_URL", services.database_url()),
+        ("REDIS_URL", services.redis_url()),
+    ] {
+        if let Some(url) = url {
+            environment = environment.with(name, url);
+        }
+    }
+    Ok(environment)
+}
+
+fn attach(wanted: Wanted) -> Result<Services, Error> {
+    // Cargo sets it for every test: the servers belong to this worktree.
+    let worktree = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| ".".into());
+    let refused = |error| Error::unavailable("private servers cannot be started").because(error);
+    let directory = Directory::of_worktree(worktree).map_err(refused)?;
+    Services::attach(&directory, wanted).map_err(refused)
+}

@@ -1,0 +1,201 @@
+//! Checks the wiring: what would fail on the first request fails before the port is bound, all at once.
+
+use std::{any::TypeId, sync::Arc};
+
+use twelve_core::{
+    Budget, Config, Environment, Needs, ProcessKind, ProcessType, Reader, Variable,
+    service_variables, takes_two_transactions,
+};
+use twelve_worker::{Jobs, Queues};
+
+use crate::{App, cli};
+
+impl App {
+    /// Everything that is wired wrongly, in sentences; empty when all is well.
+    ///
+    /// The command line calls it before anything else, and exits with 78 when something is wrong.
+    #[must_use]
+    pub fn check(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        self.check_names(&mut faults);
+        for (name, router) in &self.http {
+            let prefixed = router.faults().into_iter();
+            faults.extend(prefixed.map(|fault| format!("{name}: {fault}")));
+        }
+        faults.extend(self.jobs.faults());
+        self.check_queues(&mut faults);
+        for (who, needs) in self.handlers() {
+            self.check_arguments(&who, &needs, &mut faults);
+        }
+        faults
+    }
+
+    /// Every process type that argv can name, in the order of the builder: HTTP, workers, the author's own.
+    pub(crate) fn process_types(&self) -> Vec<ProcessType> {
+        let jobs = Arc::new(self.jobs.clone());
+        let http = self
+            .http
+            .iter()
+            .map(|(name, router)| twelve_web::http(name, router.clone()));
+        let workers = self
+            .worker_queues()
+            .into_iter()
+            .map(|(name, queues)| twelve_worker::worker(name, queues, Arc::clone(&jobs)));
+        http.chain(workers)
+            .chain(self.processes.iter().cloned())
+            .collect()
+    }
+
+    /// Which queues each worker type takes: `worker` takes all that the others do not name.
+    fn worker_queues(&self) -> Vec<(String, Queues)> {
+        if self.jobs.is_empty() {
+            return Vec::new();
+        }
+        let claimed = self.workers.iter().flat_map(|(_, queues)| queues.names());
+        let rest = Queues::all_except(claimed.map(str::to_owned));
+        std::iter::once(("worker".to_owned(), rest))
+            .chain(self.workers.iter().cloned())
+            .collect()
+    }
+
+    /// The variables that a process of this type reads.
+    pub(crate) fn variables(
+        &self,
+        process: &ProcessType,
+        environment: &Environment,
+    ) -> Vec<Variable> {
+        let mut variables = self.variables_of(process.needs(), environment);
+        let mut reader = Reader::new(environment);
+        let _ = Budget::load(&mut reader);
+        match process.kind() {
+            ProcessKind::Http => drop(twelve_web::Settings::load(&mut reader)),
+            ProcessKind::Worker => drop(twelve_worker::Settings::load(&mut reader)),
+            _ => {}
+        }
+        variables.extend(reader.into_variables());
+        variables
+    }
+
+    /// The variables that handlers with these needs read.
+    pub(crate) fn variables_of(&self, needs: &Needs, environment: &Environment) -> Vec<Variable> {
+        let needs = self.registry.close_over(needs);
+        let mut jobs = Needs::default();
+        jobs.add::<Jobs>();
+        let mut variables = self.registry.read_configs(&needs, environment);
+        variables.extend(service_variables(&needs, &jobs, environment));
+        variables
+    }
+
+    fn check_names(&self, faults: &mut Vec<String>) {
+        let mut seen = Vec::new();
+        for process in self.process_types() {
+            let name = process.name().to_owned();
+            if cli::COMMANDS.iter().any(|command| command.name == name) {
+                faults.push(format!("the process type `{name}` has the name of a command"));
+            } else if !is_plain(&name) {
+                faults.push(format!("the process type `{name}` is not named in a-z, 0-9 and `-`"));
+            } else if seen.contains(&name) {
+                faults.push(format!("two process types are named `{name}`"));
+            }
+            seen.push(name);
+        }
+        let mut seen = Vec::new();
+        for task in &self.tasks {
+            if seen.contains(&&task.name) {
+                faults.push(format!("two tasks are named `{}`", task.name));
+            }
+            seen.push(&task.name);
+        }
+        check_once("configuration", self.registry.configs(), faults);
+        let resources = self.registry.resources();
+        check_once("resource", resources.map(|(id, name, _)| (id, name)), faults);
+    }
+
+    fn check_queues(&self, faults: &mut Vec<String>) {
+        let known = self.jobs.queues();
+        for (name, queues) in &self.workers {
+            for queue in queues.names() {
+                if !known.iter().any(|known| known == queue) {
+                    faults.push(format!(
+                        "the worker `{name}` takes the queue `{queue}`, but no job is on it"
+                    ));
+                }
+            }
+        }
+    }
+
+    /// Every handler, with what its arguments need.
+    fn handlers(&self) -> Vec<(String, Needs)> {
+        let routes = self.http.iter().flat_map(|(_, router)| {
+            router.routes().iter().map(|route| {
+                let who = format!("the handler of {} {}", route.method(), route.path());
+                (who, route.needs().clone())
+            })
+        });
+        let jobs = self
+            .jobs
+            .iter()
+            .map(|job| (format!("the job `{}`", job.kind()), job.needs().clone()));
+        let processes = self.processes.iter().map(|process| {
+            let who = format!("the process `{}`", process.name());
+            (who, process.needs().clone())
+        });
+        let tasks = self.tasks.iter().map(|task| {
+            let who = format!("the task `{}`", task.name);
+            (who, task.handler.needs().clone())
+        });
+        let resources = self
+            .registry
+            .resources()
+            .map(|(_, name, needs)| (format!("the resource `{name}`"), needs.clone()));
+        routes
+            .chain(jobs)
+            .chain(processes)
+            .chain(tasks)
+            .chain(resources)
+            .collect()
+    }
+
+    fn check_arguments(&self, who: &str, needs: &Needs, faults: &mut Vec<String>) {
+        for argument in needs.iter() {
+            let known = self.registry.configs().any(|(id, _)| id == argument.id)
+                || self.registry.resources().any(|(id, ..)| id == argument.id);
+            if known {
+                continue;
+            }
+            if let Some(name) = argument.resource() {
+                faults.push(format!(
+                    "{who} takes `Res<{name}>`, which is not registered: add `.resource(…)`"
+                ));
+            } else if let Some(name) = argument.config() {
+                faults.push(format!(
+                    "{who} takes `Conf<{name}>`, which is not registered: add `.config::<{name}>()`"
+                ));
+            }
+        }
+        if takes_two_transactions(needs) {
+            faults.push(format!("{who} takes `Tx` twice: one run has one transaction"));
+        }
+    }
+}
+
+/// Reports each type that was registered more than once.
+fn check_once(
+    what: &str,
+    registered: impl Iterator<Item = (TypeId, &'static str)>,
+    faults: &mut Vec<String>,
+) {
+    let mut seen = Vec::new();
+    for (id, name) in registered {
+        if seen.contains(&id) {
+            faults.push(format!("the {what} `{name}` is registered twice"));
+        }
+        seen.push(id);
+    }
+}
+
+/// A name that argv, a Procfile and a Kubernetes label can all carry.
+fn is_plain(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    name.starts_with(|first: char| first.is_ascii_lowercase()) && name.bytes().all(plain)
+}
