@@ -4,10 +4,10 @@ use sqlx::migrate::{Migration, Migrator};
 use std::process::ExitCode;
 
 use twelve_core::{
-    Arguments, Config, Building, Erased, Handler, IntoEnd, IntoResource, Process, ProcessType,
+    Arguments, Building, Config, Erased, Handler, IntoEnd, IntoResource, Process, ProcessType,
     Registry, migrations::Migrations,
 };
-use twelve_web::{IntoRouter, Router};
+use twelve_web::Router;
 use twelve_worker::{IntoOutcome, JobArguments, Queues};
 
 use crate::{
@@ -87,13 +87,13 @@ impl App {
     }
 
     /// The routes of the process type `web`.
-    pub fn web(self, router: impl IntoRouter) -> Self {
+    pub fn web(self, router: impl Into<Router>) -> Self {
         self.http("web", router)
     }
 
     /// Another process type that serves HTTP.
-    pub fn http(mut self, name: impl Into<String>, router: impl IntoRouter) -> Self {
-        self.http.push((name.into(), router.into_router()));
+    pub fn http(mut self, name: impl Into<String>, router: impl Into<Router>) -> Self {
+        self.http.push((name.into(), router.into()));
         self
     }
 
@@ -153,8 +153,8 @@ impl App {
     }
 
     /// Twelve's own migrations and the app's.
-    pub(crate) fn all_migrations(&self) -> Migrations {
-        Migrations::new(own_migrations(), self.migrations.clone())
+    pub(crate) fn all_migrations(&self) -> Migrations<'_> {
+        Migrations::new(own_migrations(), self.migrations.as_ref())
     }
 }
 

@@ -22,7 +22,7 @@ pub use twelve_core::{
 pub use twelve_core::{Redis, RedisConnection};
 pub use twelve_web::{self as web, Idempotency, Json, Router};
 pub use twelve_worker::{
-    self as worker, Attempt, Job, JobId, Jobs, Outcome, Policy, Queues, Steps,
+    self as worker, Attempt, Job, JobId, Jobs, NewJob, Outcome, Policy, Queues, StepKey, Steps,
 };
 
 /// Makes a struct of variables a [`Config`](trait@Config).
@@ -75,9 +75,8 @@ pub use twelve_macros::test;
 /// What an app's modules want in scope.
 pub mod prelude {
     pub use crate::web::{
-        IdempotencyExt as _, Path, Query, StatusCode, delete, get, head, options, patch, post, put,
+        IdempotencyExt as _, Path, Query, delete, get, head, options, patch, post, put,
     };
-    pub use crate::worker::JobExt as _;
     pub use crate::{
         App, Args, Attempt, Conf, Config, Context, Db, Failure, FromContext, Idempotency, Job,
         JobId, Jobs, Json, Outcome, Problem, Queues, Res, Result, Router, Secret, Shutdown, Steps,
@@ -85,7 +84,7 @@ pub mod prelude {
     };
     #[cfg(feature = "redis")]
     pub use crate::{Redis, RedisConnection};
-    pub use axum::response::IntoResponse;
+    pub use axum::{http::StatusCode, response::IntoResponse};
     pub use serde::{Deserialize, Serialize};
     pub use std::process::ExitCode;
 }

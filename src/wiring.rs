@@ -19,8 +19,7 @@ impl App {
         let mut faults = Vec::new();
         self.check_names(&mut faults);
         for (name, router) in &self.http {
-            let prefixed = router.faults().into_iter();
-            faults.extend(prefixed.map(|fault| format!("{name}: {fault}")));
+            faults.extend(router.faults().iter().map(|fault| format!("{name}: {fault}")));
         }
         faults.extend(self.jobs.faults());
         self.check_queues(&mut faults);
@@ -48,11 +47,11 @@ impl App {
 
     /// Which queues each worker type takes: `worker` takes all that the others do not name.
     fn worker_queues(&self) -> Vec<(String, Queues)> {
-        if self.jobs.is_empty() {
+        if self.jobs.iter().next().is_none() {
             return Vec::new();
         }
-        let claimed = self.workers.iter().flat_map(|(_, queues)| queues.names());
-        let rest = Queues::all_except(claimed.map(str::to_owned));
+        let claimed = self.workers.iter().filter_map(|(_, queues)| queues.named());
+        let rest = Queues::all_except(claimed.flatten().cloned());
         std::iter::once(("worker".to_owned(), rest))
             .chain(self.workers.iter().cloned())
             .collect()
@@ -112,10 +111,9 @@ impl App {
     }
 
     fn check_queues(&self, faults: &mut Vec<String>) {
-        let known = self.jobs.queues();
         for (name, queues) in &self.workers {
-            for queue in queues.names() {
-                if !known.iter().any(|known| known == queue) {
+            for queue in queues.named().into_iter().flatten() {
+                if !self.jobs.iter().any(|job| job.policy().queue_name() == queue) {
                     faults.push(format!(
                         "the worker `{name}` takes the queue `{queue}`, but no job is on it"
                     ));

@@ -4,6 +4,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, error::ErrorKind, value_parser};
 use std::{ffi::OsString, fmt::Write};
 
 use twelve_core::{Exit, ProcessType};
+use twelve_worker::State;
 
 use crate::App;
 
@@ -82,7 +83,7 @@ fn jobs(command: Command) -> Command {
                 .arg(option("queue", "QUEUE", "Only jobs on this queue"))
                 .arg(
                     option("state", "STATE", "Only jobs in this state")
-                        .value_parser(twelve_worker::STATES.to_vec()),
+                        .value_parser(State::ALL.map(State::name)),
                 )
                 .arg(
                     option("limit", "N", "At most so many")

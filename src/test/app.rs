@@ -8,7 +8,7 @@ use std::{
 };
 
 use twelve_core::{Context, Db, Environment, Error, Identity, Lifecycle};
-use twelve_worker::{Drained, Job, Jobs};
+use twelve_worker::{Admin, Drained, Filter, Job, Jobs, State};
 
 use super::{TestProcess, TestRequest, database::TestDatabase};
 use crate::{
@@ -129,7 +129,8 @@ impl TestApp {
         let Some((_, router)) = found else {
             panic!("`{process_type}` is no HTTP process type of this app");
         };
-        TestRequest::new(twelve_web::service(router, &self.context), method, path)
+        let service = twelve_web::service(router.clone(), &self.context);
+        TestRequest::new(service.expect("the routes were checked"), method, path)
     }
 
     /// `GET path`.
@@ -164,7 +165,7 @@ impl TestApp {
     /// Postgres cannot be reached.
     pub async fn drain_jobs(&self) -> Drained {
         let registry = Arc::new(self.app.jobs.clone());
-        twelve_worker::drain(&self.context, registry)
+        twelve_worker::drain(&self.context, &registry)
             .await
             .expect("jobs can be drained")
     }
@@ -175,10 +176,19 @@ impl TestApp {
     ///
     /// Postgres cannot be reached, or a payload cannot be decoded.
     pub async fn enqueued<J: Job>(&self) -> Vec<J> {
-        self.jobs()
-            .waiting()
-            .await
-            .expect("waiting jobs can be read")
+        let jobs = Admin::of(&self.context).expect("the kit sets DATABASE_URL");
+        let mut payloads = Vec::new();
+        for state in [State::Waiting, State::Scheduled] {
+            let filter = Filter::new().kind(J::KIND).state(state).limit(usize::MAX);
+            for job in jobs.list(&filter).await.expect("jobs can be listed") {
+                let job = jobs.show(job.id).await.expect("a job can be shown");
+                // It may have been claimed by a process of the test's in the meantime.
+                payloads.extend(job.map(|job| (job.summary.id, job.payload)));
+            }
+        }
+        payloads.sort_by_key(|(id, _)| *id);
+        let decode = |(_, payload)| serde_json::from_value(payload).expect("a payload of this kind");
+        payloads.into_iter().map(decode).collect()
     }
 
     /// Checks how many jobs of this kind wait.

@@ -41,7 +41,7 @@ impl TestDatabase {
     /// Clones the template for these migrations, which is made first if need be.
     ///
     /// `url` is that of any database on the server; its user must be allowed to create databases.
-    pub(crate) async fn create(url: &str, migrations: &Migrations) -> Result<Self, Error> {
+    pub(crate) async fn create(url: &str, migrations: &Migrations<'_>) -> Result<Self, Error> {
         let admin = PgConnectOptions::from_str(url)?.disable_statement_logging();
         let mut connection = admin.connect().await?;
         let template = template(&mut connection, url, migrations).await?;
@@ -80,7 +80,7 @@ impl TestDatabase {
 async fn template(
     connection: &mut PgConnection,
     url: &str,
-    migrations: &Migrations,
+    migrations: &Migrations<'_>,
 ) -> Result<String, Error> {
     let mut hash = DefaultHasher::new();
     migrations.checksums().for_each(|checksum| checksum.hash(&mut hash));

@@ -9,19 +9,18 @@ use std::{
     future::{Future, IntoFuture},
     pin::Pin,
 };
-use tower::ServiceExt;
 
 /// A request that is being built; `.await` sends it.
 #[derive(Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct TestRequest {
-    service: axum::Router,
+    service: twelve_web::Service,
     request: http::request::Builder,
     body: Body,
 }
 
 impl TestRequest {
-    pub(crate) fn new(service: axum::Router, method: &str, path: &str) -> Self {
+    pub(crate) fn new(service: twelve_web::Service, method: &str, path: &str) -> Self {
         Self {
             service,
             request: Request::builder().method(method).uri(path),
@@ -69,8 +68,7 @@ impl IntoFuture for TestRequest {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let request = self.request.body(self.body).expect("the request is well formed");
-            // A router answers everything; its error type has no values.
-            let Ok(response) = self.service.oneshot(request).await;
+            let response = self.service.respond(request).await;
             let (parts, body) = response.into_parts();
             let body = axum::body::to_bytes(body, usize::MAX)
                 .await

@@ -18,9 +18,9 @@ const HISTORY: &str = "twelve.migrations";
 
 /// What `release` has to bring a database to.
 #[derive(Debug)]
-pub struct Migrations {
+pub struct Migrations<'a> {
     ours: Migrator,
-    app: Option<Migrator>,
+    app: Option<&'a Migrator>,
 }
 
 /// A migration that the database does not have yet.
@@ -50,10 +50,10 @@ pub fn migration(version: i64, description: &'static str, sql: &'static str) -> 
     )
 }
 
-impl Migrations {
+impl<'a> Migrations<'a> {
     /// Twelve's own migrations, and the app's if it has any.
     #[must_use]
-    pub fn new(ours: Vec<Migration>, app: Option<Migrator>) -> Self {
+    pub fn new(ours: Vec<Migration>, app: Option<&'a Migrator>) -> Self {
         let mut ours = Migrator::with_migrations(ours);
         ours.dangerous_set_table_name(HISTORY);
         ours.create_schema(SCHEMA);
@@ -133,7 +133,7 @@ impl Migrations {
     }
 
     fn migrators(&self) -> impl Iterator<Item = &Migrator> {
-        std::iter::once(&self.ours).chain(&self.app)
+        std::iter::once(&self.ours).chain(self.app)
     }
 }
 

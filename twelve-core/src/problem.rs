@@ -171,6 +171,9 @@ impl IntoResponse for Failure {
         if let Some(problem) = self.find::<Problem>() {
             return problem.clone().into_response();
         }
+        if self.find::<sqlx::Error>().is_some_and(holds_nul) {
+            return Problem::new(422, "invalid-text", "A text holds a NUL character").into_response();
+        }
         if self.is_unavailable() {
             tracing::warn!(error = %self, "a request failed: a backing service is unavailable");
             return Problem::unavailable().into_response();
@@ -178,6 +181,14 @@ impl IntoResponse for Failure {
         tracing::error!(error = %self, "a request failed");
         Problem::internal().into_response()
     }
+}
+
+/// Postgres stores no NUL in a text (code 22021): only a client can have sent one, and no author checks for it.
+fn holds_nul(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .is_some_and(|code| code == "22021")
 }
 
 impl IntoResponse for Error {

@@ -30,7 +30,10 @@ pub fn start(logs: Logs, environment: &Environment) {
     let parsed = wanted.as_deref().map(str::parse::<Targets>);
     let filter = match &parsed {
         Some(Ok(filter)) => filter.clone(),
-        _ => Targets::new().with_default(LevelFilter::INFO),
+        // sqlx repeats Postgres' notices at the level info, such as those of every `IF NOT EXISTS`.
+        _ => Targets::new()
+            .with_default(LevelFilter::INFO)
+            .with_target("sqlx", LevelFilter::WARN),
     };
     let started = match logs {
         Logs::Stdout => subscribe(io::stdout, io::stdout().is_terminal(), filter, environment),

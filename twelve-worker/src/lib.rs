@@ -1,0 +1,50 @@
+//! Background work of twelve: jobs, the engine that runs them, and the store that keeps them.
+//!
+//! ```text
+//! Jobs ──enqueue──► Store ──claim──► claimer ──► executor ──► handler
+//!   └─ wake ─► listener ─┘              ▲            │
+//!                                       │          outcome
+//!   heartbeat ─► Store ◄─ rescuer ──────┘            ▼
+//!                  ▲─────────────── ack ◄──────── acker
+//! ```
+//!
+//! - A job is in exactly one [state](store::State), and every attempt ends in exactly one recorded outcome.
+//! - An ack names the epoch of its claim; a worker that was declared dead in the meantime is refused.
+//! - What a handler did in its `Tx` commits together with the ack, or not at all.
+//!
+//! Only the crate `twelve` promises a stable API: depend on that one.
+
+mod admin;
+mod engine;
+mod handler;
+mod id;
+mod job;
+mod jobs;
+mod label;
+mod new_job;
+mod outcome;
+mod policy;
+mod process;
+mod queues;
+mod registry;
+mod run;
+mod settings;
+mod steps;
+#[doc(hidden)]
+pub mod store;
+
+pub use admin::{Admin, Discarded, Selection};
+pub use handler::JobArguments;
+pub use id::{JobId, WorkerId};
+pub use job::Job;
+pub use jobs::{Jobs, Within};
+pub use new_job::{IntoNewJob, NewJob};
+pub use outcome::{IntoOutcome, Outcome};
+pub use policy::Policy;
+pub use process::{Drained, drain, worker};
+pub use queues::Queues;
+pub use registry::{Registered, Registry};
+pub use run::{Attempt, JobRun};
+pub use settings::Settings;
+pub use steps::{StepKey, Steps};
+pub use store::{Count, Filter, JobDetails, JobError, JobSummary, State, postgres::migrations};

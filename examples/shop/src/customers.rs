@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use sqlx::PgExecutor;
 use twelve::axum::{
     extract::FromRequestParts,
-    http::{header::AUTHORIZATION, request::Parts},
+    http::{HeaderMap, header::AUTHORIZATION, request::Parts},
 };
 use twelve::prelude::*;
 use uuid::Uuid;
@@ -30,7 +30,7 @@ impl FromRequestParts<Context> for Customer {
         if let Some(known) = parts.extensions.get() {
             return Ok(*known);
         }
-        let token = bearer(parts).ok_or_else(Problem::unauthorized)?;
+        let token = bearer(&parts.headers).ok_or_else(Problem::unauthorized)?;
         let id = sqlx::query_scalar("SELECT id FROM customers WHERE token_hash = $1")
             .bind(hash(token))
             .fetch_optional(&context.db()?)
@@ -43,8 +43,8 @@ impl FromRequestParts<Context> for Customer {
 }
 
 /// The token in `Authorization: Bearer TOKEN`.
-pub fn bearer(parts: &Parts) -> Option<&str> {
-    let value = parts.headers.get(AUTHORIZATION)?.to_str().ok()?;
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token)
 }

@@ -49,21 +49,20 @@ impl Default for Budget {
 
 impl Config for Budget {
     fn load(reader: &mut Reader<'_>) -> Option<Self> {
-        // At a terminal nobody balances load, and Ctrl-C should not take five seconds.
-        let announce = if stdin().is_terminal() { "0s" } else { "5s" };
-        let total = reader.read(
+        let total: Option<Duration> = reader.read(
             "TWELVE_SHUTDOWN_TIMEOUT",
             Some("25s"),
             "from the first signal to the exit; keep it below what the host allows",
         );
-        let announce = reader.read(
+        let announce: Option<Option<Duration>> = reader.read(
             "TWELVE_ANNOUNCE",
-            Some(announce),
-            "how long a process with a port serves on while load balancers notice that it stops",
+            None,
+            "how long a process with a port serves on while load balancers notice that it stops; 5s, at a terminal 0s",
         );
+        let (total, announce) = (total?, announce?);
         let budget = Self {
-            total: total?,
-            announce: announce?,
+            total,
+            announce: announce.unwrap_or_else(|| default_announce(total)),
         };
         if budget.announce >= budget.until_overdue() {
             reader.reject(
@@ -73,5 +72,15 @@ impl Config for Budget {
             return None;
         }
         Some(budget)
+    }
+}
+
+/// A fifth of the budget: 5 s of 25.
+fn default_announce(total: Duration) -> Duration {
+    // At a terminal nobody balances load, and Ctrl-C should not take five seconds.
+    if stdin().is_terminal() {
+        Duration::ZERO
+    } else {
+        total / 5
     }
 }

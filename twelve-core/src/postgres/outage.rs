@@ -13,7 +13,7 @@ use crate::Error;
 const PROBE_EVERY: Duration = Duration::from_millis(250);
 
 /// How long a probe may take.
-const PROBE: Duration = Duration::from_secs(1);
+const PROBE: Duration = Duration::from_millis(500);
 
 /// The memory of an outage.
 ///

@@ -94,6 +94,13 @@ impl Tx {
             None => action(),
         }
     }
+
+    /// Forgets what was to be done after the commit: its writes were undone by a rollback to a savepoint.
+    pub fn forget_after_commit(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.after_commit.clear();
+        }
+    }
 }
 
 impl Drop for Tx {

@@ -8,7 +8,7 @@ use crate::payments::Payments;
 
 /// Charge this order.
 #[derive(Debug, Serialize, Deserialize, Job)]
-#[job(kind = "charge_order", queue = "default", attempts = 12, timeout = "30s", max_backoff = "1m")]
+#[job(kind = "charge_order", queue = "default", attempts = 12, timeout = "30s", max_backoff = "10s")]
 pub struct ChargeOrder {
     /// Which one.
     pub order: Uuid,

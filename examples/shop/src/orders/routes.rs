@@ -8,8 +8,8 @@ use super::{ChargeOrder, NewOrder, Order};
 use crate::customers::Customer;
 
 /// How many orders a page has, and how many it may have.
-const PAGE: i64 = 20;
-const LARGEST_PAGE: i64 = 100;
+const PAGE: u32 = 20;
+const LARGEST_PAGE: u32 = 100;
 
 /// The routes of orders.
 pub fn routes() -> Router {
@@ -45,7 +45,7 @@ async fn show(who: Customer, db: Db, Path(id): Path<Uuid>) -> Result<Json<Order>
 #[derive(Deserialize)]
 struct Page {
     after: Option<Uuid>,
-    limit: Option<i64>,
+    limit: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -57,7 +57,7 @@ struct Orders {
 async fn list(who: Customer, db: Db, Query(page): Query<Page>) -> Result<Json<Orders>> {
     let limit = page.limit.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
     // One more than asked for tells whether there is a next page.
-    let mut orders = Order::list_of(&db, who, page.after, limit + 1).await?;
+    let mut orders = Order::list_of(&db, who, page.after, i64::from(limit) + 1).await?;
     let asked = usize::try_from(limit)?;
     let more = orders.len() > asked;
     orders.truncate(asked);

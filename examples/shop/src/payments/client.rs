@@ -2,7 +2,7 @@
 
 use reqwest::Client;
 use std::time::Duration;
-use twelve::prelude::*;
+use twelve::{StepKey, prelude::*};
 use url::Url;
 use uuid::Uuid;
 
@@ -45,12 +45,12 @@ impl Payments {
     }
 
     /// Charges an order, and answers with the charge's id; with the same key it is the same charge.
-    pub async fn charge(&self, key: String, order: Uuid, amount_cents: i64) -> Result<Uuid> {
+    pub async fn charge(&self, key: StepKey, order: Uuid, amount_cents: i64) -> Result<Uuid> {
         let charge: Charge = self
             .http
             .post(self.settings.url.join("charges")?)
             .bearer_auth(self.settings.key.reveal())
-            .header("idempotency-key", key)
+            .header("idempotency-key", key.as_str())
             .json(&NewCharge {
                 order,
                 amount_cents,

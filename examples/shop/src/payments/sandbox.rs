@@ -5,11 +5,7 @@
 use sqlx::FromRow;
 use std::time::Duration;
 use tokio::time::sleep;
-use twelve::axum::{
-    extract::{FromRequestParts, Request},
-    http::request::Parts,
-    response::Response,
-};
+use twelve::axum::{extract::Request, http::HeaderMap, response::Response};
 use twelve::prelude::*;
 use twelve::web::{Next, from_fn};
 use uuid::Uuid;
@@ -18,7 +14,7 @@ use crate::customers::bearer;
 
 /// How the sandbox behaves.
 #[derive(Config)]
-pub struct SandboxSettings {
+pub(super) struct SandboxSettings {
     /// Our key to the payment provider.
     #[config(env = "PAYMENTS_KEY")]
     key: Secret<String>,
@@ -31,30 +27,19 @@ pub struct SandboxSettings {
 }
 
 /// The provider's API.
-pub fn routes() -> Router {
+pub(super) fn routes() -> Router {
     let once = Idempotency::required(by_merchant);
     Router::new()
         .route("/charges", get(list).post(charge.idempotent(once)))
         .layer(from_fn(misbehave))
 }
 
-/// Who is asking: the one merchant that this sandbox knows.
-struct Merchant;
-
-impl FromRequestParts<Context> for Merchant {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, context: &Context) -> Result<Self> {
-        let settings = context.conf::<SandboxSettings>()?;
-        match bearer(parts) {
-            Some(key) if key == settings.key.reveal() => Ok(Self),
-            _ => Err(Problem::unauthorized().into()),
-        }
+/// Who is asking: this sandbox knows one merchant.
+async fn by_merchant(settings: Conf<SandboxSettings>, headers: HeaderMap) -> Result<&'static str> {
+    match bearer(&headers) {
+        Some(key) if key == settings.key.reveal() => Ok("merchant"),
+        _ => Err(Problem::unauthorized().into()),
     }
-}
-
-async fn by_merchant(_: Merchant) -> &'static str {
-    "merchant"
 }
 
 /// Takes its time before anything has begun, and fails before or after everything is done.
@@ -116,7 +101,13 @@ struct Filter {
     order: Uuid,
 }
 
-async fn list(_: Merchant, db: Db, Query(filter): Query<Filter>) -> Result<Json<Charges>> {
+async fn list(
+    settings: Conf<SandboxSettings>,
+    headers: HeaderMap,
+    db: Db,
+    Query(filter): Query<Filter>,
+) -> Result<Json<Charges>> {
+    by_merchant(settings, headers).await?;
     let charges = sqlx::query_as(
         "SELECT id, order_id, amount_cents FROM payments.charges WHERE order_id = $1 ORDER BY id",
     )

@@ -1,0 +1,16 @@
+//! Brings the shop up, talks to it, hurts it, and shows its logs when a test
+//! fails.
+
+pub(crate) mod binaries;
+mod control;
+pub(crate) mod database;
+pub(crate) mod gate;
+pub(crate) mod guardian;
+pub(crate) mod http;
+pub(crate) mod load;
+pub(crate) mod port;
+pub(crate) mod postgres;
+pub(crate) mod process;
+pub(crate) mod seed;
+pub(crate) mod shop;
+pub(crate) mod wait;

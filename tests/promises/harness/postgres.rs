@@ -1,0 +1,79 @@
+//! A real Postgres: the one that all tests share, or one of a test's own.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use twelve::services::{Directory, Error, Server, Services, Stop, Wanted};
+
+/// A server, which stays up at least as long as this.
+#[derive(Clone, Debug)]
+pub(crate) struct Postgres {
+    /// The URL of a database that may be used to create others.
+    pub(crate) url: String,
+    /// Nothing for a server that somebody else runs.
+    services: Option<Arc<Services>>,
+}
+
+impl Postgres {
+    /// The server that `DATABASE_URL` names, else the worktree's own.
+    pub(crate) async fn shared() -> Self {
+        if let Ok(url) = std::env::var("DATABASE_URL") {
+            return Self {
+                url,
+                services: None,
+            };
+        }
+        let worktree = Path::new(env!("CARGO_MANIFEST_DIR"));
+        Self::attach(Directory::of_worktree(worktree).expect("the worktree exists")).await
+    }
+
+    /// A server of the test's own, to be stopped and started again.
+    pub(crate) async fn private() -> Self {
+        Self::attach(Directory::private()).await
+    }
+
+    /// Stops it in order: every session is ended, and nobody listens.
+    pub(crate) async fn stop(&self) {
+        self.with_server(|server| server.stop(Stop::Clean)).await;
+    }
+
+    /// Stops it the way a crash does.
+    pub(crate) async fn kill(&self) {
+        self.with_server(|server| server.stop(Stop::Kill)).await;
+    }
+
+    /// Starts it again and waits until it takes connections.
+    pub(crate) async fn start_again(&self) {
+        self.with_server(Server::start).await;
+    }
+
+    async fn attach(directory: Directory) -> Self {
+        let attaching = blocking(move || Services::attach(&directory, Wanted::Postgres));
+        let services = attaching
+            .await
+            .unwrap_or_else(|error| panic!("no Postgres: {error}"));
+        let url = services
+            .database_url()
+            .expect("Postgres was wanted")
+            .to_owned();
+        Self {
+            url,
+            services: Some(Arc::new(services)),
+        }
+    }
+
+    async fn with_server(&self, act: impl FnOnce(&Server) -> Result<(), Error> + Send + 'static) {
+        let services = Arc::clone(self.services.as_ref().expect("a server of the test's own"));
+        let acting = blocking(move || act(services.postgres().expect("Postgres was wanted")));
+        acting
+            .await
+            .unwrap_or_else(|error| panic!("Postgres: {error}"));
+    }
+}
+
+/// The launcher blocks, and may not hold up a runtime.
+async fn blocking<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(act)
+        .await
+        .expect("the launcher does not panic")
+}

@@ -1,0 +1,19 @@
+//! The promises, as a client and an operator see them: the `shop` example as
+//! real processes, on a real Postgres, over real sockets, with real signals.
+//!
+//! Nothing here looks inside the library.
+//! One module is one behaviour; `harness` brings the shop up and watches it.
+//! What takes longer than the default run allows is in `soak` and ignored:
+//! `cargo nextest run --test promises --run-ignored only --no-capture`.
+
+mod harness;
+
+mod cli;
+mod crash;
+mod drain;
+mod idempotency;
+mod listing;
+mod outage;
+mod problems;
+mod release;
+mod soak;

@@ -1,0 +1,6 @@
+//! The long versions, with the figures of the issue; `script/soak` runs them.
+//!
+//! Each prints what it saw, so that it can be quoted.
+
+mod crash;
+mod kills;

@@ -1,0 +1,6 @@
+use twelve::prelude::*;
+
+#[derive(Config)]
+struct Settings(String);
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[twelve::test]
+fn orders_are_listed() {}
+
+fn main() {}

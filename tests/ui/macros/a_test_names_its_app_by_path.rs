@@ -1,0 +1,4 @@
+#[twelve::test("shop")]
+async fn orders_are_listed() {}
+
+fn main() {}

@@ -1,0 +1,9 @@
+use twelve::prelude::*;
+
+#[derive(Config)]
+struct Settings {
+    #[config(env = "payments-url")]
+    payments_url: String,
+}
+
+fn main() {}

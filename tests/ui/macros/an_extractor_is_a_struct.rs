@@ -1,0 +1,8 @@
+use twelve::prelude::*;
+
+#[derive(FromContext)]
+enum Caller {
+    Anyone,
+}
+
+fn main() {}

@@ -1,0 +1,182 @@
+//! A handler that takes idempotency keys.
+
+use axum::{
+    RequestExt,
+    body::Body,
+    extract::{MatchedPath, Request},
+    http::request::Parts,
+    response::{IntoResponse, Response},
+};
+use futures_util::future::BoxFuture;
+use http_body_util::BodyExt;
+use std::{fmt, sync::Arc};
+use tracing::Instrument;
+use twelve_core::{Context, Db, Error, Problem, Slot};
+
+use super::{Idempotency, Presence, attempt::Attempt, fingerprint::Fingerprint, key::Key};
+use crate::{
+    endpoint::Endpoint,
+    handler::{Description, HttpArguments, HttpHandler},
+    limit,
+};
+
+/// Makes handlers take idempotency keys.
+pub trait IdempotencyExt<A, M>: HttpHandler<A> {
+    /// Remembers this handler's answers by the key that the client sends.
+    ///
+    /// `GET`, `HEAD`, `OPTIONS` and `TRACE` are idempotent by themselves: their keys are not looked at, and the scope is not asked.
+    fn idempotent(self, policy: Idempotency) -> Idempotent;
+}
+
+impl<H, A, M> IdempotencyExt<A, M> for H
+where
+    H: HttpHandler<A>,
+    A: HttpArguments<M>,
+    H::Output: IntoResponse,
+    H::Future: Send,
+{
+    fn idempotent(self, policy: Idempotency) -> Idempotent {
+        Idempotent::new(Endpoint::new(self), policy)
+    }
+}
+
+/// A handler whose answers are remembered: see [`IdempotencyExt::idempotent`].
+#[derive(Clone)]
+pub struct Idempotent(Arc<Inner>);
+
+struct Inner {
+    endpoint: Endpoint,
+    policy: Idempotency,
+    description: Description,
+}
+
+/// The whole request: an idempotent handler extracts its arguments itself, once the key is claimed.
+#[doc(hidden)]
+pub struct Whole {
+    request: Request,
+    context: Context,
+}
+
+impl HttpArguments<()> for Whole {
+    fn needs(_: &mut twelve_core::Needs) {}
+
+    async fn gather(request: Request, context: &Context) -> Result<Self, Response> {
+        let context = context.clone();
+        Ok(Self { request, context })
+    }
+}
+
+impl HttpHandler<Whole> for Idempotent {
+    type Output = Response;
+    type Future = BoxFuture<'static, Response>;
+
+    fn call(self, Whole { request, context }: Whole) -> Self::Future {
+        Box::pin(async move { self.0.answer(request, context).await })
+    }
+
+    fn description(&self) -> Option<&Description> {
+        Some(&self.0.description)
+    }
+}
+
+impl Idempotent {
+    fn new(endpoint: Endpoint, policy: Idempotency) -> Self {
+        let mut description = endpoint.description().clone();
+        description.needs.extend(policy.scope.needs());
+        // The answers are stored in Postgres, whether or not the handler uses it.
+        description.needs.add::<Db>();
+        description.idempotent = true;
+        Self(Arc::new(Inner {
+            endpoint,
+            policy,
+            description,
+        }))
+    }
+}
+
+impl Inner {
+    async fn answer(&self, request: Request, context: Context) -> Response {
+        
+        if request.method().is_safe() {
+            return self.endpoint.call(request, context).await.into_response();
+        }
+        match self.begin(request, context).await {
+            Ok(response) | Err(response) => response,
+        }
+    }
+
+    /// Everything that comes before the claim: the first `Err` is the answer, and nothing is remembered.
+    async fn begin(&self, request: Request, context: Context) -> Result<Response, Response> {
+        let request = request.with_limited_body();
+        let (mut parts, body) = request.into_parts();
+        let scope = self.policy.scope.find(&mut parts, context.clone()).await?;
+        let key = match Key::of(&parts.headers).map_err(IntoResponse::into_response)? {
+            Some(key) => key,
+            None if self.policy.key == Presence::Optional => {
+                let request = Request::from_parts(parts, body);
+                let outcome = self.endpoint.call(request, context).await;
+                return Ok(outcome.into_response());
+            }
+            None => return Err(Key::missing().into_response()),
+        };
+        let body = match body.collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) => return Err(limit::read_problem(&error).into_response()),
+        };
+        end_of_scope(&parts).await.map_err(IntoResponse::into_response)?;
+        let attempt = Attempt {
+            route: route(&parts),
+            endpoint: self.endpoint.clone(),
+            policy: self.policy.clone(),
+            db: context.db().map_err(IntoResponse::into_response)?,
+            context,
+            slot: Slot::default(),
+            scope,
+            key,
+            fingerprint: Fingerprint::of(&parts, &body),
+        };
+        Ok(detached(attempt, Request::from_parts(parts, Body::from(body))).await)
+    }
+}
+
+/// Runs the attempt in a task of its own: hyper drops a handler whose client has left, and then a slow request could never be retried to its end.
+async fn detached(attempt: Attempt, request: Request) -> Response {
+    let route = attempt.route.clone();
+    let tracked = attempt.context.lifecycle().tracker().begin(route);
+    let work = async move {
+        let _tracked = tracked;
+        attempt.run(request).await
+    };
+    match tokio::spawn(work.in_current_span()).await {
+        Ok(response) => response,
+        Err(error) => {
+            tracing::error!(%error, "an idempotent request was cut off");
+            Problem::unavailable().into_response()
+        }
+    }
+}
+
+/// A scope that took a `Tx` is a unit of work of its own: its connection must not be held while the attempt waits for one.
+async fn end_of_scope(parts: &Parts) -> Result<(), Error> {
+    match parts.extensions.get::<Slot>() {
+        Some(slot) => slot.commit().await,
+        None => Ok(()),
+    }
+}
+
+fn route(parts: &Parts) -> String {
+    let path = match parts.extensions.get::<MatchedPath>() {
+        Some(matched) => matched.as_str(),
+        None => parts.uri.path(),
+    };
+    format!("{} {path}", parts.method)
+}
+
+impl fmt::Debug for Idempotent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Idempotent")
+            .field("handler", &self.0.endpoint)
+            .field("policy", &self.0.policy)
+            .finish()
+    }
+}

@@ -1,0 +1,137 @@
+//! Idempotency keys: a request that is sent again is answered again, and takes effect once.
+//!
+//! ```text
+//! scope (who is asking, and may they?) ─► key ─► body ─► detached task:
+//!   BEGIN ─► lock ─► find ─► SAVEPOINT ─► extract ─► handler ─► store ─► COMMIT ─► answer
+//!              │       └─ known: replay, or 422 for another request
+//!              └─ taken: 409
+//! ```
+//!
+//! Claim, the handler's writes and the stored answer are one transaction, so none of them exists without the others.
+//! The promises are I1 to I9 of `docs/DESIGN.md`; the words are those of the IETF draft *The Idempotency-Key HTTP Header Field*.
+
+mod attempt;
+mod fingerprint;
+mod handler;
+mod key;
+mod prune;
+mod record;
+mod scope;
+mod store;
+mod verdict;
+
+pub use handler::{IdempotencyExt, Idempotent};
+pub use scope::IntoScope;
+
+use axum::http::HeaderName;
+use sqlx::migrate::Migration;
+use std::time::Duration;
+use twelve_core::{Handler, migrations::migration};
+
+use self::scope::Scope;
+use crate::handler::PartsArguments;
+
+/// How long an answer is remembered, unless the route says otherwise.
+///
+/// Clients retry for minutes, people for a day.
+const EXPIRES: Duration = Duration::from_hours(24);
+
+/// Whether and for whom a route remembers its answers.
+///
+/// ```
+/// use axum::http::HeaderMap;
+/// use twelve_web::{Idempotency, IdempotencyExt, Router, post};
+///
+/// async fn create_order() -> &'static str {
+///     "created"
+/// }
+///
+/// // A real one authenticates, and answers 401 or 403 by its `Result`.
+/// async fn by_customer(headers: HeaderMap) -> String {
+///     format!("{:?}", headers.get("authorization"))
+/// }
+///
+/// let create = create_order.idempotent(Idempotency::required(by_customer));
+/// let router = Router::new().route("/orders", post(create));
+/// assert!(router.routes()[0].is_idempotent());
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Idempotency {
+    scope: Scope,
+    key: Presence,
+    expires: Duration,
+    keep_headers: Vec<HeaderName>,
+}
+
+/// What becomes of a request without a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Presence {
+    /// It is refused.
+    Required,
+    /// It is handled like any other.
+    Optional,
+}
+
+impl Idempotency {
+    /// Refuses requests without a key, with 400.
+    ///
+    /// `scope` says whose key it is: an async function of extractors that leave the body alone.
+    /// It runs before anything else, so it is the place to authenticate and authorise: what it refuses is neither handled, nor replayed, nor remembered.
+    pub fn required<A, H>(scope: H) -> Self
+    where
+        H: Handler<A>,
+        A: PartsArguments,
+        H::Output: IntoScope,
+        H::Future: Send,
+    {
+        Self::new(Scope::new(scope), Presence::Required)
+    }
+
+    /// Handles requests without a key like those of any other route.
+    ///
+    /// `scope` is as in [`required`](Self::required), and runs for requests without a key too.
+    pub fn optional<A, H>(scope: H) -> Self
+    where
+        H: Handler<A>,
+        A: PartsArguments,
+        H::Output: IntoScope,
+        H::Future: Send,
+    {
+        Self::new(Scope::new(scope), Presence::Optional)
+    }
+
+    fn new(scope: Scope, key: Presence) -> Self {
+        Self {
+            scope,
+            key,
+            expires: EXPIRES,
+            keep_headers: Vec::new(),
+        }
+    }
+
+    /// For how long an answer is remembered: 24 h by default.
+    pub fn expires(mut self, after: Duration) -> Self {
+        self.expires = after;
+        self
+    }
+
+    /// Replays this header of the answer too.
+    ///
+    /// Replayed anyway are `content-type`, `content-language`, `location`, `content-location`, `etag`, `last-modified` and `link`.
+    /// Never replayed is what belongs to one exchange: `set-cookie`, `date`, `content-length` and what concerns the connection.
+    pub fn keep_header(mut self, name: HeaderName) -> Self {
+        self.keep_headers.push(name);
+        self
+    }
+}
+
+/// The migrations of the table that holds the answers.
+#[must_use]
+pub fn migrations() -> Vec<Migration> {
+    vec![migration(
+        20_261_121_000_002,
+        "idempotency keys",
+        include_str!("../../migrations/20261121000002_idempotency_keys.sql"),
+    )]
+}

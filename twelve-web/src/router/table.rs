@@ -1,0 +1,161 @@
+//! The router's table: every route, and whatever is wrong with it.
+
+use std::collections::{BTreeMap, HashSet};
+use twelve_core::{Needs, takes_two_transactions};
+
+use super::route::Route;
+
+/// Paths that every HTTP process answers itself.
+const TAKEN: [&str; 2] = ["/health", "/ready"];
+
+/// What axum's router hides, recorded while it is built.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Table {
+    routes: Vec<Route>,
+    known: HashSet<(&'static str, String)>,
+    /// From a path without the names of its captures to the path as it was written.
+    shapes: BTreeMap<String, String>,
+    fallback: Option<Needs>,
+    faults: Vec<String>,
+}
+
+impl Table {
+    pub(super) fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+
+    pub(super) fn faults(&self) -> &[String] {
+        &self.faults
+    }
+
+    pub(super) fn fault(&mut self, fault: impl Into<String>) {
+        self.faults.push(fault.into());
+    }
+
+    /// What all handlers need.
+    pub(super) fn needs(&self) -> Needs {
+        let mut needs = self.fallback.clone().unwrap_or_default();
+        for route in &self.routes {
+            needs.extend(route.needs());
+        }
+        needs
+    }
+
+    /// Records a fallback; a merged router may bring a second one, which axum cannot have.
+    pub(super) fn set_fallback(&mut self, needs: Needs) {
+        self.fallback = Some(needs);
+    }
+
+    /// Records the routes, if axum can take them: it panics over a table that is wrong.
+    pub(super) fn admit(&mut self, routes: Vec<Route>) -> bool {
+        let before = self.faults.len();
+        for route in routes {
+            if let Some(fault) = self.fault_of(&route) {
+                self.faults.push(fault);
+                continue;
+            }
+            if takes_two_transactions(route.needs()) {
+                self.faults.push(format!(
+                    "{} {}: takes two `Tx`, which would be two commits",
+                    route.method(),
+                    route.path()
+                ));
+            }
+            if !route.is_opaque() {
+                let path = route.path().to_owned();
+                self.shapes.entry(shape(&path)).or_insert_with(|| path.clone());
+                self.known.insert((route.method(), path));
+            }
+            self.routes.push(route);
+        }
+        self.faults.len() == before
+    }
+
+    /// Takes over the table of a router that is merged, or nested under a prefix.
+    pub(super) fn absorb(&mut self, other: Self, prefix: Option<&str>) -> bool {
+        let under = |route: Route| match prefix {
+            Some(prefix) => route.under(prefix),
+            None => route,
+        };
+        let before = self.faults.len();
+        self.faults.extend(other.faults);
+        match (&mut self.fallback, other.fallback) {
+            // A nested fallback answers below its prefix only.
+            (Some(_), Some(_)) if prefix.is_none() => {
+                self.fault("two routers with a fallback are merged: only one can answer");
+            }
+            (Some(needs), Some(more)) => needs.extend(&more),
+            (mine @ None, theirs) if prefix.is_none() => *mine = theirs,
+            _ => {}
+        }
+        let admitted = self.admit(other.routes.into_iter().map(under).collect());
+        admitted && self.faults.len() == before
+    }
+
+    fn fault_of(&self, route: &Route) -> Option<String> {
+        let (method, path) = (route.method(), route.path());
+        if let Some(fault) = fault_of_path(path) {
+            return Some(format!("{method} {path}: {fault}"));
+        }
+        if TAKEN.contains(&path) {
+            return Some(format!(
+                "{method} {path}: every HTTP process answers `{path}` itself"
+            ));
+        }
+        if route.is_opaque() {
+            return None;
+        }
+        if self.known.contains(&(method, path.to_owned())) {
+            return Some(format!("{method} {path}: is routed twice"));
+        }
+        let same_shape = self.shapes.get(&shape(path)).filter(|known| *known != path)?;
+        Some(format!(
+            "{method} {path}: overlaps `{same_shape}`, which has the same form"
+        ))
+    }
+}
+
+/// What is wrong with how a path is written.
+pub(super) fn fault_of_path(path: &str) -> Option<&'static str> {
+    if !path.starts_with('/') {
+        return Some("a path begins with `/`");
+    }
+    path.split('/').find_map(|segment| {
+        if segment.starts_with(':') {
+            Some("a capture is written `{name}`, not `:name`")
+        } else if segment.starts_with('*') {
+            Some("a wildcard is written `{*name}`, not `*name`")
+        } else {
+            None
+        }
+    })
+}
+
+/// The path without the names of its captures: two paths of one shape match the same requests.
+fn shape(path: &str) -> String {
+    let mut shape = String::with_capacity(path.len());
+    for segment in path.split_inclusive('/') {
+        match segment.split_once('{') {
+            Some((before, name)) if !name.starts_with('{') => {
+                let after = name.split_once('}').map_or("", |(_, after)| after);
+                let star = if name.starts_with('*') { "*" } else { "" };
+                shape.extend([before, "{", star, "}", after]);
+            }
+            _ => shape.push_str(segment),
+        }
+    }
+    shape
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shape_forgets_the_names_of_captures() {
+        assert_eq!(shape("/orders/{id}/items"), "/orders/{}/items");
+        assert_eq!(shape("/files/{*path}"), "/files/{*}");
+        assert_eq!(shape("/{{literal}}"), "/{{literal}}");
+        assert_eq!(shape("/a{id}.json"), "/a{}.json");
+    }
+}

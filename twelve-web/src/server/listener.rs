@@ -1,0 +1,52 @@
+//! Binds the port.
+
+use std::{io, net::SocketAddr};
+use tokio::net::{TcpListener, TcpSocket};
+use twelve_core::Error;
+
+/// How many connections may wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// Binds the address; only within a runtime.
+pub(super) fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    try_bind(address).map_err(|error| {
+        let port = address.port();
+        let why = match error.kind() {
+            io::ErrorKind::AddrInUse => format!("PORT={port} is in use by another process"),
+            io::ErrorKind::PermissionDenied => {
+                format!("PORT={port} is not allowed to this user; ports from 1024 on are")
+            }
+            io::ErrorKind::AddrNotAvailable => {
+                format!("HOST={} is no address of this machine", address.ip())
+            }
+            _ => format!("cannot listen on {address} (HOST and PORT)"),
+        };
+        Error::configuration(why).because(error)
+    })
+}
+
+fn try_bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // Else a restart would have to wait until the kernel has forgotten the last process's connections.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_in_use_is_named() {
+        let first = bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let address = first.local_addr().unwrap();
+        let error = bind(address).unwrap_err();
+        assert!(error.is_configuration());
+        assert!(error.to_string().contains(&format!("PORT={}", address.port())));
+    }
+}

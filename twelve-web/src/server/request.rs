@@ -1,0 +1,75 @@
+//! One request of a connection.
+
+use axum::{
+    body::{Body, Bytes},
+    http::{HeaderValue, Version, header},
+};
+use http_body::{Frame, SizeHint};
+use hyper::{Request, Response, body::Incoming};
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+use twelve_core::{Lifecycle, State, Tracked};
+
+use super::activity::InFlight;
+use crate::Service;
+
+/// The longest path that the tracker's list shows, in bytes.
+const SHOWN: usize = 100;
+
+/// Answers a request; it counts as running until the answer's body has been produced.
+pub(super) async fn respond(
+    service: Service,
+    lifecycle: Lifecycle,
+    in_flight: InFlight,
+    request: Request<Incoming>,
+) -> Result<Response<Answer>, Infallible> {
+    let version = request.version();
+    let tracked = lifecycle.tracker().begin(name(&request));
+    let mut response = service.respond(request.map(Body::new)).await;
+    if version < Version::HTTP_2 && lifecycle.state() >= State::Announce {
+        let close = HeaderValue::from_static("close");
+        let headers = response.headers_mut();
+        // An upgrade says `Connection: upgrade`, and ends the HTTP connection anyway.
+        headers.entry(header::CONNECTION).or_insert(close);
+    }
+    Ok(response.map(|body| Answer {
+        body,
+        _running: (in_flight, tracked),
+    }))
+}
+
+fn name(request: &Request<Incoming>) -> String {
+    let path = request.uri().path();
+    // A path is ASCII: hyper refuses anything else.
+    let shown = path.get(..SHOWN).unwrap_or(path);
+    format!("{} {shown}", request.method())
+}
+
+/// The body of an answer, which keeps its request counted.
+pub(super) struct Answer {
+    body: Body,
+    _running: (InFlight, Tracked),
+}
+
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

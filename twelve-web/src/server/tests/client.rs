@@ -1,0 +1,96 @@
+//! A client that speaks HTTP/1.1 byte by byte.
+
+use std::{io, net::SocketAddr};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::BOUND;
+
+pub(super) struct Client {
+    stream: TcpStream,
+    read: Vec<u8>,
+}
+
+/// An answer as it came.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    head: String,
+    pub(super) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|line| {
+            let (found, value) = line.split_once(':')?;
+            found.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+
+    pub(super) fn closes(&self) -> bool {
+        self.header("connection") == Some("close")
+    }
+}
+
+impl Client {
+    pub(super) async fn connect(address: SocketAddr) -> Self {
+        Self::of(TcpStream::connect(address).await.unwrap())
+    }
+
+    pub(super) fn of(stream: TcpStream) -> Self {
+        let read = Vec::new();
+        Self { stream, read }
+    }
+
+    pub(super) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).await.unwrap();
+    }
+
+    pub(super) async fn get(&mut self, path: &str) -> Answer {
+        self.write(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")).await;
+        self.answer().await
+    }
+
+    /// The next answer; its length must be known.
+    pub(super) async fn answer(&mut self) -> Answer {
+        let end = loop {
+            if let Some(at) = self.read.windows(4).position(|four| four == b"\r\n\r\n") {
+                break at + 4;
+            }
+            assert_ne!(self.more().await.unwrap(), 0, "closed before an answer");
+        };
+        let head = String::from_utf8(self.read.drain(..end).collect()).unwrap();
+        let mut answer = Answer {
+            status: head[9..12].parse().unwrap(),
+            head,
+            body: Vec::new(),
+        };
+        let length = answer.header("content-length").map_or(0, |value| value.parse().unwrap());
+        while self.read.len() < length {
+            assert_ne!(self.more().await.unwrap(), 0, "closed within a body");
+        }
+        answer.body = self.read.drain(..length).collect();
+        answer
+    }
+
+    /// Everything until the connection closes.
+    pub(super) async fn rest(mut self) -> io::Result<Vec<u8>> {
+        while self.more().await? > 0 {}
+        Ok(self.read)
+    }
+
+    /// Has the other side closed, without another byte?
+    pub(super) async fn is_closed(&mut self) -> bool {
+        matches!(self.more().await, Ok(0) | Err(_))
+    }
+
+    /// Reads what arrives next; 0 when the other side has closed.
+    pub(super) async fn more(&mut self) -> io::Result<usize> {
+        timeout(BOUND, self.stream.read_buf(&mut self.read))
+            .await
+            .expect("nothing arrives")
+    }
+}

@@ -1,0 +1,90 @@
+//! The server over real sockets, driven through its lifecycle.
+
+mod client;
+mod drain;
+mod http2;
+mod limits;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{sync::Notify, task::JoinHandle, time::timeout};
+use twelve_core::{Context, Environment, Exit, Identity, Lifecycle, Registry};
+
+use self::client::Client;
+use super::Server;
+use crate::Router;
+
+/// Longer than anything here takes, shorter than anybody's patience.
+const BOUND: Duration = Duration::from_secs(10);
+
+/// A server that runs.
+struct Running {
+    address: SocketAddr,
+    lifecycle: Lifecycle,
+    exit: JoinHandle<Exit>,
+}
+
+impl Running {
+    async fn start(router: Router) -> Self {
+        Self::with(router, &[]).await
+    }
+
+    async fn with(router: Router, variables: &[(&str, &str)]) -> Self {
+        let environment: Environment = [("HOST", "127.0.0.1"), ("PORT", "0")]
+            .iter()
+            .chain(variables)
+            .copied()
+            .collect();
+        let lifecycle = Lifecycle::default();
+        let context = Context::new(
+            Identity::new("shop", "web"),
+            environment,
+            lifecycle.clone(),
+            Registry::default(),
+        );
+        let server = Server::bind(router, &context).unwrap();
+        let address = server.listener.local_addr().unwrap();
+        Self {
+            address,
+            lifecycle,
+            exit: tokio::spawn(server.run()),
+        }
+    }
+
+    async fn connect(&self) -> Client {
+        Client::connect(self.address).await
+    }
+
+    /// How the server ends, which it does within the bound.
+    async fn exit(self) -> Exit {
+        timeout(BOUND, self.exit)
+            .await
+            .expect("the server does not end")
+            .unwrap()
+    }
+
+    /// Waits until so many requests run.
+    async fn until_running(&self, count: usize) {
+        let reached = async {
+            while self.lifecycle.tracker().running().len() != count {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        timeout(BOUND, reached).await.expect("requests do not run");
+    }
+}
+
+/// A handler that answers when it is let go.
+fn gated() -> (Arc<Notify>, crate::MethodRouter) {
+    let gate = Arc::new(Notify::new());
+    let handler = {
+        let gate = Arc::clone(&gate);
+        move || {
+            let gate = Arc::clone(&gate);
+            async move {
+                gate.notified().await;
+                "let go"
+            }
+        }
+    };
+    (gate, crate::get(handler))
+}

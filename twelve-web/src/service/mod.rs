@@ -1,0 +1,128 @@
+//! Everything above the socket: what happens to every request, whichever way it came.
+//!
+//! ```text
+//! request ─► /health, /ready ─► body limit ─► unit of work ─► routes
+//! response ◄─ problem for a bare 404 or 405 ◄─ commit or rollback ◄┘
+//! ```
+
+mod blank;
+mod health;
+mod panic;
+mod unit_of_work;
+
+pub(crate) use panic::catch;
+
+use axum::{
+    body::Body,
+    extract::Request,
+    http::Method,
+    response::{IntoResponse, Response},
+};
+use futures_util::future::BoxFuture;
+use std::{
+    convert::Infallible,
+    fmt,
+    task::{Context as TaskContext, Poll},
+    time::Instant,
+};
+use twelve_core::{Context, Error};
+
+use crate::{Router, limit, settings::Settings};
+
+/// A router with everything that surrounds its routes, as a tower service.
+///
+/// It answers requests in process, without a socket: that is what the test kit drives.
+#[derive(Clone)]
+pub struct Service {
+    routes: axum::Router,
+    context: Context,
+    body_limit: usize,
+}
+
+/// Makes a router answer requests.
+///
+/// # Errors
+///
+/// [`Error::is_configuration`] when the router has faults, or a variable is wrong.
+pub fn service(router: Router, context: &Context) -> Result<Service, Error> {
+    let settings = Settings::read(context.environment())?;
+    Service::new(router, context, &settings)
+}
+
+impl Service {
+    pub(crate) fn new(
+        router: Router,
+        context: &Context,
+        settings: &Settings,
+    ) -> Result<Self, Error> {
+        if !router.faults().is_empty() {
+            let faults = router.faults().join("\n  ");
+            return Err(Error::configuration(format!(
+                "the routes are wrong:\n  {faults}"
+            )));
+        }
+        Ok(Self {
+            routes: router.into_axum(context.clone()),
+            context: context.clone(),
+            body_limit: settings.body_limit,
+        })
+    }
+
+    /// Answers a request.
+    pub async fn respond(self, request: Request) -> Response {
+        if let Some(answer) = health::answer(&request, self.context.lifecycle()) {
+            return answer;
+        }
+        let begun = Instant::now();
+        let line = tracing::enabled!(tracing::Level::DEBUG)
+            .then(|| (request.method().clone(), request.uri().path().to_owned()));
+        let for_head = request.method() == Method::HEAD;
+        let response = match limit::bound(request, self.body_limit) {
+            Ok(mut request) => {
+                // Middleware is built before there is a context, and finds it here.
+                request.extensions_mut().insert(self.context.clone());
+                unit_of_work::run(self.routes, request).await
+            }
+            Err(refusal) => refusal,
+        };
+        if let Some((method, path)) = line {
+            let status = response.status().as_u16();
+            tracing::debug!(%method, path, status, took = ?begun.elapsed(), "answered");
+        }
+        if for_head {
+            response
+        } else {
+            blank::fill(response)
+        }
+    }
+}
+
+impl<B> tower::Service<axum::http::Request<B>> for Service
+where
+    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: axum::http::Request<B>) -> Self::Future {
+        let service = self.clone();
+        Box::pin(async move { Ok(service.respond(request.map(Body::new)).await.into_response()) })
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service")
+            .field("context", &self.context)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

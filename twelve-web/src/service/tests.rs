@@ -1,0 +1,119 @@
+//! Requests that need no socket and no backing service.
+
+use super::*;
+use crate::{Path, Query, get, post};
+use axum::{body::Bytes, http::Request as HttpRequest};
+use http_body_util::BodyExt;
+use serde::Deserialize;
+use serde_json::Value;
+use twelve_core::{Environment, Identity, Lifecycle, Registry};
+use uuid::Uuid;
+
+fn context() -> Context {
+    Context::new(
+        Identity::new("shop", "web"),
+        Environment::default().with("TWELVE_BODY_LIMIT", "10"),
+        Lifecycle::default(),
+        Registry::default(),
+    )
+}
+
+#[derive(Deserialize)]
+struct Page {
+    #[expect(dead_code, reason = "only its form matters")]
+    limit: u32,
+}
+
+async fn body(body: Bytes) -> Bytes {
+    body
+}
+
+async fn panics() {
+    panic!("on purpose");
+}
+
+async fn order(_: Path<Uuid>) {}
+
+async fn page(_: Query<Page>) {}
+
+fn routes() -> Router {
+    Router::new()
+        .route("/body", post(body))
+        .route("/panics", get(panics))
+        .route("/orders/{id}", get(order))
+        .route("/orders", get(page))
+        .merge(axum::Router::<()>::new().route("/old", axum::routing::get(async || "old")))
+}
+
+async fn ask(context: &Context, method: &str, path: &str, body: &str) -> (u16, Response) {
+    let request = HttpRequest::builder()
+        .method(method)
+        .uri(path)
+        .body(Body::from(body.to_owned()))
+        .unwrap();
+    let response = service(routes(), context).unwrap().respond(request).await;
+    (response.status().as_u16(), response)
+}
+
+async fn kind(response: Response) -> String {
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let document: Value = serde_json::from_slice(&body).unwrap();
+    document["type"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn every_refusal_is_a_problem() {
+    let cases = [
+        ("GET", "/nothing", "", 404, "not-found"),
+        ("DELETE", "/old", "", 405, "method-not-allowed"),
+        ("GET", "/orders/not-a-uuid", "", 404, "not-found"),
+        ("GET", "/orders/%ff", "", 400, "bad-request"),
+        ("GET", "/orders?limit=many", "", 400, "invalid-query"),
+        ("GET", "/panics", "", 500, "internal"),
+        ("POST", "/body", "12345678901", 413, "body-too-large"),
+        ("POST", "/health", "", 405, "method-not-allowed"),
+        ("GET", "/ready", "", 503, "not-ready"),
+    ];
+    for (method, path, body, expected, expected_kind) in cases {
+        let (status, response) = ask(&context(), method, path, body).await;
+        assert_eq!(status, expected, "{method} {path}");
+        assert_eq!(kind(response).await, expected_kind, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_method_that_is_not_allowed_is_told_which_are() {
+    let (_, response) = ask(&context(), "DELETE", "/body", "").await;
+    assert_eq!(response.headers()["allow"], "POST");
+}
+
+#[tokio::test]
+async fn a_body_within_the_limit_passes() {
+    let (status, response) = ask(&context(), "POST", "/body", "1234567890").await;
+    assert_eq!(status, 200);
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(body, "1234567890");
+}
+
+#[tokio::test]
+async fn readiness_follows_the_lifecycle_and_liveness_does_not() {
+    let context = context();
+    let lifecycle = context.lifecycle();
+    let both = async || {
+        let (health, response) = ask(&context, "GET", "/health", "").await;
+        assert_eq!(response.headers()["cache-control"], "no-store");
+        (health, ask(&context, "HEAD", "/ready", "").await.0)
+    };
+    assert_eq!(both().await, (200, 503));
+    lifecycle.ready();
+    assert_eq!(both().await, (200, 200));
+    lifecycle.begin_announce();
+    assert_eq!(both().await, (200, 503));
+}
+
+#[test]
+fn a_wrong_table_does_not_become_a_service() {
+    let wrong = Router::new().route("/health", get(panics));
+    let error = service(wrong, &context()).unwrap_err();
+    assert!(error.is_configuration());
+}

@@ -1,0 +1,74 @@
+//! The variables of an HTTP process.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+use twelve_core::{Config, Environment, Error, Faults, Reader};
+
+/// What an HTTP process needs to know.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The size of the largest body that it takes, in bytes.
+    pub body_limit: usize,
+    /// How many connections may be open at once.
+    pub max_connections: usize,
+    /// How long a client may take over the head of a request.
+    pub header_timeout: Duration,
+}
+
+impl Settings {
+    pub(crate) fn read(environment: &Environment) -> Result<Self, Error> {
+        let mut reader = Reader::new(environment);
+        let settings = Self::load(&mut reader);
+        settings.ok_or_else(|| {
+            let error = Error::configuration("the HTTP server is not configured");
+            match Faults::among(reader.into_variables()) {
+                Some(faults) => error.because(faults),
+                None => error,
+            }
+        })
+    }
+}
+
+impl Config for Settings {
+    fn load(reader: &mut Reader<'_>) -> Option<Self> {
+        let port = reader.read("PORT", Some("5000"), "the port to listen on");
+        let host: Option<IpAddr> =
+            reader.read("HOST", Some("0.0.0.0"), "the address to listen on");
+        let body_limit = reader.read(
+            "TWELVE_BODY_LIMIT",
+            Some("2097152"),
+            "the size of the largest request body that is taken, in bytes",
+        );
+        let max_connections = reader.read(
+            "TWELVE_MAX_CONNECTIONS",
+            Some("10000"),
+            "how many connections may be open at once; more wait to be accepted",
+        );
+        let header_timeout = reader.read(
+            "TWELVE_HEADER_TIMEOUT",
+            Some("10s"),
+            "how long a client may take over the head of a request",
+        );
+        let settings = Self {
+            address: SocketAddr::new(host?, port?),
+            body_limit: body_limit?,
+            max_connections: max_connections?,
+            header_timeout: header_timeout?,
+        };
+        if settings.max_connections == 0 {
+            reader.reject("TWELVE_MAX_CONNECTIONS", "too few: nobody could connect");
+            return None;
+        }
+        if settings.header_timeout.is_zero() {
+            reader.reject("TWELVE_HEADER_TIMEOUT", "too short: no request could arrive");
+            return None;
+        }
+        Some(settings)
+    }
+}

@@ -1,0 +1,278 @@
+//! One attempt at one job.
+//!
+//! ```text
+//! find handler ─► decode ─► gather arguments ─► run ─► end ─► verdict ─► settle
+//! ```
+//!
+//! Every way in which an attempt can end is one [`End`], and every end is one [`Ack`].
+
+use futures_util::{FutureExt, future::BoxFuture};
+use std::{any::Any, panic::AssertUnwindSafe, time::Duration};
+use tokio::time::timeout;
+use tracing::Instrument;
+use twelve_core::{Failure, Run};
+
+use super::{Engine, acker};
+use crate::{
+    JobRun, Outcome, Policy,
+    outcome::Verdict,
+    registry::Fault,
+    store::{Ack, Cause, Claimed, Evidence},
+};
+
+/// How often in a row an attempt is put off because a backing service is unavailable; then it counts as failed.
+///
+/// An outage is nobody's fault, so it spends no attempt; but a handler that always calls something "unavailable" must come to an end.
+const MAX_DEFERRALS: u32 = 10;
+
+/// The longest pause after an attempt that was put off: ten of them take about three minutes.
+const LONGEST_DEFERRAL: Duration = Duration::from_secs(30);
+
+/// How long a job whose kind has no handler is put back: a worker of the next release may know it.
+const UNKNOWN_KIND_PAUSE: Duration = Duration::from_secs(30);
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The handler returned `Ok`.
+    Ok(Outcome),
+    /// The handler, an argument or the commit failed; or it panicked, or took too long.
+    Failed(String),
+    /// A backing service was unavailable.
+    Unavailable(String),
+    /// The payload is not what the handler takes.
+    Undecodable(String),
+    /// Nobody registered the kind.
+    UnknownKind(String),
+}
+
+/// What was recorded at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Done,
+    Discarded,
+    Snoozed,
+    Retried,
+    Failed,
+    PutBack,
+    /// Nothing: the job belongs to somebody else.
+    Refused,
+}
+
+/// Attempts a job, and records how that ended.
+pub(crate) async fn attempt(engine: &Engine, mut job: Claimed) -> Ending {
+    let span = tracing::info_span!(
+        "job",
+        kind = job.kind,
+        id = %job.lease.job,
+        attempt = job.attempt(),
+    );
+    async {
+        let Some(handler) = engine.registry.find(&job.kind) else {
+            let process_type = &engine.context.identity().process_type;
+            let end = format!(
+                "no handler for kind `{}` in worker `{process_type}`",
+                job.kind
+            );
+            return acker::settle(engine, &job, None, End::UnknownKind(end), &Policy::new()).await;
+        };
+        let run = Run::new(engine.context.clone(), JobRun::new(&job));
+        let slot = run.slot().clone();
+        let payload = std::mem::take(&mut job.payload);
+        let policy = handler.policy();
+        let end = guard(handler.call(run, payload), policy.attempt_timeout()).await;
+        acker::settle(engine, &job, Some(&slot), end, policy).await
+    }
+    .instrument(span)
+    .await
+}
+
+/// Runs a handler, but not for too long; nothing that it does stops the worker.
+async fn guard(handler: BoxFuture<'static, Result<Outcome, Fault>>, limit: Duration) -> End {
+    let mut handler = AssertUnwindSafe(handler).catch_unwind();
+    let ended = timeout(limit, &mut handler).await;
+    // A handler that was cut off is dropped here, and what it holds may panic.
+    let dropped = std::panic::catch_unwind(AssertUnwindSafe(|| drop(handler)));
+    match (ended, dropped) {
+        (Ok(Ok(Ok(outcome))), _) => End::Ok(outcome),
+        (Ok(Ok(Err(fault))), _) => end_of(fault),
+        (Ok(Err(panic)), _) => End::Failed(format!("panicked: {}", message(&*panic))),
+        (Err(_), Ok(())) => End::Failed(format!("took longer than {limit:?}")),
+        (Err(_), Err(panic)) => End::Failed(format!(
+            "took longer than {limit:?}, then panicked: {}",
+            message(&*panic)
+        )),
+    }
+}
+
+fn end_of(fault: Fault) -> End {
+    match fault {
+        Fault::Undecodable(error) => {
+            End::Undecodable(format!("the payload cannot be read: {error}"))
+        }
+        Fault::Failed(failure) => failed(&failure),
+    }
+}
+
+pub(super) fn failed(failure: &Failure) -> End {
+    if failure.is_unavailable() {
+        End::Unavailable(failure.to_string())
+    } else {
+        End::Failed(failure.to_string())
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a message")
+}
+
+/// What to record for an end.
+pub(super) fn verdict(end: End, job: &Claimed, policy: &Policy) -> Ack {
+    match end {
+        End::Ok(Outcome(Verdict::Done)) => Ack::Done,
+        End::Ok(Outcome(Verdict::Snooze(delay))) => Ack::Snooze(delay),
+        End::Ok(Outcome(Verdict::Discard(reason))) => Ack::Discard(Evidence::new(&reason)),
+        End::Unavailable(error) if job.deferrals < MAX_DEFERRALS => {
+            let patient = Policy::new().max_backoff(LONGEST_DEFERRAL);
+            let pause = patient.pause_after(job.deferrals + 1);
+            Ack::PutBack(pause, Cause::Unavailable, Evidence::new(&error))
+        }
+        End::Failed(error) | End::Unavailable(error) => {
+            let evidence = Evidence::new(&error);
+            if job.attempt() < job.max_attempts {
+                Ack::Retry(policy.pause_after(job.attempt()), evidence)
+            } else {
+                Ack::Fail(evidence)
+            }
+        }
+        End::Undecodable(error) => Ack::Undecodable(Evidence::new(&error)),
+        End::UnknownKind(error) => Ack::PutBack(
+            UNKNOWN_KIND_PAUSE,
+            Cause::UnknownKind,
+            Evidence::new(&error),
+        ),
+    }
+}
+
+impl Ending {
+    pub(super) fn of(ack: &Ack) -> Self {
+        match ack {
+            Ack::Done => Self::Done,
+            Ack::Discard(_) => Self::Discarded,
+            Ack::Snooze(_) => Self::Snoozed,
+            Ack::Retry(..) => Self::Retried,
+            Ack::Fail(_) | Ack::Undecodable(_) => Self::Failed,
+            Ack::PutBack(..) => Self::PutBack,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{JobId, WorkerId, store::Lease};
+    use twelve_core::Error;
+
+    fn job(attempts: u32, deferrals: u32) -> Claimed {
+        Claimed {
+            lease: Lease {
+                job: JobId::new(),
+                epoch: 1,
+                worker: WorkerId::new(),
+            },
+            kind: "charge".into(),
+            queue: "default".into(),
+            payload: "null".into(),
+            attempts,
+            max_attempts: 3,
+            deferrals,
+        }
+    }
+
+    fn judge(end: End, job: &Claimed) -> Ack {
+        verdict(end, job, &Policy::new())
+    }
+
+    async fn end(handler: impl Future<Output = Result<Outcome, Fault>> + Send + 'static) -> End {
+        guard(Box::pin(handler), Duration::from_millis(10)).await
+    }
+
+    #[test]
+    fn the_last_failed_attempt_fails_the_job() {
+        let failed = || End::Failed("no".into());
+        assert!(matches!(judge(failed(), &job(0, 0)), Ack::Retry(..)));
+        assert!(matches!(judge(failed(), &job(1, 0)), Ack::Retry(..)));
+        assert_eq!(judge(failed(), &job(2, 0)), Ack::Fail(Evidence::new("no")));
+    }
+
+    #[test]
+    fn an_outage_spends_no_attempt_until_it_has_done_so_too_often() {
+        let down = || End::Unavailable("Postgres is unavailable".into());
+        for deferrals in 0..MAX_DEFERRALS {
+            let ack = judge(down(), &job(2, deferrals));
+            assert!(
+                matches!(ack, Ack::PutBack(pause, Cause::Unavailable, _) if pause <= LONGEST_DEFERRAL)
+            );
+        }
+        assert!(matches!(
+            judge(down(), &job(0, MAX_DEFERRALS)),
+            Ack::Retry(..)
+        ));
+        assert!(matches!(
+            judge(down(), &job(2, MAX_DEFERRALS)),
+            Ack::Fail(_)
+        ));
+    }
+
+    #[test]
+    fn what_cannot_be_attempted_spends_no_attempt() {
+        let unknown = judge(End::UnknownKind("no handler".into()), &job(2, 0));
+        assert!(matches!(
+            unknown,
+            Ack::PutBack(UNKNOWN_KIND_PAUSE, Cause::UnknownKind, _)
+        ));
+        let undecodable = judge(End::Undecodable("no".into()), &job(0, 0));
+        assert!(matches!(undecodable, Ack::Undecodable(_)));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_failed_attempt() {
+        let panicking = async { panic!("the kettle is dry") };
+        assert!(
+            matches!(end(panicking).await, End::Failed(why) if why == "panicked: the kettle is dry")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_takes_too_long_is_cut_off() {
+        let ended = end(std::future::pending()).await;
+        assert!(matches!(ended, End::Failed(why) if why == "took longer than 10ms"));
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_panics_when_it_is_cut_off_is_caught() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic!("boom");
+            }
+        }
+        let ended = end(async {
+            let _bomb = Bomb;
+            std::future::pending().await
+        });
+        assert!(matches!(ended.await, End::Failed(why) if why.ends_with("then panicked: boom")));
+    }
+
+    #[tokio::test]
+    async fn an_outage_is_told_from_a_mistake() {
+        let down = end(async { Err(Fault::Failed(Error::unavailable("Redis is down").into())) });
+        assert!(matches!(down.await, End::Unavailable(_)));
+        let wrong = end(async { Err(Fault::Failed(Failure::new("no such order"))) });
+        assert!(matches!(wrong.await, End::Failed(_)));
+    }
+}

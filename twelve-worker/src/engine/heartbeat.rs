@@ -1,0 +1,111 @@
+//! The heartbeat: it tells everyone that this process lives, on a thread of its own.
+//!
+//! The thread has its own runtime and its own connection.
+//! So neither a handler that blocks every runtime thread nor one that holds every connection can make the process look dead.
+
+use std::{io, sync::Arc, thread, time::Duration};
+use tokio::{
+    runtime,
+    sync::oneshot,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use twelve_core::Error;
+
+use super::{
+    Engine, Hint,
+    setback::{Setback, within},
+};
+use crate::store::{Beat, Profile, Pulse};
+
+/// From one beat to the next. A worker counts as dead when three of them are missing.
+pub(super) const EVERY: Duration = Duration::from_secs(5);
+
+/// How long one beat may take, connecting included.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long stopping waits for a beat that is under way.
+const STOP: Duration = Duration::from_secs(1);
+
+/// A running heartbeat; it stops when this is dropped.
+pub(super) struct Heartbeat {
+    stop: DropGuard,
+    stopped: oneshot::Receiver<()>,
+}
+
+impl Heartbeat {
+    pub(super) fn start(engine: &Engine) -> Result<Self, Error> {
+        let refused =
+            |error: io::Error| Error::internal("the heartbeat cannot start").because(error);
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(refused)?;
+        let stop = CancellationToken::new();
+        let (told, stopped) = oneshot::channel();
+        let heart = Heart {
+            pulse: engine.store.pulse(),
+            worker: engine.profile(),
+            hint: Arc::clone(&engine.hint),
+            was_known: false,
+        };
+        let token = stop.clone();
+        thread::Builder::new()
+            .name("twelve-heartbeat".into())
+            .spawn(move || {
+                runtime.block_on(token.run_until_cancelled(heart.beat()));
+                // Nobody may be waiting for it.
+                let _ = told.send(());
+            })
+            .map_err(refused)?;
+        Ok(Self {
+            stop: stop.drop_guard(),
+            stopped,
+        })
+    }
+
+    /// Stops, and waits until no beat is under way.
+    pub(super) async fn stop(self) {
+        drop(self.stop);
+        // A beat that is stuck for longer lists the worker again, until the beat after it is missed.
+        let _ = timeout(STOP, self.stopped).await;
+    }
+}
+
+struct Heart {
+    pulse: Box<dyn Pulse>,
+    worker: Profile,
+    hint: Arc<Hint>,
+    was_known: bool,
+}
+
+impl Heart {
+    async fn beat(mut self) {
+        let mut setback = Setback::default();
+        loop {
+            match within(PATIENCE, self.pulse.beat(&self.worker)).await {
+                Ok(beat) => {
+                    setback.over();
+                    self.note(beat);
+                    sleep(EVERY).await;
+                }
+                Err(error) => setback.pause("the heartbeat", &error).await,
+            }
+        }
+    }
+
+    fn note(&mut self, beat: Beat) {
+        if beat == Beat::Known {
+            return;
+        }
+        let worker = &self.worker.id;
+        if self.was_known {
+            tracing::warn!(%worker, "the worker was declared dead, and its jobs were taken back: it is registered again");
+        } else {
+            tracing::info!(%worker, queues = self.worker.queues, "the worker is registered");
+        }
+        self.was_known = true;
+        // A claim found nothing as long as the worker was not registered.
+        self.hint.give();
+    }
+}

@@ -1,0 +1,40 @@
+//! Removes finished jobs when their time is over.
+
+use std::{sync::Arc, time::Duration};
+use tokio::time::sleep;
+
+use super::{
+    Engine,
+    setback::{Setback, within},
+};
+
+/// How long a job is kept when it is done or was discarded. One that failed is kept until somebody acts.
+const KEEP: Duration = Duration::from_hours(24);
+
+/// From one round to the next.
+const EVERY: Duration = Duration::from_mins(1);
+
+/// How many jobs one statement removes: it must not hold the table up.
+const BATCH: usize = 1000;
+
+/// The pause between two batches.
+const BREATH: Duration = Duration::from_millis(100);
+
+/// How long one batch may take: the evidence and the steps of its jobs go with them.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs until it is dropped.
+pub(super) async fn run(engine: Arc<Engine>) {
+    let mut setback = Setback::default();
+    // Workers that started together do not clean up together.
+    sleep(EVERY.mul_f64(fastrand::f64())).await;
+    loop {
+        match within(PATIENCE, engine.store.prune(KEEP, BATCH)).await {
+            Ok(pruned) => {
+                setback.over();
+                sleep(if pruned < BATCH { EVERY } else { BREATH }).await;
+            }
+            Err(error) => setback.pause("removing old jobs", &error).await,
+        }
+    }
+}

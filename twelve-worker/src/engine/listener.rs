@@ -1,0 +1,24 @@
+//! Turns wake-ups into hints for the claimer.
+
+use std::sync::Arc;
+
+use super::Engine;
+use crate::store::Wake;
+
+/// Runs until it is dropped.
+pub(super) async fn run(engine: Arc<Engine>) {
+    let store = Arc::clone(&engine.store);
+    let woken = move |wake: Wake<'_>| {
+        if is_for(&engine, wake) {
+            engine.hint.give();
+        }
+    };
+    store.listen(Box::new(woken)).await;
+}
+
+fn is_for(engine: &Engine, wake: Wake<'_>) -> bool {
+    match wake {
+        Wake::Queue(queue) => queue.is_empty() || engine.queues.takes(queue),
+        Wake::Any => true,
+    }
+}

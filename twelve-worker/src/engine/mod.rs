@@ -1,0 +1,165 @@
+//! The engine: one process that runs jobs.
+//!
+//! ```text
+//!             ┌─ listener ─► hint ─┐
+//! store ──────┼─ poll ─────────────┴─► claimer ─► executor ─► acker ──► store
+//!             │                           │  one task per job   ▲
+//!             │                         held ───────────────────┤
+//!             └─ rescuer, janitor                   hand back ──┘
+//! heartbeat: a thread of its own
+//! ```
+//!
+//! Every room has one duty, starts when the engine does and ends when its future is dropped.
+
+mod acker;
+mod claimer;
+mod executor;
+mod heartbeat;
+mod held;
+mod janitor;
+mod listener;
+mod rescuer;
+mod setback;
+mod waker;
+
+pub(crate) use executor::{Ending, attempt};
+pub(crate) use waker::{Hint, Waker};
+
+use std::{fs, sync::Arc, time::Duration};
+use tokio::task::JoinSet;
+use twelve_core::{Context, Db, Error, Exit, Tx};
+
+use self::{heartbeat::Heartbeat, held::Held, setback::within};
+use crate::{
+    Queues, Registry, Settings, WorkerId,
+    store::{Profile, Store, postgres::PostgresStore},
+};
+
+/// Connections for claims, acks and rescues, beside one each for the heart and for wake-ups.
+///
+/// The engine does not share the handlers' pool: however many connections they hold, and for however long, an ack finds one.
+const CONNECTIONS: u32 = 2;
+
+/// How long saying goodbye may take: hosts kill soon after the budget.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// What the rooms of one worker share.
+pub(crate) struct Engine {
+    pub(crate) context: Context,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) queues: Queues,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) worker: WorkerId,
+    held: Held,
+    hint: Arc<Hint>,
+}
+
+impl Engine {
+    pub(crate) fn new(
+        context: Context,
+        registry: Arc<Registry>,
+        queues: Queues,
+    ) -> Result<Self, Error> {
+        let db = Db::new(context.db()?.options().clone(), CONNECTIONS);
+        Ok(Self {
+            hint: Hint::of(&context)?,
+            context,
+            registry,
+            queues,
+            store: Arc::new(PostgresStore::new(db)),
+            worker: WorkerId::new(),
+            held: Held::default(),
+        })
+    }
+
+    pub(crate) fn profile(&self) -> Profile {
+        Profile {
+            id: self.worker,
+            process_type: self.context.identity().process_type.clone(),
+            host: host(),
+            pid: std::process::id(),
+            queues: self.queues.to_string(),
+        }
+    }
+
+    /// Works until the process has drained.
+    pub(crate) async fn run(self) -> Result<Exit, Error> {
+        let settings = Settings::read(self.context.environment())?;
+        warn_of_a_small_pool(&self, settings)?;
+        let engine = Arc::new(self);
+        let heartbeat = Heartbeat::start(&engine)?;
+        let mut duties = JoinSet::new();
+        duties.spawn(listener::run(Arc::clone(&engine)));
+        duties.spawn(rescuer::run(Arc::clone(&engine)));
+        duties.spawn(janitor::run(Arc::clone(&engine)));
+        engine.context.lifecycle().ready();
+
+        claimer::run(&engine, settings.concurrency()).await;
+
+        let exit = engine.drain().await;
+        duties.shutdown().await;
+        engine.leave(heartbeat).await;
+        Ok(exit)
+    }
+
+    /// Waits for the jobs that run, and hands back what is left when the time is over.
+    async fn drain(&self) -> Exit {
+        // Only listings show it: not worth a retry, nor a delay.
+        let announced = within(GOODBYE, self.store.announce_drain(self.worker));
+        let lifecycle = self.context.lifecycle();
+        tokio::select! {
+            biased;
+            () = lifecycle.overdue() => {}
+            () = async {
+                let _ = announced.await;
+                lifecycle.tracker().idle().await;
+            } => return Exit::Done,
+        }
+        let leases = self.held.abort_all();
+        match within(GOODBYE, self.store.hand_back(&leases)).await {
+            Ok(jobs) => tracing::warn!(jobs, "unfinished jobs were handed back"),
+            Err(error) => {
+                let error = twelve_core::chain(&error);
+                tracing::error!(
+                    error,
+                    jobs = leases.len(),
+                    "unfinished jobs could not be handed back; they run again when this worker counts as dead"
+                );
+            }
+        }
+        Exit::Overdue
+    }
+
+    /// Stops the heart, then leaves the list of workers: a beat after that would put the worker back on it.
+    async fn leave(&self, heartbeat: Heartbeat) {
+        heartbeat.stop().await;
+        if let Err(error) = within(GOODBYE, self.store.deregister(self.worker)).await {
+            tracing::debug!(%error, "the worker stays listed until its heartbeat is missed");
+        }
+    }
+}
+
+/// Says so when jobs would wait for each other's transactions; runs that give up are put off, which works but is slow.
+fn warn_of_a_small_pool(engine: &Engine, settings: Settings) -> Result<(), Error> {
+    let pool = engine.context.db()?.pool().options().get_max_connections() as usize;
+    let slots = settings.concurrency();
+    if slots > pool.saturating_sub(2) && engine.registry.needs(&engine.queues).has::<Tx>() {
+        tracing::warn!(
+            "{slots} jobs may run at a time, but {pool} connections allow {} transactions: raise TWELVE_DATABASE_POOL to {}",
+            pool.saturating_sub(2),
+            slots + 2
+        );
+    }
+    Ok(())
+}
+
+/// The host's name, for listings.
+fn host() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname")
+        .or_else(|_| std::env::var("HOSTNAME"))
+        .unwrap_or_default();
+    match name.trim() {
+        "" => "unknown".to_owned(),
+        name => name.to_owned(),
+    }
+}

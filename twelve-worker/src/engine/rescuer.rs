@@ -1,0 +1,241 @@
+//! Takes jobs back from workers that died.
+//!
+//! An observer counts, on its own monotonic clock, for how long a heartbeat has not changed.
+//! So no clock of another host matters, and none can be set wrong.
+//! Only time that lies between two looks that worked is counted: after an outage of the store, or a pause of the observer itself, every worker gets its full time again.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep};
+use twelve_core::{Error, chain};
+
+use super::{
+    Engine,
+    setback::{PATIENCE, Setback, within},
+};
+use crate::{
+    WorkerId,
+    store::{Lease, Observation, Rescued, State},
+};
+
+/// From one look to the next.
+const EVERY: Duration = Duration::from_secs(3);
+
+/// A heartbeat that has not changed for this long belongs to a dead worker: three beats are missing.
+const DEAD_AFTER: Duration = Duration::from_secs(15);
+
+/// Every how many looks the rescuer checks what this worker itself is said to hold.
+const STRAYS_EVERY: u32 = 3;
+
+/// Runs until it is dropped.
+pub(super) async fn run(engine: Arc<Engine>) {
+    let mut observer = Observer::new(engine.worker);
+    let mut strays = Strays::default();
+    let mut setback = Setback::default();
+    for look in 0_u32.. {
+        let with_strays = look % STRAYS_EVERY == 0;
+        match round(&engine, &mut observer, with_strays.then_some(&mut strays)).await {
+            Ok(()) => setback.over(),
+            Err(error) => {
+                observer.forget();
+                setback.pause("looking for dead workers", &error).await;
+            }
+        }
+        sleep(EVERY).await;
+    }
+}
+
+async fn round(
+    engine: &Engine,
+    observer: &mut Observer,
+    strays: Option<&mut Strays>,
+) -> Result<(), Error> {
+    let seen = within(PATIENCE, engine.store.observe()).await?;
+    let orphans = seen.orphans;
+    for (worker, beat) in observer.look(Instant::now(), &seen) {
+        let rescued = within(PATIENCE, engine.store.rescue(worker, beat)).await?;
+        tracing::warn!(%worker, jobs = rescued.len(), "a worker died; its jobs were taken back");
+        report(engine, &rescued);
+    }
+    if orphans {
+        let rescued = within(PATIENCE, engine.store.rescue_orphans()).await?;
+        report(engine, &rescued);
+    }
+    if let Some(strays) = strays {
+        strays.look(engine).await?;
+    }
+    Ok(())
+}
+
+fn report(engine: &Engine, rescued: &[Rescued]) {
+    for job in rescued {
+        let (id, kind) = (job.job, &job.kind);
+        if job.state == State::Failed {
+            tracing::error!(job = %id, kind, "too many workers died under this job: it has failed");
+        } else {
+            tracing::warn!(job = %id, kind, "the job was taken back from a dead worker");
+        }
+    }
+    if !rescued.is_empty() {
+        engine.hint.give();
+    }
+}
+
+/// Since when each heartbeat has not changed.
+struct Observer {
+    own: WorkerId,
+    last_look: Option<Instant>,
+    hearts: HashMap<WorkerId, Heart>,
+}
+
+struct Heart {
+    beat: i64,
+    silent_for: Duration,
+}
+
+impl Observer {
+    fn new(own: WorkerId) -> Self {
+        Self {
+            own,
+            last_look: None,
+            hearts: HashMap::new(),
+        }
+    }
+
+    /// The workers that are dead by now, with their last beats.
+    fn look(&mut self, now: Instant, seen: &Observation) -> Vec<(WorkerId, i64)> {
+        let since = self.last_look.map_or(Duration::ZERO, |last| now - last);
+        // A longer time means that this process stood still, and maybe all others with it.
+        let since = since.min(EVERY * 2);
+        self.last_look = Some(now);
+        let mut before = std::mem::take(&mut self.hearts);
+        for &(worker, beat) in &seen.beats {
+            let silent_for = match before.remove(&worker) {
+                Some(heart) if heart.beat == beat => heart.silent_for + since,
+                _ => Duration::ZERO,
+            };
+            self.hearts.insert(worker, Heart { beat, silent_for });
+        }
+        let is_dead = |(worker, heart): &(&WorkerId, &Heart)| {
+            heart.silent_for >= DEAD_AFTER && **worker != self.own
+        };
+        let dead = self.hearts.iter().filter(is_dead);
+        dead.map(|(worker, heart)| (*worker, heart.beat)).collect()
+    }
+
+    /// A look failed: nobody may have been able to beat.
+    fn forget(&mut self) {
+        self.last_look = None;
+        self.hearts.clear();
+    }
+}
+
+/// Jobs that this worker holds by the store's account, and knows nothing of.
+///
+/// A claim whose answer was lost leaves such jobs: nobody else would ever take them, for this worker lives.
+#[derive(Default)]
+struct Strays(Vec<Lease>);
+
+impl Strays {
+    async fn look(&mut self, engine: &Engine) -> Result<(), Error> {
+        let held = within(PATIENCE, engine.store.held_by(engine.worker)).await?;
+        let unknown: Vec<_> = held
+            .into_iter()
+            .filter(|lease| !engine.held.contains(lease))
+            .collect();
+        // An answer that is just arriving looks the same: only what is unknown twice is a stray.
+        let (strays, fresh): (Vec<_>, Vec<_>) = unknown
+            .into_iter()
+            .partition(|lease| self.0.contains(lease));
+        self.0 = fresh;
+        if strays.is_empty() {
+            return Ok(());
+        }
+        match within(PATIENCE, engine.store.hand_back(&strays)).await {
+            Ok(jobs) => {
+                tracing::warn!(jobs, "jobs whose claim was never answered were handed back");
+            }
+            Err(error) => {
+                tracing::debug!(
+                    error = chain(&error),
+                    "jobs whose claim was never answered wait"
+                );
+                self.0.extend(strays);
+            }
+        }
+        engine.hint.give();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Watch {
+        observer: Observer,
+        worker: WorkerId,
+        now: Instant,
+    }
+
+    impl Watch {
+        fn new() -> Self {
+            Self {
+                observer: Observer::new(WorkerId::new()),
+                worker: WorkerId::new(),
+                now: Instant::now(),
+            }
+        }
+
+        /// Looks after this time, and tells whether the worker counts as dead.
+        fn look(&mut self, after_s: u64, beat: i64) -> bool {
+            self.now += Duration::from_secs(after_s);
+            let seen = Observation {
+                beats: vec![(self.worker, beat)],
+                orphans: false,
+            };
+            !self.observer.look(self.now, &seen).is_empty()
+        }
+    }
+
+    #[test]
+    fn a_worker_is_dead_when_its_heart_was_silent_for_fifteen_seconds() {
+        let mut watch = Watch::new();
+        let dead: Vec<_> = (0..6).map(|_| watch.look(3, 7)).collect();
+        assert_eq!(dead, [false, false, false, false, false, true]);
+    }
+
+    #[test]
+    fn every_beat_gives_a_worker_its_full_time_again() {
+        let mut watch = Watch::new();
+        for beat in 0..20 {
+            for _ in 0..4 {
+                assert!(!watch.look(3, beat));
+            }
+        }
+    }
+
+    #[test]
+    fn a_pause_of_the_observer_kills_nobody() {
+        let mut watch = Watch::new();
+        assert!(!watch.look(3, 7));
+        assert!(!watch.look(3600, 7));
+        assert!(!watch.look(3, 8));
+    }
+
+    #[test]
+    fn an_outage_of_the_store_kills_nobody() {
+        let mut watch = Watch::new();
+        for _ in 0..5 {
+            watch.look(3, 7);
+        }
+        watch.observer.forget();
+        assert!(!watch.look(3, 7));
+    }
+
+    #[test]
+    fn a_worker_does_not_bury_itself() {
+        let mut watch = Watch::new();
+        watch.worker = watch.observer.own;
+        assert!((0..20).all(|_| !watch.look(3, 7)));
+    }
+}

@@ -1,0 +1,95 @@
+//! Wake-ups: from a producer to the workers, without a statement for every job.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{runtime::Handle, sync::Notify, time::sleep};
+use twelve_core::{Context, Error};
+
+use crate::store::Store;
+
+/// The shortest time between two announcements of one process.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Tells the worker in this process, if there is one, to look for jobs.
+#[derive(Debug, Default)]
+pub(crate) struct Hint(Notify);
+
+impl Hint {
+    pub(crate) fn of(context: &Context) -> Result<Arc<Self>, Error> {
+        context.singleton(|| Ok(Self::default()))
+    }
+
+    /// A hint that nobody waits for is kept for whoever waits next.
+    pub(crate) fn give(&self) {
+        self.0.notify_one();
+    }
+
+    pub(crate) async fn given(&self) {
+        self.0.notified().await;
+    }
+}
+
+/// Tells workers everywhere that there are jobs: the first time at once, then at most every 10 ms.
+#[derive(Clone)]
+pub(crate) struct Waker {
+    store: Arc<dyn Store>,
+    local: Arc<Hint>,
+    pending: Arc<Mutex<Pending>>,
+}
+
+#[derive(Default)]
+struct Pending {
+    queues: BTreeSet<String>,
+    announcing: bool,
+}
+
+impl Waker {
+    pub(crate) fn new(store: Arc<dyn Store>, local: Arc<Hint>) -> Self {
+        Self {
+            store,
+            local,
+            pending: Arc::default(),
+        }
+    }
+
+    /// Announces these queues soon; what cannot be announced is found by the poll.
+    pub(crate) fn wake(&self, queues: Vec<String>) {
+        if queues.is_empty() {
+            return;
+        }
+        self.local.give();
+        // Without a runtime there is nobody to announce it.
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        let mut pending = lock(&self.pending);
+        pending.queues.extend(queues);
+        if !std::mem::replace(&mut pending.announcing, true) {
+            runtime.spawn(self.clone().announce());
+        }
+    }
+
+    async fn announce(self) {
+        while let Some(queues) = self.next() {
+            if let Err(error) = self.store.wake(&queues).await {
+                tracing::debug!(%error, "workers were not woken: they find the jobs by themselves");
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    fn next(&self) -> Option<Vec<String>> {
+        let mut pending = lock(&self.pending);
+        let queues = std::mem::take(&mut pending.queues);
+        pending.announcing = !queues.is_empty();
+        pending.announcing.then(|| queues.into_iter().collect())
+    }
+}
+
+/// A panic while the lock was held cannot leave the set half changed.
+fn lock(pending: &Mutex<Pending>) -> MutexGuard<'_, Pending> {
+    pending.lock().unwrap_or_else(PoisonError::into_inner)
+}

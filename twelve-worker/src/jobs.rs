@@ -1,0 +1,217 @@
+//! `Jobs`: how work is enqueued.
+
+use sqlx::{PgConnection, PgTransaction};
+use std::{fmt, sync::Arc};
+use twelve_core::{Context, Error, FromContext, Needs, Run, Tx, extractable};
+
+use crate::{
+    IntoNewJob, JobId,
+    engine::{Hint, Waker},
+    store::{Draft, Due, Store, postgres::PostgresStore},
+};
+
+/// Enqueues jobs, from any kind of handler.
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use serde::{Serialize, Deserialize};
+/// # use twelve_core::{Error, Tx};
+/// # use twelve_worker::{Job, Jobs};
+/// # #[derive(Serialize, Deserialize)] struct Remind;
+/// # impl Job for Remind { const KIND: &'static str = "remind"; }
+/// async fn handler(mut tx: Tx, jobs: Jobs) -> Result<(), Error> {
+///     jobs.enqueue(Remind).await?;                                            // now, whatever becomes of `tx`
+///     jobs.enqueue_in(&mut tx, Remind.after(Duration::from_secs(60))).await?; // when `tx` commits, or never
+///     Ok(())
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Jobs(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn Store>,
+    waker: Waker,
+}
+
+impl Jobs {
+    /// The producer of this process.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_configuration`] when `DATABASE_URL` is missing or wrong.
+    pub fn of(context: &Context) -> Result<Self, Error> {
+        let hint = Hint::of(context)?;
+        let inner = context.singleton(|| {
+            let store: Arc<dyn Store> = Arc::new(PostgresStore::new(context.db()?));
+            Ok(Inner {
+                waker: Waker::new(Arc::clone(&store), hint),
+                store,
+            })
+        })?;
+        Ok(Self(inner))
+    }
+
+    /// Enqueues a job, now.
+    ///
+    /// When it answers `Ok`, the job is committed: it survives a crash of this process and of Postgres.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_unavailable`] when Postgres is, and after a cut connection it is then unknown whether the job was enqueued; another error when the job cannot be stored.
+    pub async fn enqueue(&self, job: impl IntoNewJob) -> Result<JobId, Error> {
+        let draft = job.into_new_job().into_draft()?;
+        let (id, queues) = (draft.id, due_now([&draft]));
+        self.0.store.enqueue(vec![draft]).await?;
+        self.0.waker.wake(queues);
+        Ok(id)
+    }
+
+    /// Enqueues a job in a transaction: it is there when the transaction commits, and never if it does not.
+    ///
+    /// With `&mut Tx` workers are woken by the commit.
+    /// With an sqlx transaction of your own, nobody learns of its commit: call [`wake`](Self::wake) after it, or the job is found by the poll, within a second.
+    ///
+    /// # Errors
+    ///
+    /// As [`enqueue`](Self::enqueue); a statement that failed has spoilt the transaction, as every statement does.
+    pub async fn enqueue_in<'c>(
+        &self,
+        within: impl Into<Within<'c>>,
+        job: impl IntoNewJob,
+    ) -> Result<JobId, Error> {
+        let draft = job.into_new_job().into_draft()?;
+        let id = draft.id;
+        self.add_in(within.into(), vec![draft]).await?;
+        Ok(id)
+    }
+
+    /// Enqueues many jobs, all or none, a thousand in one statement.
+    ///
+    /// # Errors
+    ///
+    /// As [`enqueue`](Self::enqueue).
+    pub async fn enqueue_many<J: IntoNewJob>(
+        &self,
+        jobs: impl IntoIterator<Item = J>,
+    ) -> Result<Vec<JobId>, Error> {
+        let drafts = drafts(jobs)?;
+        let (ids, queues) = (ids(&drafts), due_now(&drafts));
+        if !drafts.is_empty() {
+            self.0.store.enqueue(drafts).await?;
+            self.0.waker.wake(queues);
+        }
+        Ok(ids)
+    }
+
+    /// Enqueues many jobs in a transaction, a thousand in one statement.
+    ///
+    /// # Errors
+    ///
+    /// As [`enqueue_in`](Self::enqueue_in).
+    pub async fn enqueue_many_in<'c, J: IntoNewJob>(
+        &self,
+        within: impl Into<Within<'c>>,
+        jobs: impl IntoIterator<Item = J>,
+    ) -> Result<Vec<JobId>, Error> {
+        let drafts = drafts(jobs)?;
+        let ids = ids(&drafts);
+        if !drafts.is_empty() {
+            self.add_in(within.into(), drafts).await?;
+        }
+        Ok(ids)
+    }
+
+    /// Tells workers everywhere that there may be jobs: for after the commit of a transaction of your own.
+    pub fn wake(&self) {
+        // The empty name stands for all queues.
+        self.0.waker.wake(vec![String::new()]);
+    }
+
+    async fn add_in(&self, within: Within<'_>, drafts: Vec<Draft>) -> Result<(), Error> {
+        let queues = due_now(&drafts);
+        match within.0 {
+            Target::Connection(connection) => self.0.store.enqueue_in(connection, drafts).await,
+            Target::Tx(tx) => {
+                self.0
+                    .store
+                    .enqueue_in(tx.connection().await?, drafts)
+                    .await?;
+                let waker = self.0.waker.clone();
+                tx.after_commit(move || waker.wake(queues));
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+        &self.0.store
+    }
+}
+
+fn drafts<J: IntoNewJob>(jobs: impl IntoIterator<Item = J>) -> Result<Vec<Draft>, Error> {
+    jobs.into_iter()
+        .map(|job| job.into_new_job().into_draft())
+        .collect()
+}
+
+fn ids(drafts: &[Draft]) -> Vec<JobId> {
+    drafts.iter().map(|draft| draft.id).collect()
+}
+
+/// The queues on which a job is due at once: nobody needs to wake up for the others.
+fn due_now<'d>(drafts: impl IntoIterator<Item = &'d Draft>) -> Vec<String> {
+    let mut queues: Vec<_> = drafts
+        .into_iter()
+        .filter(|draft| draft.due == Due::Now)
+        .map(|draft| draft.queue.clone())
+        .collect();
+    queues.sort();
+    queues.dedup();
+    queues
+}
+
+impl fmt::Debug for Jobs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Jobs").field(&self.0.store).finish()
+    }
+}
+
+impl<K: Send + Sync + 'static> FromContext<K> for Jobs {
+    fn needs(needs: &mut Needs) {
+        needs.add::<Self>();
+    }
+
+    async fn from_context(run: &Run<K>) -> Result<Self, Error> {
+        Self::of(run.context())
+    }
+}
+
+extractable!(impl for Jobs);
+
+/// The transaction in which a job is enqueued: `&mut Tx`, `&mut PgConnection` or `&mut sqlx::Transaction<Postgres>`.
+#[derive(Debug)]
+pub struct Within<'c>(Target<'c>);
+
+#[derive(Debug)]
+enum Target<'c> {
+    Tx(&'c mut Tx),
+    Connection(&'c mut PgConnection),
+}
+
+impl<'c> From<&'c mut Tx> for Within<'c> {
+    fn from(tx: &'c mut Tx) -> Self {
+        Self(Target::Tx(tx))
+    }
+}
+
+impl<'c> From<&'c mut PgConnection> for Within<'c> {
+    fn from(connection: &'c mut PgConnection) -> Self {
+        Self(Target::Connection(connection))
+    }
+}
+
+impl<'c> From<&'c mut PgTransaction<'_>> for Within<'c> {
+    fn from(transaction: &'c mut PgTransaction<'_>) -> Self {
+        Self(Target::Connection(transaction))
+    }
+}

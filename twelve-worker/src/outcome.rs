@@ -1,0 +1,85 @@
+//! What a handler can say about its attempt.
+
+use std::time::Duration;
+use twelve_core::Failure;
+
+/// How an attempt ended, when it did not fail.
+///
+/// Whatever it says, the handler returned `Ok`: its `Tx` commits, together with the record of this outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome(pub(crate) Verdict);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Done,
+    Snooze(Duration),
+    Discard(String),
+}
+
+impl Outcome {
+    /// The work is done.
+    #[must_use]
+    pub fn done() -> Self {
+        Self(Verdict::Done)
+    }
+
+    /// Not yet: run the job again after this time. It spends no attempt.
+    #[must_use]
+    pub fn snooze(delay: Duration) -> Self {
+        Self(Verdict::Snooze(delay))
+    }
+
+    /// The work is not wanted any more: never run the job again. The reason is kept with it.
+    #[must_use]
+    pub fn discard(reason: impl Into<String>) -> Self {
+        Self(Verdict::Discard(reason.into()))
+    }
+}
+
+/// What a job handler may return.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not what a job handler may return",
+    label = "expected `()`, `Outcome` or a `Result` of one of them",
+    note = "the error is any error: `twelve::Result<()>` takes all of them with `?`"
+)]
+pub trait IntoOutcome {
+    /// The outcome.
+    ///
+    /// # Errors
+    ///
+    /// What the handler failed with.
+    fn into_outcome(self) -> Result<Outcome, Failure>;
+}
+
+impl IntoOutcome for () {
+    fn into_outcome(self) -> Result<Outcome, Failure> {
+        Ok(Outcome::done())
+    }
+}
+
+impl IntoOutcome for Outcome {
+    fn into_outcome(self) -> Result<Outcome, Failure> {
+        Ok(self)
+    }
+}
+
+impl<T: IntoOutcome, E: Into<Failure>> IntoOutcome for Result<T, E> {
+    fn into_outcome(self) -> Result<Outcome, Failure> {
+        self.map_err(Into::into)?.into_outcome()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handler_says_how_it_went() {
+        assert_eq!(().into_outcome().unwrap(), Outcome::done());
+        let snooze = Outcome::snooze(Duration::from_secs(1));
+        let said: twelve_core::Result<Outcome> = Ok(snooze.clone());
+        assert_eq!(said.into_outcome().unwrap(), snooze);
+        let failed: Result<(), std::fmt::Error> = Err(std::fmt::Error);
+        assert!(failed.into_outcome().is_err());
+    }
+}

@@ -1,0 +1,96 @@
+//! Which queues a worker takes jobs from.
+
+use std::fmt;
+
+/// The queues of one worker process type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queues(Choice);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Choice {
+    Only(Vec<String>),
+    AllExcept(Vec<String>),
+}
+
+impl Queues {
+    /// These queues and no others. Other workers that name no queues leave them alone.
+    pub fn only<Q: Into<String>>(queues: impl IntoIterator<Item = Q>) -> Self {
+        Self(Choice::Only(collect(queues)))
+    }
+
+    /// Every queue.
+    #[must_use]
+    pub fn all() -> Self {
+        Self(Choice::AllExcept(Vec::new()))
+    }
+
+    /// Every queue but these, such as those that other workers have claimed for themselves.
+    pub fn all_except<Q: Into<String>>(queues: impl IntoIterator<Item = Q>) -> Self {
+        Self(Choice::AllExcept(collect(queues)))
+    }
+
+    /// Does the worker take jobs of this queue?
+    #[must_use]
+    pub fn takes(&self, queue: &str) -> bool {
+        match &self.0 {
+            Choice::Only(only) => only.iter().any(|known| known == queue),
+            Choice::AllExcept(others) => others.iter().all(|known| known != queue),
+        }
+    }
+
+    /// The queues that are taken, when they are named.
+    #[must_use]
+    pub fn named(&self) -> Option<&[String]> {
+        match &self.0 {
+            Choice::Only(only) => Some(only),
+            Choice::AllExcept(_) => None,
+        }
+    }
+
+    /// The queues that are left out, when the others are all taken.
+    pub(crate) fn excluded(&self) -> &[String] {
+        match &self.0 {
+            Choice::Only(_) => &[],
+            Choice::AllExcept(others) => others,
+        }
+    }
+}
+
+fn collect<Q: Into<String>>(queues: impl IntoIterator<Item = Q>) -> Vec<String> {
+    let mut queues: Vec<_> = queues.into_iter().map(Into::into).collect();
+    queues.sort();
+    queues.dedup();
+    queues
+}
+
+/// As listings show it: `compute, mail`, `all` or `all but compute`.
+impl fmt::Display for Queues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Choice::Only(only) => f.write_str(&only.join(", ")),
+            Choice::AllExcept(others) if others.is_empty() => f.write_str("all"),
+            Choice::AllExcept(others) => write!(f, "all but {}", others.join(", ")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_without_named_queues_leaves_those_of_others_alone() {
+        let (compute, rest) = (Queues::only(["compute"]), Queues::all_except(["compute"]));
+        for (queue, by_compute) in [("compute", true), ("default", false)] {
+            assert_eq!(compute.takes(queue), by_compute);
+            assert_eq!(rest.takes(queue), !by_compute);
+        }
+    }
+
+    #[test]
+    fn queues_are_shown_in_words() {
+        assert_eq!(Queues::only(["b", "a", "b"]).to_string(), "a, b");
+        assert_eq!(Queues::all().to_string(), "all");
+        assert_eq!(Queues::all_except(["a"]).to_string(), "all but a");
+    }
+}

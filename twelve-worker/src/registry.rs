@@ -1,0 +1,250 @@
+//! Which handler runs which kind of job.
+
+use futures_util::future::BoxFuture;
+use std::{collections::HashMap, fmt, sync::Arc};
+use twelve_core::{Failure, Handler, Needs, Run, takes_two_transactions};
+
+use crate::{IntoOutcome, Job, JobArguments, JobRun, Outcome, Policy, Queues, label};
+
+/// The job handlers of an app.
+#[derive(Clone, Debug, Default)]
+pub struct Registry {
+    jobs: Vec<Registered>,
+    by_kind: HashMap<&'static str, usize>,
+    faults: Vec<String>,
+}
+
+/// A job handler with its types erased.
+#[derive(Clone)]
+pub struct Registered {
+    kind: &'static str,
+    aliases: &'static [&'static str],
+    policy: Policy,
+    needs: Needs,
+    call: Arc<Call>,
+}
+
+type Call = dyn Fn(Run<JobRun>, String) -> BoxFuture<'static, Result<Outcome, Fault>> + Send + Sync;
+
+/// Why an attempt has no outcome.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The payload is not what the handler takes.
+    Undecodable(serde_json::Error),
+    /// An argument could not be made, or the handler failed.
+    Failed(Failure),
+}
+
+impl Registry {
+    /// Registers a job handler: an async function of the payload and up to nine extractors.
+    pub fn job<A, H>(&mut self, handler: H)
+    where
+        H: Handler<A>,
+        A: JobArguments,
+        H::Output: IntoOutcome,
+        H::Future: Send,
+    {
+        let job = Registered::new(handler);
+        self.check(&job);
+        let index = self.jobs.len();
+        for name in job.names() {
+            if let Some(known) = self.by_kind.insert(name, index) {
+                let other = self.jobs.get(known).map_or(job.kind, |known| known.kind);
+                self.faults.push(format!(
+                    "the job kind `{name}` has two handlers: those of `{other}` and `{}`",
+                    job.kind
+                ));
+            }
+        }
+        self.jobs.push(job);
+    }
+
+    fn check(&mut self, job: &Registered) {
+        let mut names: Vec<&str> = job.names().collect();
+        names.push(job.policy.queue_name());
+        for name in names {
+            if let Err(problem) = label::check(name) {
+                let fault = format!("the job `{}`: {problem}", job.kind);
+                self.faults.push(fault);
+            }
+        }
+        if takes_two_transactions(&job.needs) {
+            let fault = format!("the handler of job `{}` takes two `Tx`", job.kind);
+            self.faults.push(fault);
+        }
+    }
+
+    /// What is wrong with what was registered.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        self.faults.clone()
+    }
+
+    /// The registered handlers, in the order of their registration.
+    pub fn iter(&self) -> impl Iterator<Item = &Registered> {
+        self.jobs.iter()
+    }
+
+    /// What the handlers of jobs on these queues need.
+    #[must_use]
+    pub fn needs(&self, queues: &Queues) -> Needs {
+        let mut needs = Needs::default();
+        for job in &self.jobs {
+            if queues.takes(job.policy.queue_name()) {
+                needs.extend(&job.needs);
+            }
+        }
+        needs
+    }
+
+    pub(crate) fn find(&self, kind: &str) -> Option<&Registered> {
+        self.jobs.get(*self.by_kind.get(kind)?)
+    }
+}
+
+impl Registered {
+    fn new<A, H>(handler: H) -> Self
+    where
+        H: Handler<A>,
+        A: JobArguments,
+        H::Output: IntoOutcome,
+        H::Future: Send,
+    {
+        let mut needs = Needs::default();
+        A::needs(&mut needs);
+        let call = move |run, payload: String| -> BoxFuture<'static, _> {
+            let handler = handler.clone();
+            Box::pin(async move {
+                let payload = serde_json::from_str(&payload).map_err(Fault::Undecodable)?;
+                let arguments = A::gather(payload, &run).await.map_err(Fault::failed)?;
+                let output = handler.call(arguments).await;
+                output.into_outcome().map_err(Fault::Failed)
+            })
+        };
+        Self {
+            kind: A::Payload::KIND,
+            aliases: A::Payload::ALIASES,
+            policy: A::Payload::policy(),
+            needs,
+            call: Arc::new(call),
+        }
+    }
+
+    /// The kind of job.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// Other names of that kind.
+    #[must_use]
+    pub fn aliases(&self) -> &'static [&'static str] {
+        self.aliases
+    }
+
+    /// How such jobs are run.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// What the handler's arguments need.
+    #[must_use]
+    pub fn needs(&self) -> &Needs {
+        &self.needs
+    }
+
+    fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        std::iter::once(self.kind).chain(self.aliases.iter().copied())
+    }
+
+    /// Decodes the payload, makes the arguments, runs the handler.
+    pub(crate) fn call(
+        &self,
+        run: Run<JobRun>,
+        payload: String,
+    ) -> BoxFuture<'static, Result<Outcome, Fault>> {
+        (self.call)(run, payload)
+    }
+}
+
+impl Fault {
+    fn failed(error: twelve_core::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl fmt::Debug for Registered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registered")
+            .field("kind", &self.kind)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::{Deserialize, Serialize};
+    use twelve_core::{Argument, Db, Tx};
+
+    #[derive(Serialize, Deserialize)]
+    struct Charge;
+
+    impl Job for Charge {
+        const KIND: &'static str = "charge";
+        const ALIASES: &'static [&'static str] = &["pay"];
+    }
+
+    #[derive(Serialize, Deserialize)]
+    struct Pay;
+
+    impl Job for Pay {
+        const KIND: &'static str = "pay";
+
+        fn policy() -> Policy {
+            Policy::new().queue("Not A Queue")
+        }
+    }
+
+    async fn charge(_job: Charge, _db: Db) {}
+    async fn pay(_job: Pay, _one: Tx, _two: Tx) -> Outcome {
+        Outcome::done()
+    }
+
+    #[test]
+    fn a_kind_is_found_by_each_of_its_names() {
+        let mut registry = Registry::default();
+        registry.job(charge);
+        assert!(registry.faults().is_empty());
+        for name in ["charge", "pay"] {
+            assert_eq!(registry.find(name).unwrap().kind(), "charge");
+        }
+        assert!(registry.find("refund").is_none());
+    }
+
+    #[test]
+    fn every_fault_of_the_wiring_is_named() {
+        let mut registry = Registry::default();
+        registry.job(charge);
+        registry.job(pay);
+        let faults = registry.faults().join("\n");
+        for fault in [
+            "`Not A Queue` is not a name",
+            "job `pay` takes two `Tx`",
+            "the job kind `pay` has two handlers: those of `charge` and `pay`",
+        ] {
+            assert!(faults.contains(fault), "{faults}");
+        }
+    }
+
+    #[test]
+    fn a_worker_needs_what_the_handlers_on_its_queues_need() {
+        let mut registry = Registry::default();
+        registry.job(charge);
+        let needs = registry.needs(&Queues::all());
+        assert_eq!(needs.iter().collect::<Vec<_>>(), [Argument::of::<Db>()]);
+        assert_eq!(registry.needs(&Queues::only(["other"])).iter().count(), 0);
+    }
+}

@@ -1,0 +1,129 @@
+//! What only the run of a job has, and the extractors for it.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+};
+use twelve_core::{Error, FromContext, Run};
+
+use crate::{
+    JobId, WorkerId,
+    store::{Claimed, Lease},
+};
+
+/// The kind of a job handler's run: one attempt at one job.
+#[derive(Debug)]
+pub struct JobRun {
+    lease: Lease,
+    kind: String,
+    queue: String,
+    attempt: Attempt,
+    /// The steps that this attempt has begun.
+    steps: Arc<Mutex<HashSet<String>>>,
+}
+
+impl JobRun {
+    pub(crate) fn new(claimed: &Claimed) -> Self {
+        Self {
+            lease: claimed.lease,
+            kind: claimed.kind.clone(),
+            queue: claimed.queue.clone(),
+            attempt: Attempt {
+                number: claimed.attempt(),
+                max: claimed.max_attempts,
+            },
+            steps: Arc::default(),
+        }
+    }
+
+    /// The job's name.
+    #[must_use]
+    pub fn id(&self) -> JobId {
+        self.lease.job
+    }
+
+    /// The kind under which it was enqueued.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// The queue in which it waited.
+    #[must_use]
+    pub fn queue(&self) -> &str {
+        &self.queue
+    }
+
+    /// Which attempt this is.
+    #[must_use]
+    pub fn attempt(&self) -> Attempt {
+        self.attempt
+    }
+
+    /// The worker that runs it.
+    #[must_use]
+    pub fn worker(&self) -> WorkerId {
+        self.lease.worker
+    }
+
+    /// How often the job has been claimed: the fence of this run.
+    #[must_use]
+    pub fn epoch(&self) -> i64 {
+        self.lease.epoch
+    }
+
+    pub(crate) fn lease(&self) -> Lease {
+        self.lease
+    }
+
+    pub(crate) fn steps(&self) -> &Arc<Mutex<HashSet<String>>> {
+        &self.steps
+    }
+}
+
+/// Which attempt at the job this is.
+///
+/// Runs that spent no attempt do not count: those that snoozed, were handed back, or whose worker died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    number: u32,
+    max: u32,
+}
+
+impl Attempt {
+    /// Its number, from 1.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        self.number
+    }
+
+    /// The number of the last one.
+    #[must_use]
+    pub fn max(self) -> u32 {
+        self.max
+    }
+
+    /// Has an attempt failed before?
+    #[must_use]
+    pub fn is_retry(self) -> bool {
+        self.number > 1
+    }
+
+    /// Is it the last one: has the job failed if this attempt does?
+    #[must_use]
+    pub fn is_last(self) -> bool {
+        self.number >= self.max
+    }
+}
+
+impl FromContext<JobRun> for Attempt {
+    async fn from_context(run: &Run<JobRun>) -> Result<Self, Error> {
+        Ok(run.kind().attempt())
+    }
+}
+
+impl FromContext<JobRun> for JobId {
+    async fn from_context(run: &Run<JobRun>) -> Result<Self, Error> {
+        Ok(run.kind().id())
+    }
+}

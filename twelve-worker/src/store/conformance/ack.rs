@@ -1,0 +1,213 @@
+//! Every way in which an attempt can end.
+
+use sqlx::Connection;
+use std::time::Duration;
+
+use super::fixture::{Fixture, until};
+use crate::store::{Ack, Acked, Cause, Evidence, State};
+
+const NOW: Duration = Duration::ZERO;
+
+pub(super) async fn a_done_job_is_kept_and_never_runs_again(it: Fixture) {
+    let id = it.enqueue().await;
+    let job = it.claim_one().await;
+    it.ack(&job, Ack::Done).await;
+    let details = it.store.show(id).await.unwrap().unwrap();
+    assert_eq!(details.summary.state, State::Done);
+    assert_eq!(details.summary.attempts, 1);
+    assert!(details.summary.finished_at.is_some());
+    assert_eq!(details.summary.worker, None);
+    assert_eq!(it.claim().await.len(), 0);
+}
+
+pub(super) async fn a_failed_attempt_is_recorded_and_runs_again_after_its_pause(it: Fixture) {
+    let id = it.enqueue().await;
+    let job = it.claim_one().await;
+    let pause = Duration::from_millis(300);
+    it.ack(&job, Ack::Retry(pause, Evidence::new("the kettle is dry")))
+        .await;
+    assert_eq!(it.claim().await.len(), 0);
+    assert_eq!(it.state(id).await, State::Scheduled);
+    let again = until("the pause to be over", async || it.claim().await.pop()).await;
+    assert_eq!(again.attempt(), 2);
+    let details = it.store.show(id).await.unwrap().unwrap();
+    let [error] = &*details.errors else {
+        panic!("one record: {:?}", details.errors);
+    };
+    assert_eq!((error.attempt, &*error.cause), (1, "failed"));
+    assert_eq!(error.message, "the kettle is dry");
+    assert_eq!(error.worker, Some(it.worker));
+    assert_eq!(details.summary.last_error.unwrap(), "the kettle is dry");
+}
+
+pub(super) async fn the_last_failed_attempt_fails_the_job(it: Fixture) {
+    let id = it.enqueue().await;
+    for n in 1..=2 {
+        let job = it.claim_one().await;
+        it.ack(&job, Ack::Retry(NOW, Evidence::new(&n.to_string())))
+            .await;
+    }
+    let job = it.claim_one().await;
+    assert_eq!(job.attempt(), job.max_attempts);
+    it.ack(&job, Ack::Fail(Evidence::new("3"))).await;
+    let details = it.store.show(id).await.unwrap().unwrap();
+    assert_eq!(details.summary.state, State::Failed);
+    let records = details
+        .errors
+        .iter()
+        .map(|error| (error.attempt, &*error.message));
+    let records: Vec<_> = records.collect();
+    assert_eq!(records, [(1, "1"), (2, "2"), (3, "3")]);
+    assert_eq!(it.claim().await.len(), 0);
+}
+
+pub(super) async fn a_snooze_spends_no_attempt(it: Fixture) {
+    let id = it.enqueue().await;
+    for _ in 0..5 {
+        let job = it.claim_one().await;
+        assert_eq!(job.attempt(), 1);
+        it.ack(&job, Ack::Snooze(NOW)).await;
+    }
+    let job = it.claim_one().await;
+    it.ack(&job, Ack::Snooze(Duration::from_hours(1))).await;
+    assert_eq!(it.state(id).await, State::Scheduled);
+    assert!(it.store.show(id).await.unwrap().unwrap().errors.is_empty());
+}
+
+pub(super) async fn a_discarded_job_keeps_its_reason(it: Fixture) {
+    let id = it.enqueue().await;
+    let job = it.claim_one().await;
+    it.ack(&job, Ack::Discard(Evidence::new("the order is gone")))
+        .await;
+    let details = it.store.show(id).await.unwrap().unwrap();
+    assert_eq!(details.summary.state, State::Discarded);
+    assert_eq!(details.errors[0].cause, Cause::Discarded.name());
+    assert_eq!(details.errors[0].message, "the order is gone");
+    assert_eq!(it.claim().await.len(), 0);
+}
+
+pub(super) async fn an_undecodable_job_fails_without_an_attempt(it: Fixture) {
+    let id = it.enqueue().await;
+    let job = it.claim_one().await;
+    it.ack(&job, Ack::Undecodable(Evidence::new("missing field")))
+        .await;
+    let details = it.store.show(id).await.unwrap().unwrap();
+    assert_eq!(details.summary.state, State::Failed);
+    assert_eq!(details.summary.attempts, 0);
+    assert_eq!(details.payload, serde_json::json!({"order": 1}));
+    it.store.retry(&[id]).await.unwrap();
+    assert_eq!(it.claim_one().await.payload, r#"{"order":1}"#);
+}
+
+pub(super) async fn a_job_that_is_put_back_for_ever_keeps_one_record(it: Fixture) {
+    let id = it.enqueue().await;
+    for n in 1..=5 {
+        let job = it.claim_one().await;
+        let evidence = Evidence::new(&format!("no handler, {n}"));
+        it.ack(&job, Ack::PutBack(NOW, Cause::UnknownKind, evidence))
+            .await;
+    }
+    let details = it.store.show(id).await.unwrap().unwrap();
+    assert_eq!(details.summary.attempts, 0);
+    assert_eq!(details.errors.len(), 1);
+    assert_eq!(details.errors[0].times, 5);
+    assert_eq!(details.errors[0].message, "no handler, 5");
+}
+
+pub(super) async fn deferrals_count_until_an_attempt_is_spent(it: Fixture) {
+    it.enqueue().await;
+    let down = || Ack::PutBack(NOW, Cause::Unavailable, Evidence::new("down"));
+    let unknown = || Ack::PutBack(NOW, Cause::UnknownKind, Evidence::new("no handler"));
+    let failed = || Ack::Retry(NOW, Evidence::new("no"));
+    for (deferrals, next) in [
+        (0, down()),
+        (1, down()),
+        (2, unknown()),
+        (2, failed()),
+        (0, down()),
+    ] {
+        let job = it.claim_one().await;
+        assert_eq!(job.deferrals, deferrals);
+        it.ack(&job, next).await;
+    }
+}
+
+pub(super) async fn an_endless_snooze_can_be_acked(it: Fixture) {
+    let id = it.enqueue().await;
+    let job = it.claim_one().await;
+    it.ack(&job, Ack::Snooze(Duration::MAX)).await;
+    assert_eq!(it.state(id).await, State::Scheduled);
+}
+
+pub(super) async fn a_job_that_is_handed_back_is_due_at_once_and_spends_no_attempt(it: Fixture) {
+    it.enqueue().await;
+    it.enqueue().await;
+    let leases: Vec<_> = it.claim().await.iter().map(|job| job.lease).collect();
+    assert_eq!(it.store.hand_back(&leases).await.unwrap(), 2);
+    let again = it.claim_as(it.other).await;
+    assert_eq!(again.len(), 2);
+    assert!(again.iter().all(|job| job.attempt() == 1));
+}
+
+pub(super) async fn an_ack_commits_with_its_transaction(it: Fixture) {
+    let id = it.enqueue().await;
+    let job = it.claim_one().await;
+    let mut connection = it.connect().await;
+    let mut transaction = connection.begin().await.unwrap();
+    let acked = it.store.ack_in(&mut transaction, job.lease, &Ack::Done);
+    assert_eq!(acked.await.unwrap(), Acked::Accepted);
+    assert_eq!(it.state(id).await, State::Running);
+    transaction.commit().await.unwrap();
+    assert_eq!(it.state(id).await, State::Done);
+}
+
+pub(super) async fn an_ack_rolls_back_with_its_transaction(it: Fixture) {
+    let id = it.enqueue().await;
+    let job = it.claim_one().await;
+    let mut connection = it.connect().await;
+    let mut transaction = connection.begin().await.unwrap();
+    let reason = Ack::Discard(Evidence::new("no"));
+    let acked = it.store.ack_in(&mut transaction, job.lease, &reason);
+    assert_eq!(acked.await.unwrap(), Acked::Accepted);
+    transaction.rollback().await.unwrap();
+    assert_eq!(it.state(id).await, State::Running);
+    it.ack(&job, Ack::Done).await;
+}
+
+pub(super) async fn finished_jobs_are_pruned_in_batches_but_failed_ones_stay(it: Fixture) {
+    let mut ids = Vec::new();
+    for ack in [
+        Ack::Done,
+        Ack::Done,
+        Ack::Discard(Evidence::new("no")),
+        Ack::Fail(Evidence::new("no")),
+        Ack::Snooze(NOW),
+    ] {
+        ids.push(it.enqueue().await);
+        let job = it.claim_one().await;
+        it.store.record_step(job.lease, "step", "1").await.unwrap();
+        it.ack(&job, ack).await;
+        if ids.len() == 5 {
+            break;
+        }
+    }
+    assert_eq!(
+        it.store.prune(Duration::from_hours(1), 10).await.unwrap(),
+        0
+    );
+    assert_eq!(it.store.prune(NOW, 2).await.unwrap(), 2);
+    assert_eq!(it.store.prune(NOW, 2).await.unwrap(), 1);
+    assert_eq!(it.store.prune(NOW, 2).await.unwrap(), 0);
+    let mut left = Vec::new();
+    for id in ids {
+        left.push(
+            it.store
+                .show(id)
+                .await
+                .unwrap()
+                .map(|job| job.summary.state),
+        );
+    }
+    let stay = [None, None, None, Some(State::Failed), Some(State::Waiting)];
+    assert_eq!(left, stay);
+}

@@ -1,0 +1,143 @@
+//! The suite that every store must pass: one test for each sentence that an author may rely on.
+//!
+//! ```text
+//! #[test]
+//! fn the_store_conforms() {
+//!     conformance::check(Fixture::postgres);
+//! }
+//! ```
+
+mod ack;
+mod admin;
+mod claim;
+mod enqueue;
+mod fence;
+mod fixture;
+mod rescue;
+mod steps;
+
+pub use fixture::{Fixture, fresh_database, until};
+
+use futures_util::future::LocalBoxFuture;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
+use tokio::runtime;
+
+/// How many tests run at a time.
+const AT_ONCE: usize = 4;
+
+type Case = fn(Fixture) -> LocalBoxFuture<'static, ()>;
+
+macro_rules! cases {
+    ($($room:ident: [$($case:ident,)*];)*) => {
+        /// Every test by its name.
+        pub const CASES: &[(&str, Case)] = &[
+            $($((stringify!($case), |fixture| Box::pin($room::$case(fixture))),)*)*
+        ];
+    };
+}
+
+cases! {
+    enqueue: [
+        a_job_is_claimed_with_everything_that_it_was_given,
+        a_payload_comes_back_as_it_was,
+        a_job_enqueued_in_a_transaction_is_there_when_that_commits,
+        a_job_enqueued_in_a_transaction_that_rolls_back_is_never_there,
+        many_jobs_are_enqueued_all_or_none,
+        a_delayed_job_is_not_claimed_before_its_time,
+        a_moment_that_has_passed_is_now,
+        no_delay_is_too_long_to_be_stored,
+        a_wake_reaches_those_who_listen,
+    ];
+    claim: [
+        nobody_claims_what_another_holds,
+        a_worker_that_is_not_registered_claims_nothing,
+        a_claim_takes_the_oldest_and_no_more_than_its_limit,
+        a_worker_claims_from_its_own_queues_alone,
+        no_queue_starves_another,
+        claimers_at_once_never_share_a_job,
+        every_claim_has_a_higher_epoch,
+    ];
+    ack: [
+        a_done_job_is_kept_and_never_runs_again,
+        a_failed_attempt_is_recorded_and_runs_again_after_its_pause,
+        the_last_failed_attempt_fails_the_job,
+        a_snooze_spends_no_attempt,
+        a_discarded_job_keeps_its_reason,
+        an_undecodable_job_fails_without_an_attempt,
+        a_job_that_is_put_back_for_ever_keeps_one_record,
+        deferrals_count_until_an_attempt_is_spent,
+        an_endless_snooze_can_be_acked,
+        a_job_that_is_handed_back_is_due_at_once_and_spends_no_attempt,
+        an_ack_commits_with_its_transaction,
+        an_ack_rolls_back_with_its_transaction,
+        finished_jobs_are_pruned_in_batches_but_failed_ones_stay,
+    ];
+    fence: [
+        an_ack_is_accepted_once,
+        an_ack_of_an_earlier_claim_is_refused,
+        an_ack_of_another_worker_is_refused,
+        an_ack_after_a_hand_back_is_refused,
+        a_hand_back_after_an_ack_changes_nothing,
+        of_an_ack_and_a_rescue_one_wins,
+        of_an_ack_in_a_transaction_and_a_rescue_one_wins_and_the_writes_follow,
+        a_rescue_does_not_wait_for_an_ack_that_is_being_committed,
+    ];
+    rescue: [
+        a_dead_workers_jobs_run_again_and_spend_no_attempt,
+        a_worker_whose_heart_has_beaten_since_is_not_dead,
+        a_worker_that_was_declared_dead_is_registered_by_its_next_beat,
+        a_job_under_which_too_many_workers_die_fails,
+        a_job_that_nobody_holds_is_rescued,
+        a_claim_and_a_rescue_at_once_strand_no_job,
+        two_rescuers_rescue_once,
+        what_a_worker_holds_can_be_listed,
+    ];
+    steps: [
+        the_first_result_of_a_step_is_kept_across_attempts,
+        a_result_whose_lease_is_lost_is_refused,
+        a_result_comes_back_as_it_was,
+    ];
+    admin: [
+        a_retry_grants_all_attempts_again_and_their_numbers_go_on,
+        a_running_job_can_neither_be_retried_nor_discarded,
+        a_job_that_was_discarded_by_hand_does_not_run,
+        a_listing_shows_what_its_filter_says,
+        jobs_are_counted_by_queue_and_state,
+    ];
+}
+
+/// Runs every test, each with a store of its own.
+///
+/// # Panics
+///
+/// A test failed; the message names each that did.
+pub fn check<F: Future<Output = Fixture> + 'static>(fixture: fn() -> F) {
+    let next = AtomicUsize::new(0);
+    let run_some = || {
+        let mut failed = Vec::new();
+        while let Some((name, case)) = CASES.get(next.fetch_add(1, Ordering::Relaxed)) {
+            // A thread and a runtime for each: one that panics takes no other with it.
+            if thread::spawn(move || run(fixture, *case)).join().is_err() {
+                failed.push(*name);
+            }
+        }
+        failed
+    };
+    let failed = thread::scope(|scope| {
+        let threads: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(run_some)).collect();
+        let failed = threads.into_iter().map(|thread| thread.join());
+        failed.flat_map(Result::unwrap).collect::<Vec<_>>()
+    });
+    assert!(failed.is_empty(), "the store does not conform: {failed:#?}");
+}
+
+fn run<F: Future<Output = Fixture>>(fixture: fn() -> F, case: Case) {
+    runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(async { case(fixture().await).await });
+}

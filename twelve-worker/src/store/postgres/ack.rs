@@ -1,0 +1,161 @@
+//! Reporting how an attempt ended.
+
+use sqlx::PgConnection;
+use std::time::Duration;
+use twelve_core::{Db, Error};
+use uuid::Uuid;
+
+use super::{failed, microseconds};
+use crate::store::{Ack, Acked, Cause, Evidence, Lease};
+
+/// The common case, so a statement of its own. Plan: the primary key.
+const DONE: &str = "
+UPDATE twelve.jobs
+SET state = 'done', worker = NULL, attempts = attempts + 1, finished_at = clock_timestamp()
+WHERE id = $1 AND epoch = $2 AND worker = $3 AND state = 'running'";
+
+/// Every other way to end, with its evidence. Plan: the primary keys.
+///
+/// The evidence on one attempt is one row for each cause, so a job that is put back again and again does not grow.
+/// Times are taken when the statement runs: in a transaction, `now()` is when that began.
+const SETTLE: &str = "
+WITH settled AS (
+    UPDATE twelve.jobs
+    SET state = $4,
+        worker = NULL,
+        attempts = attempts + $5,
+        deferrals = CASE WHEN $5 > 0 THEN 0 WHEN $7 = 'unavailable' THEN deferrals + 1 ELSE deferrals END,
+        run_at = CASE WHEN $4 = 'waiting' THEN clock_timestamp() + $6 * interval '1 microsecond' ELSE run_at END,
+        finished_at = CASE WHEN $4 = 'waiting' THEN NULL ELSE clock_timestamp() END
+    WHERE id = $1 AND epoch = $2 AND worker = $3 AND state = 'running'
+    RETURNING id, attempts + 1 - $5 AS attempt
+),
+noted AS (
+    INSERT INTO twelve.job_errors AS known (job_id, attempt, cause, message, worker)
+    SELECT id, attempt, $7, $8, $3 FROM settled WHERE $7 IS NOT NULL
+    ON CONFLICT (job_id, attempt, cause) DO UPDATE
+    SET message = excluded.message, worker = excluded.worker, at = excluded.at, times = known.times + 1
+)
+SELECT count(*) FROM settled";
+
+/// Gives back what a stopping worker holds. Plan: the primary key, once for each lease.
+const HAND_BACK: &str = "
+UPDATE twelve.jobs AS job
+SET state = 'waiting', worker = NULL, epoch = job.epoch + 1, run_at = clock_timestamp()
+FROM unnest($1::uuid[], $2::bigint[], $3::uuid[]) AS lease (job, epoch, worker)
+WHERE job.id = lease.job AND job.epoch = lease.epoch AND job.worker = lease.worker
+  AND job.state = 'running'";
+
+pub(super) async fn ack(
+    connection: &mut PgConnection,
+    lease: Lease,
+    ack: &Ack,
+) -> Result<Acked, Error> {
+    let moved = match ack {
+        Ack::Done => done(connection, lease).await,
+        Ack::Discard(reason) => {
+            let end = End::spent("discarded").with(Cause::Discarded, reason);
+            settle(connection, lease, end).await
+        }
+        Ack::Snooze(delay) => settle(connection, lease, End::waiting(0, *delay)).await,
+        Ack::Retry(delay, evidence) => {
+            let end = End::waiting(1, *delay).with(Cause::Failed, evidence);
+            settle(connection, lease, end).await
+        }
+        Ack::Fail(evidence) => {
+            let end = End::spent("failed").with(Cause::Failed, evidence);
+            settle(connection, lease, end).await
+        }
+        Ack::Undecodable(evidence) => {
+            let mut end = End::spent("failed").with(Cause::Undecodable, evidence);
+            end.spent = 0;
+            settle(connection, lease, end).await
+        }
+        Ack::PutBack(delay, cause, evidence) => {
+            let end = End::waiting(0, *delay).with(*cause, evidence);
+            settle(connection, lease, end).await
+        }
+    };
+    match moved.map_err(failed)? {
+        0 => Ok(Acked::Refused),
+        _ => Ok(Acked::Accepted),
+    }
+}
+
+/// What [`SETTLE`] writes.
+struct End<'a> {
+    state: &'static str,
+    spent: i32,
+    delay: Duration,
+    evidence: Option<(Cause, &'a Evidence)>,
+}
+
+impl<'a> End<'a> {
+    fn spent(state: &'static str) -> Self {
+        Self {
+            state,
+            spent: 1,
+            delay: Duration::ZERO,
+            evidence: None,
+        }
+    }
+
+    fn waiting(spent: i32, delay: Duration) -> Self {
+        Self {
+            state: "waiting",
+            spent,
+            delay,
+            evidence: None,
+        }
+    }
+
+    fn with(self, cause: Cause, evidence: &'a Evidence) -> Self {
+        Self {
+            evidence: Some((cause, evidence)),
+            ..self
+        }
+    }
+}
+
+async fn done(connection: &mut PgConnection, lease: Lease) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query(DONE)
+        .bind(*lease.job.as_uuid())
+        .bind(lease.epoch)
+        .bind(*lease.worker.as_uuid())
+        .execute(connection)
+        .await?;
+    Ok(done.rows_affected())
+}
+
+async fn settle(
+    connection: &mut PgConnection,
+    lease: Lease,
+    end: End<'_>,
+) -> Result<u64, sqlx::Error> {
+    let settled: i64 = sqlx::query_scalar(SETTLE)
+        .bind(*lease.job.as_uuid())
+        .bind(lease.epoch)
+        .bind(*lease.worker.as_uuid())
+        .bind(end.state)
+        .bind(end.spent)
+        .bind(microseconds(end.delay))
+        .bind(end.evidence.map(|(cause, _)| cause.name()))
+        .bind(end.evidence.map(|(_, evidence)| evidence.as_str()))
+        .fetch_one(connection)
+        .await?;
+    Ok(settled.unsigned_abs())
+}
+
+pub(super) async fn hand_back(db: &Db, leases: &[Lease]) -> Result<usize, Error> {
+    let jobs: Vec<Uuid> = leases.iter().map(|lease| *lease.job.as_uuid()).collect();
+    let epochs: Vec<i64> = leases.iter().map(|lease| lease.epoch).collect();
+    let workers: Vec<Uuid> = leases.iter().map(|lease| *lease.worker.as_uuid()).collect();
+    let returned = sqlx::query(HAND_BACK)
+        .bind(jobs)
+        .bind(epochs)
+        .bind(workers)
+        .execute(db)
+        .await
+        .map_err(failed)?;
+    Ok(usize::try_from(returned.rows_affected()).unwrap_or(usize::MAX))
+}

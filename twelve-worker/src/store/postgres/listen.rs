@@ -1,0 +1,64 @@
+//! Wake-ups: NOTIFY outside the enqueue's transaction, LISTEN outside the pool.
+
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use std::time::Duration;
+use twelve_core::{Db, Error};
+
+use super::failed;
+use crate::store::Wake;
+
+/// The channel; its payload is a queue's name.
+const CHANNEL: &str = "twelve_jobs";
+
+/// The longest pause between two tries to connect. The poll finds jobs meanwhile.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// A statement of its own: NOTIFY takes a lock on the whole database until its transaction has committed, which would make the enqueues of all producers wait for each other.
+const WAKE: &str = "
+SELECT pg_notify($2, queue) FROM unnest($1::text[]) AS line (queue)";
+
+pub(super) async fn wake(db: &Db, queues: &[String]) -> Result<(), Error> {
+    sqlx::query(WAKE)
+        .bind(queues)
+        .bind(CHANNEL)
+        .execute(db)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+pub(super) async fn listen(options: PgConnectOptions, woken: Box<dyn Fn(Wake<'_>) + Send + Sync>) {
+    let mut pause = Duration::from_millis(100);
+    loop {
+        if let Err(error) = listen_once(&options, &woken, &mut pause).await {
+            tracing::debug!(%error, "no wake-ups from Postgres for the moment; jobs are found by the poll");
+        }
+        tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Listens until the connection is lost.
+async fn listen_once(
+    options: &PgConnectOptions,
+    woken: &(dyn Fn(Wake<'_>) + Send + Sync),
+    pause: &mut Duration,
+) -> Result<(), sqlx::Error> {
+    // A pool of one that is never recycled: sqlx's listener wants a pool.
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .acquire_timeout(LONGEST_PAUSE)
+        .connect_lazy_with(options.clone());
+    let mut listener = PgListener::connect_with(&pool).await?;
+    listener.eager_reconnect(false);
+    listener.listen(CHANNEL).await?;
+    *pause = Duration::from_millis(100);
+    // What was announced before this moment was missed.
+    woken(Wake::Any);
+    while let Some(notification) = listener.try_recv().await? {
+        woken(Wake::Queue(notification.payload()));
+    }
+    Ok(())
+}
