@@ -2,7 +2,7 @@
 
 use clap::ArgMatches;
 use std::ffi::OsString;
-use twelve_core::{Error, Exit, Faults, chain};
+use twelve_core::{Error, Exit, Faults};
 
 use super::Cli;
 use crate::task::{Task, TaskRun};
@@ -22,14 +22,7 @@ pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
     cli.block_on(async {
         let end = task.handler.call(context.clone(), run).await;
         context.close().await;
-        match end {
-            Ok(exit) => Ok(exit),
-            Err(failure) => Err(match failure.find::<Error>() {
-                Some(error) => error.clone(),
-                None => Error::internal(format!("`{}` failed", task.name))
-                    .because(chain(failure.source())),
-            }),
-        }
+        end.map_err(|failure| failure.into_error(format!("`{}` failed", task.name)))
     })
 }
 

@@ -184,15 +184,29 @@ impl Failure {
         causes(&*self.0).find_map(|cause| cause.downcast_ref())
     }
 
+    /// The library's own error in the chain, if that is what the handler failed with.
+    #[must_use]
+    pub fn error(&self) -> Option<&Error> {
+        self.find()
+            .or_else(|| self.find::<sqlx::Error>().and_then(carried))
+    }
+
     /// Is a backing service down, silent or too busy?
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
-        match (self.find::<Error>(), self.find::<sqlx::Error>()) {
-            (Some(error), _) => error.is_unavailable(),
-            (None, Some(error)) => {
-                carried(error).map_or_else(|| is_outage(error), Error::is_unavailable)
-            }
-            (None, None) => false,
+        match self.error() {
+            Some(error) => error.is_unavailable(),
+            None => self.find::<sqlx::Error>().is_some_and(is_outage),
+        }
+    }
+
+    /// The failure as an error of the library: a mistake stays as it is, anything else becomes the cause of `message`.
+    #[must_use]
+    pub fn into_error(self, message: impl Into<Cow<'static, str>>) -> Error {
+        match self.error() {
+            Some(error) if error.is_configuration() || error.is_usage() => error.clone(),
+            _ if self.is_unavailable() => Error::unavailable(message).because(self.0),
+            _ => Error::internal(message).because(self.0),
         }
     }
 }

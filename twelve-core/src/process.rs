@@ -160,7 +160,7 @@ impl ProcessType {
             }
             Ok(Err(failure)) => {
                 tracing::error!(process = self.name, error = %failure, "the process failed");
-                failure.find::<Error>().map_or(Exit::Failure, Exit::from)
+                failure.error().map_or(Exit::Failure, Exit::from)
             }
             Err(_) => {
                 tracing::error!(process = self.name, "the process panicked");

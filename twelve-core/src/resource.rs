@@ -129,7 +129,10 @@ impl ResourceSpec {
                 let arguments = A::gather(&Run::new(context, Building)).await?;
                 match build.call(arguments).await.into_resource() {
                     Ok(value) => Ok(Arc::new(value) as Value),
-                    Err(failure) => Err(because(type_name::<T>(), &failure)),
+                    Err(failure) => {
+                        let name = type_name::<T>();
+                        Err(failure.into_error(format!("the resource `{name}` cannot be built")))
+                    }
                 }
             })
         };
@@ -169,17 +172,6 @@ impl ResourceSpec {
         *attempt = Some(fresh.clone());
         fresh
     }
-}
-
-/// Keeps whether the failure was an outage: the request then answers 503 instead of 500.
-fn because(name: &str, failure: &Failure) -> Error {
-    let message = format!("the resource `{name}` cannot be built");
-    let error = if failure.is_unavailable() {
-        Error::unavailable(message)
-    } else {
-        Error::internal(message)
-    };
-    error.because(failure.to_string())
 }
 
 impl Context {

@@ -75,6 +75,8 @@ impl Endpoint {
 
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Endpoint").field(&self.description.name).finish()
+        f.debug_tuple("Endpoint")
+            .field(&self.description.name)
+            .finish()
     }
 }

@@ -38,8 +38,7 @@ impl Settings {
 impl Config for Settings {
     fn load(reader: &mut Reader<'_>) -> Option<Self> {
         let port = reader.read("PORT", Some("5000"), "the port to listen on");
-        let host: Option<IpAddr> =
-            reader.read("HOST", Some("0.0.0.0"), "the address to listen on");
+        let host: Option<IpAddr> = reader.read("HOST", Some("0.0.0.0"), "the address to listen on");
         let body_limit = reader.read(
             "TWELVE_BODY_LIMIT",
             Some("2097152"),
@@ -66,7 +65,10 @@ impl Config for Settings {
             return None;
         }
         if settings.header_timeout.is_zero() {
-            reader.reject("TWELVE_HEADER_TIMEOUT", "too short: no request could arrive");
+            reader.reject(
+                "TWELVE_HEADER_TIMEOUT",
+                "too short: no request could arrive",
+            );
             return None;
         }
         Some(settings)

@@ -4,17 +4,13 @@
 
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
-    flag,
-    low_level::{self, pipe},
+    iterator::{backend::SignalDelivery, exfiltrator::SignalOnly},
+    low_level,
 };
 use std::{
     io::{self, ErrorKind, Read},
     os::unix::net::UnixStream,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-        mpsc,
-    },
+    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
@@ -31,18 +27,12 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 ///
 /// The operating system refuses a pipe, a signal handler or a thread.
 pub(crate) fn watch(lifecycle: Lifecycle) -> io::Result<()> {
-    let (reader, writer) = UnixStream::pair()?;
-    let received = Arc::new(AtomicUsize::new(0));
-    for signal in [SIGTERM, SIGINT] {
-        // Actions run in the order of their registration: the number is there when the byte arrives.
-        let number = usize::try_from(signal).unwrap_or_default();
-        flag::register_usize(signal, Arc::clone(&received), number)?;
-        pipe::register(signal, writer.try_clone()?)?;
-    }
+    let (read, write) = UnixStream::pair()?;
+    let delivery = SignalDelivery::with_pipe(read, write, SignalOnly, [SIGTERM, SIGINT])?;
+    let mut signals = Signals(delivery);
     thread::Builder::new()
         .name("twelve-signals".into())
         .spawn(move || {
-            let mut signals = Signals { reader, received };
             // A failing pipe to ourselves leaves no way to be told to stop: better to end now, and loudly.
             if let Err(error) = run(&lifecycle, &mut signals) {
                 last_words(move || tracing::error!(%error, "the signal pipe failed"));
@@ -52,27 +42,31 @@ pub(crate) fn watch(lifecycle: Lifecycle) -> io::Result<()> {
     Ok(())
 }
 
-struct Signals {
-    reader: UnixStream,
-    received: Arc<AtomicUsize>,
-}
+/// The signals of this process; each also writes a byte into the pipe.
+///
+/// signal-hook's own iterators wait without a limit, so the wait is ours.
+struct Signals(SignalDelivery<UnixStream, SignalOnly>);
 
 impl Signals {
     /// Waits for a signal, until `deadline` if there is one; `None` when that has come.
-    fn wait(&mut self, deadline: Option<Instant>) -> io::Result<Option<usize>> {
+    fn wait(&mut self, deadline: Option<Instant>) -> io::Result<Option<i32>> {
         loop {
+            if let Some(signal) = self.0.pending().next() {
+                return Ok(Some(signal));
+            }
             let timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
             if timeout == Some(Duration::ZERO) {
                 return Ok(None);
             }
-            self.reader.set_read_timeout(timeout)?;
-            match self.reader.read(&mut [0; 1]) {
+            let pipe = self.0.get_read_mut();
+            pipe.set_read_timeout(timeout)?;
+            match pipe.read(&mut [0; 1]) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                Ok(_) => return Ok(Some(self.received.load(Ordering::Acquire))),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
-                Err(error) if error.kind() == ErrorKind::TimedOut => return Ok(None),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Ok(_) => {}
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {}
+                    _ => return Err(error),
+                },
             }
         }
     }
@@ -81,7 +75,8 @@ impl Signals {
     fn wait_until(&mut self, deadline: Instant) -> io::Result<()> {
         match self.wait(Some(deadline))? {
             None => Ok(()),
-            Some(signal) => force(signal),
+            // Somebody is in a hurry, so not even the log is waited for.
+            Some(signal) => low_level::exit(128 + signal),
         }
     }
 }
@@ -118,11 +113,6 @@ fn run(lifecycle: &Lifecycle, signals: &mut Signals) -> io::Result<()> {
     low_level::exit(Exit::Overdue.code())
 }
 
-/// A second signal: somebody is in a hurry, so not even the log is waited for.
-fn force(signal: usize) -> ! {
-    low_level::exit(128 + i32::try_from(signal).unwrap_or_default())
-}
-
 /// Logs from a thread of its own: standard output may be a pipe that nobody reads, and this thread must go on.
 fn say(log: impl FnOnce() + Send + 'static) {
     // Without a thread to spare the line is lost, never the deadline.
@@ -139,10 +129,6 @@ fn last_words(log: impl FnOnce() + Send + 'static) {
     let _ = waiting.recv_timeout(LAST_WORDS);
 }
 
-fn name(signal: usize) -> &'static str {
-    match i32::try_from(signal) {
-        Ok(SIGTERM) => "SIGTERM",
-        Ok(SIGINT) => "SIGINT",
-        _ => "a signal",
-    }
+fn name(signal: i32) -> &'static str {
+    if signal == SIGTERM { "SIGTERM" } else { "SIGINT" }
 }

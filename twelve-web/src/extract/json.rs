@@ -111,7 +111,10 @@ mod tests {
     #[tokio::test]
     async fn each_refusal_has_a_type_of_its_own() {
         let (status, document) = refusal("text/plain", "{}").await;
-        assert_eq!((status, &document["type"]), (415, &"unsupported-media-type".into()));
+        assert_eq!(
+            (status, &document["type"]),
+            (415, &"unsupported-media-type".into())
+        );
 
         let (status, document) = refusal("application/json", r#"{"items":["#).await;
         assert_eq!((status, &document["type"]), (400, &"malformed-json".into()));

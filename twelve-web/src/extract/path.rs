@@ -1,11 +1,7 @@
 //! `Path<T>`: the captures of a path.
 
 use axum::{
-    extract::{
-        FromRequestParts,
-        path::ErrorKind,
-        rejection::PathRejection,
-    },
+    extract::{FromRequestParts, path::ErrorKind, rejection::PathRejection},
     http::request::Parts,
 };
 use serde::de::DeserializeOwned;

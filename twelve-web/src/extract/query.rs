@@ -17,12 +17,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         match axum::extract::Query::from_request_parts(parts, state).await {
             Ok(axum::extract::Query(value)) => Ok(Self(value)),
-            Err(rejection) => Err(Problem::new(
-                400,
-                "invalid-query",
-                "The query has the wrong form",
-            )
-            .detail(cause(&rejection))),
+            Err(rejection) => {
+                Err(
+                    Problem::new(400, "invalid-query", "The query has the wrong form")
+                        .detail(cause(&rejection)),
+                )
+            }
         }
     }
 }

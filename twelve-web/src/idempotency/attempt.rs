@@ -84,8 +84,7 @@ impl Attempt {
         if !store::lock(connection, number).await? {
             return Ok(Claim::InFlight);
         }
-        if let Some((fingerprint, record)) =
-            store::find(connection, &self.scope, &self.key).await?
+        if let Some((fingerprint, record)) = store::find(connection, &self.scope, &self.key).await?
         {
             return Ok(Claim::Answered(fingerprint, record));
         }

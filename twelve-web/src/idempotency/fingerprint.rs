@@ -40,7 +40,11 @@ impl Fingerprint {
 ///
 /// Two keys that share a number would only answer each other 409 while both are in flight.
 pub(super) fn lock(scope: &str, key: &Key) -> i64 {
-    let digest = digest([b"twelve.idempotency", scope.as_bytes(), key.as_str().as_bytes()]);
+    let digest = digest([
+        b"twelve.idempotency",
+        scope.as_bytes(),
+        key.as_str().as_bytes(),
+    ]);
     let mut number = [0; 8];
     number.copy_from_slice(&digest[..8]);
     i64::from_be_bytes(number)
@@ -74,7 +78,10 @@ mod tests {
     #[test]
     fn every_part_counts() {
         let original = fingerprint("POST", "/orders?a=1", "text/plain", "body");
-        assert_eq!(original, fingerprint("POST", "/orders?a=1", "text/plain", "body"));
+        assert_eq!(
+            original,
+            fingerprint("POST", "/orders?a=1", "text/plain", "body")
+        );
         for other in [
             fingerprint("PUT", "/orders?a=1", "text/plain", "body"),
             fingerprint("POST", "/order?a=1", "text/plain", "body"),

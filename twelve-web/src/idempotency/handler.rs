@@ -96,7 +96,6 @@ impl Idempotent {
 
 impl Inner {
     async fn answer(&self, request: Request, context: Context) -> Response {
-        
         if request.method().is_safe() {
             return self.endpoint.call(request, context).await.into_response();
         }
@@ -123,7 +122,9 @@ impl Inner {
             Ok(body) => body.to_bytes(),
             Err(error) => return Err(limit::read_problem(&error).into_response()),
         };
-        end_of_scope(&parts).await.map_err(IntoResponse::into_response)?;
+        end_of_scope(&parts)
+            .await
+            .map_err(IntoResponse::into_response)?;
         let attempt = Attempt {
             route: route(&parts),
             endpoint: self.endpoint.clone(),

@@ -108,7 +108,10 @@ mod tests {
         }
         assert_eq!(key(&[br#""a\"\\""#]).unwrap().as_deref(), Some(r#"a"\"#));
         assert_eq!(key(&[b"k", b"k"]).unwrap().as_deref(), Some("k"));
-        assert_eq!(key(&[&[b'k'; 255]]).unwrap().map(|key| key.len()), Some(255));
+        assert_eq!(
+            key(&[&[b'k'; 255]]).unwrap().map(|key| key.len()),
+            Some(255)
+        );
     }
 
     #[test]
@@ -127,7 +130,11 @@ mod tests {
             &[b'k'; 256],
         ];
         for value in wrong {
-            assert!(key(&[value]).is_err(), "{:?}", String::from_utf8_lossy(value));
+            assert!(
+                key(&[value]).is_err(),
+                "{:?}",
+                String::from_utf8_lossy(value)
+            );
         }
         assert!(key(&[b"a", b"b"]).is_err());
     }

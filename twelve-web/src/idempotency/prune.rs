@@ -20,7 +20,10 @@ pub(super) fn after_storing(context: &Context, db: &Db) {
     if !(stored.0.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(EVERY) {
         return;
     }
-    let tracked = context.lifecycle().tracker().begin("pruning idempotency keys");
+    let tracked = context
+        .lifecycle()
+        .tracker()
+        .begin("pruning idempotency keys");
     let db = db.clone();
     tokio::spawn(async move {
         let _tracked = tracked;

@@ -94,7 +94,10 @@ impl Record {
         let headers = response.headers_mut();
         for (name, value) in self.header_names.iter().zip(self.header_values) {
             let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
-            headers.append(name, HeaderValue::from_maybe_shared(Bytes::from(value)).ok()?);
+            headers.append(
+                name,
+                HeaderValue::from_maybe_shared(Bytes::from(value)).ok()?,
+            );
         }
         headers.insert(REPLAYED, HeaderValue::from_static("true"));
         Some(response)
@@ -149,7 +152,13 @@ mod tests {
         names.sort_unstable();
         assert_eq!(
             names,
-            ["content-type", "idempotent-replayed", "link", "location", "x-plan"]
+            [
+                "content-type",
+                "idempotent-replayed",
+                "link",
+                "location",
+                "x-plan"
+            ]
         );
         let body = replay.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(body, "made");
@@ -158,10 +167,16 @@ mod tests {
     #[tokio::test]
     async fn what_has_no_end_or_is_too_large_is_not_stored() {
         let large = vec![0; 1024 * 1024 + 1].into_response();
-        assert_eq!(Record::of(large, &[]).await.unwrap_err(), Unstorable::TooLarge);
+        assert_eq!(
+            Record::of(large, &[]).await.unwrap_err(),
+            Unstorable::TooLarge
+        );
 
         let stream = futures_util::stream::iter([Ok::<_, std::io::Error>("part")]);
         let stream = Response::new(Body::from_stream(stream));
-        assert_eq!(Record::of(stream, &[]).await.unwrap_err(), Unstorable::Streaming);
+        assert_eq!(
+            Record::of(stream, &[]).await.unwrap_err(),
+            Unstorable::Streaming
+        );
     }
 }

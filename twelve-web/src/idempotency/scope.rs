@@ -58,9 +58,8 @@ pub(super) struct Scope {
     find: Arc<Find>,
 }
 
-type Find = dyn for<'a> Fn(&'a mut Parts, Context) -> BoxFuture<'a, Result<String, Response>>
-    + Send
-    + Sync;
+type Find =
+    dyn for<'a> Fn(&'a mut Parts, Context) -> BoxFuture<'a, Result<String, Response>> + Send + Sync;
 
 impl Scope {
     pub(super) fn new<A, H>(function: H) -> Self

@@ -68,15 +68,17 @@ pub(super) async fn find(
         .bind(key.as_str())
         .fetch_optional(connection)
         .await?;
-    Ok(row.map(|(fingerprint, status, header_names, header_values, body)| {
-        let record = Record {
-            status,
-            header_names,
-            header_values,
-            body,
-        };
-        (fingerprint, record)
-    }))
+    Ok(
+        row.map(|(fingerprint, status, header_names, header_values, body)| {
+            let record = Record {
+                status,
+                header_names,
+                header_values,
+                body,
+            };
+            (fingerprint, record)
+        }),
+    )
 }
 
 /// Marks where the handler's writes begin.

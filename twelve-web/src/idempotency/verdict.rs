@@ -63,7 +63,10 @@ mod tests {
             assert!(matches!(verdict(status), Verdict::Keep(_)), "{status}");
         }
         for status in [400, 404, 409, 410, 415, 422] {
-            assert!(matches!(verdict(status), Verdict::KeepAnswer(_)), "{status}");
+            assert!(
+                matches!(verdict(status), Verdict::KeepAnswer(_)),
+                "{status}"
+            );
         }
         for status in [401, 403, 408, 413, 425, 429, 500, 502, 503, 504] {
             assert!(matches!(verdict(status), Verdict::Forget(_)), "{status}");

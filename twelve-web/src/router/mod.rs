@@ -58,7 +58,8 @@ impl Router {
     /// Adds the handlers of one path. Captures are written `/orders/{id}`, the rest of a path `/files/{*path}`.
     pub fn route(mut self, path: &str, handlers: MethodRouter) -> Self {
         for method in handlers.twice {
-            self.table.fault(format!("{method} {path}: is routed twice"));
+            self.table
+                .fault(format!("{method} {path}: is routed twice"));
         }
         let routes = handlers
             .handlers
@@ -129,7 +130,8 @@ impl Router {
         if self.inner.has_routes() {
             self.inner = self.inner.route_layer(layer);
         } else if self.table.faults().is_empty() {
-            self.table.fault("`route_layer` comes before any route: it would wrap nothing");
+            self.table
+                .fault("`route_layer` comes before any route: it would wrap nothing");
         }
         self
     }
@@ -143,7 +145,8 @@ impl Router {
         H::Future: Send,
     {
         let endpoint = Endpoint::new(handler);
-        self.table.set_fallback(endpoint.description().needs.clone());
+        self.table
+            .set_fallback(endpoint.description().needs.clone());
         self.inner = self.inner.fallback(
             move |axum::extract::State(context): axum::extract::State<Context>,
                   request: Request| {
@@ -179,10 +182,7 @@ impl Router {
     /// Changes axum's router; what axum panics over becomes a fault.
     ///
     /// The table knows most faults beforehand, but not the routes inside an `axum::Router`.
-    fn attempt(
-        &mut self,
-        change: impl FnOnce(axum::Router<Context>) -> axum::Router<Context>,
-    ) {
+    fn attempt(&mut self, change: impl FnOnce(axum::Router<Context>) -> axum::Router<Context>) {
         let inner = std::mem::take(&mut self.inner);
         match quiet::catch(|| change(inner)) {
             Ok(changed) => self.inner = changed,

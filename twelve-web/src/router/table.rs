@@ -63,7 +63,9 @@ impl Table {
             }
             if !route.is_opaque() {
                 let path = route.path().to_owned();
-                self.shapes.entry(shape(&path)).or_insert_with(|| path.clone());
+                self.shapes
+                    .entry(shape(&path))
+                    .or_insert_with(|| path.clone());
                 self.known.insert((route.method(), path));
             }
             self.routes.push(route);
@@ -108,7 +110,10 @@ impl Table {
         if self.known.contains(&(method, path.to_owned())) {
             return Some(format!("{method} {path}: is routed twice"));
         }
-        let same_shape = self.shapes.get(&shape(path)).filter(|known| *known != path)?;
+        let same_shape = self
+            .shapes
+            .get(&shape(path))
+            .filter(|known| *known != path)?;
         Some(format!(
             "{method} {path}: overlaps `{same_shape}`, which has the same form"
         ))

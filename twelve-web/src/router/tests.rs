@@ -74,9 +74,7 @@ fn a_wrong_table_is_told_and_does_not_panic() {
     let layer = Router::new().route_layer(axum::Extension(1));
     assert!(only_fault(&layer).starts_with("`route_layer`"));
 
-    let fallbacks = Router::new()
-        .fallback(ok)
-        .merge(Router::new().fallback(ok));
+    let fallbacks = Router::new().fallback(ok).merge(Router::new().fallback(ok));
     assert!(only_fault(&fallbacks).starts_with("two routers with a fallback"));
 }
 
@@ -84,7 +82,10 @@ fn a_wrong_table_is_told_and_does_not_panic() {
 fn what_only_axum_knows_to_be_wrong_is_told_too() {
     let hidden = axum::Router::<()>::new().route("/a", routing::get(ok));
     let router = Router::new().route("/a", get(ok)).merge(hidden);
-    assert!(only_fault(&router).contains("Overlapping method route"), "{router:?}");
+    assert!(
+        only_fault(&router).contains("Overlapping method route"),
+        "{router:?}"
+    );
 
     let wildcard = Router::new()
         .route("/files/{name}", get(ok))

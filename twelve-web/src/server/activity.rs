@@ -217,10 +217,18 @@ mod tests {
         let second = Duration::from_secs(1);
         let activity = Activity::new();
         let request = activity.begin();
-        assert!(tokio::time::timeout(second * 5, activity.silent(second)).await.is_err());
+        assert!(
+            tokio::time::timeout(second * 5, activity.silent(second))
+                .await
+                .is_err()
+        );
         drop(request);
         activity.wrote(None);
-        assert!(tokio::time::timeout(second * 5, activity.silent(second)).await.is_err());
+        assert!(
+            tokio::time::timeout(second * 5, activity.silent(second))
+                .await
+                .is_err()
+        );
         activity.wrote(Some(10));
         activity.silent(second).await;
     }

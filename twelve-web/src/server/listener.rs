@@ -47,6 +47,10 @@ mod tests {
         let address = first.local_addr().unwrap();
         let error = bind(address).unwrap_err();
         assert!(error.is_configuration());
-        assert!(error.to_string().contains(&format!("PORT={}", address.port())));
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("PORT={}", address.port()))
+        );
     }
 }

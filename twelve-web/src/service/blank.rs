@@ -13,11 +13,9 @@ use twelve_core::Problem;
 pub(super) fn fill(response: Response) -> Response {
     let problem = match response.status() {
         StatusCode::NOT_FOUND => Problem::not_found(),
-        StatusCode::METHOD_NOT_ALLOWED => Problem::new(
-            405,
-            "method-not-allowed",
-            "This method is not allowed here",
-        ),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            Problem::new(405, "method-not-allowed", "This method is not allowed here")
+        }
         _ => return response,
     };
     let has_body = response.body().size_hint().exact() != Some(0);

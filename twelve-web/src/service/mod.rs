@@ -112,7 +112,12 @@ where
 
     fn call(&mut self, request: axum::http::Request<B>) -> Self::Future {
         let service = self.clone();
-        Box::pin(async move { Ok(service.respond(request.map(Body::new)).await.into_response()) })
+        Box::pin(async move {
+            Ok(service
+                .respond(request.map(Body::new))
+                .await
+                .into_response())
+        })
     }
 }
 

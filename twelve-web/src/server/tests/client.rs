@@ -50,7 +50,8 @@ impl Client {
     }
 
     pub(super) async fn get(&mut self, path: &str) -> Answer {
-        self.write(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")).await;
+        self.write(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n"))
+            .await;
         self.answer().await
     }
 
@@ -68,7 +69,9 @@ impl Client {
             head,
             body: Vec::new(),
         };
-        let length = answer.header("content-length").map_or(0, |value| value.parse().unwrap());
+        let length = answer
+            .header("content-length")
+            .map_or(0, |value| value.parse().unwrap());
         while self.read.len() < length {
             assert_ne!(self.more().await.unwrap(), 0, "closed within a body");
         }

@@ -15,7 +15,7 @@ fn routes() -> Router {
 
 #[tokio::test]
 async fn half_a_head_does_not_hold_the_process() {
-    let server = Running::start(routes()).await;
+    let server = Running::start(routes());
     let mut half = server.connect().await;
     half.write("GET / HTTP/1.1\r\nhost: x").await;
     // Another request proves that the server has had the time to read.
@@ -31,7 +31,7 @@ async fn half_a_head_does_not_hold_the_process() {
 
 #[tokio::test]
 async fn a_body_that_is_still_arriving_finishes() {
-    let server = Running::start(routes()).await;
+    let server = Running::start(routes());
     let mut client = server.connect().await;
     client
         .write("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n12345")
@@ -52,7 +52,7 @@ async fn a_body_that_is_still_arriving_finishes() {
 
 #[tokio::test]
 async fn idle_connections_delay_nothing() {
-    let server = Running::start(routes()).await;
+    let server = Running::start(routes());
     let mut idle = Vec::new();
     for _ in 0..100 {
         let mut client = server.connect().await;
@@ -72,7 +72,7 @@ async fn idle_connections_delay_nothing() {
 
 #[tokio::test]
 async fn the_announcement_serves_everything_and_asks_to_close() {
-    let server = Running::start(routes()).await;
+    let server = Running::start(routes());
     let mut old = server.connect().await;
     assert_eq!(old.get("/ready").await.status, 200);
     server.lifecycle.begin_announce();
@@ -96,7 +96,7 @@ async fn the_announcement_serves_everything_and_asks_to_close() {
 /// The runtime has one thread: between the connect and the drain, the server cannot have accepted.
 #[tokio::test]
 async fn whoever_the_kernel_has_let_in_is_served() {
-    let server = Running::start(routes()).await;
+    let server = Running::start(routes());
     assert_eq!(server.connect().await.get("/").await.status, 200);
     let connect = || {
         let stream = std::net::TcpStream::connect(server.address).unwrap();
@@ -114,7 +114,7 @@ async fn whoever_the_kernel_has_let_in_is_served() {
 #[tokio::test]
 async fn a_request_that_outlives_the_drain_is_cut_off() {
     let (_gate, handler) = gated();
-    let server = Running::start(Router::new().route("/", handler)).await;
+    let server = Running::start(Router::new().route("/", handler));
     let mut client = server.connect().await;
     client.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
     server.until_running(1).await;
@@ -128,7 +128,7 @@ async fn a_request_that_outlives_the_drain_is_cut_off() {
 #[tokio::test]
 async fn a_request_in_flight_finishes() {
     let (gate, handler) = gated();
-    let server = Running::start(Router::new().route("/", handler)).await;
+    let server = Running::start(Router::new().route("/", handler));
     let mut client = server.connect().await;
     client.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
     server.until_running(1).await;
@@ -149,9 +149,11 @@ async fn a_stream_ends_when_its_handler_hears_of_the_shutdown() {
         });
         Body::from_stream(events)
     }
-    let server = Running::start(Router::new().route("/events", get(events))).await;
+    let server = Running::start(Router::new().route("/events", get(events)));
     let mut client = server.connect().await;
-    client.write("GET /events HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    client
+        .write("GET /events HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await;
     server.until_running(1).await;
     server.lifecycle.begin_drain();
     let text = String::from_utf8(client.rest().await.unwrap()).unwrap();
@@ -164,7 +166,7 @@ async fn a_stream_ends_when_its_handler_hears_of_the_shutdown() {
 async fn an_answer_that_the_client_takes_slowly_is_not_cut() {
     const SIZE: usize = 16 << 20;
     let large = get(async || vec![b'x'; SIZE]);
-    let server = Running::start(Router::new().route("/", large)).await;
+    let server = Running::start(Router::new().route("/", large));
     let mut client = server.connect().await;
     client
         .write("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
@@ -193,7 +195,7 @@ async fn an_upgraded_connection_is_waited_for() {
         headers.insert("upgrade", "echo".parse().unwrap());
         response
     }
-    let server = Running::start(Router::new().route("/", get(upgrade))).await;
+    let server = Running::start(Router::new().route("/", get(upgrade)));
     let mut client = server.connect().await;
     client
         .write("GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n")
@@ -209,7 +211,7 @@ async fn an_upgraded_connection_is_waited_for() {
 #[tokio::test]
 async fn a_client_that_leaves_is_forgotten() {
     let (_gate, handler) = gated();
-    let server = Running::start(Router::new().route("/", handler)).await;
+    let server = Running::start(Router::new().route("/", handler));
     let mut client = server.connect().await;
     client.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
     server.until_running(1).await;

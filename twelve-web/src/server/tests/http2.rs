@@ -22,18 +22,25 @@ async fn connect(server: &Running) -> (Sender, JoinHandle<hyper::Result<()>>) {
 }
 
 async fn ask(sender: &mut Sender, path: &str) -> hyper::Result<(u16, Bytes)> {
-    let request = Request::get(format!("http://x{path}")).body(Body::empty()).unwrap();
+    let request = Request::get(format!("http://x{path}"))
+        .body(Body::empty())
+        .unwrap();
     let response = sender.send_request(request).await?;
     let status = response.status().as_u16();
-    assert!(!response.headers().contains_key("connection"), "{response:?}");
+    assert!(
+        !response.headers().contains_key("connection"),
+        "{response:?}"
+    );
     Ok((status, response.into_body().collect().await?.to_bytes()))
 }
 
 #[tokio::test]
 async fn a_client_is_told_to_go_away_at_the_announcement_and_its_requests_finish() {
     let (gate, slow) = gated();
-    let routes = Router::new().route("/", get(async || "hello")).route("/slow", slow);
-    let server = Running::start(routes).await;
+    let routes = Router::new()
+        .route("/", get(async || "hello"))
+        .route("/slow", slow);
+    let server = Running::start(routes);
     let (mut sender, connection) = connect(&server).await;
     assert_eq!(ask(&mut sender, "/").await.unwrap().0, 200);
     let slow = tokio::spawn({
@@ -43,25 +50,31 @@ async fn a_client_is_told_to_go_away_at_the_announcement_and_its_requests_finish
     server.until_running(1).await;
 
     server.lifecycle.begin_announce();
-    let told = async {
-        while ask(&mut sender, "/").await.is_ok() {}
-    };
+    let told = async { while ask(&mut sender, "/").await.is_ok() {} };
     timeout(BOUND, told).await.expect("no GOAWAY");
     // A new client is served, and told to go away in its turn.
     let (mut late, late_connection) = connect(&server).await;
     assert_eq!(ask(&mut late, "/health").await.unwrap().0, 200);
-    timeout(BOUND, late_connection).await.expect("no GOAWAY").unwrap().unwrap();
+    timeout(BOUND, late_connection)
+        .await
+        .expect("no GOAWAY")
+        .unwrap()
+        .unwrap();
 
     gate.notify_one();
     assert_eq!(slow.await.unwrap().unwrap(), (200, "let go".into()));
-    timeout(BOUND, connection).await.expect("not closed").unwrap().unwrap();
+    timeout(BOUND, connection)
+        .await
+        .expect("not closed")
+        .unwrap()
+        .unwrap();
     server.lifecycle.begin_drain();
     assert_eq!(server.exit().await, Exit::Done);
 }
 
 #[tokio::test]
 async fn a_connection_without_requests_delays_nothing() {
-    let server = Running::start(Router::new().route("/", get(async || "hello"))).await;
+    let server = Running::start(Router::new().route("/", get(async || "hello")));
     let (mut sender, _connection) = connect(&server).await;
     assert_eq!(ask(&mut sender, "/").await.unwrap().0, 200);
     let begun = Instant::now();
@@ -73,7 +86,7 @@ async fn a_connection_without_requests_delays_nothing() {
 
 #[tokio::test]
 async fn requests_that_meet_the_end_are_answered_or_known_not_to_have_run() {
-    let server = Running::start(Router::new().route("/", get(async || "hello"))).await;
+    let server = Running::start(Router::new().route("/", get(async || "hello")));
     let (mut sender, _connection) = connect(&server).await;
     let load = tokio::spawn(async move {
         let mut answered = 0;
@@ -98,10 +111,11 @@ async fn requests_that_meet_the_end_are_answered_or_known_not_to_have_run() {
 #[tokio::test]
 async fn a_client_that_does_not_answer_does_not_hold_the_process() {
     use super::Client;
-    let server = Running::start(Router::new().route("/", get(async || "hello"))).await;
+    let server = Running::start(Router::new().route("/", get(async || "hello")));
     let mut mute: Client = server.connect().await;
     // The preface and an empty SETTINGS frame, then silence.
-    mute.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await;
+    mute.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .await;
     assert_eq!(server.connect().await.get("/").await.status, 200);
     let begun = Instant::now();
     server.lifecycle.begin_announce();

@@ -13,11 +13,13 @@ fn routes() -> Router {
 
 #[tokio::test]
 async fn a_body_that_says_it_is_too_large_is_refused_and_the_refusal_arrives() {
-    let server = Running::start(routes()).await;
+    let server = Running::start(routes());
     let mut client = server.connect().await;
     let size = 12 << 20;
     client
-        .write(format!("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: {size}\r\n\r\n"))
+        .write(format!(
+            "POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: {size}\r\n\r\n"
+        ))
         .await;
     // All of it, like a client that reads only afterwards.
     client.write(vec![b'x'; size]).await;
@@ -30,7 +32,7 @@ async fn a_body_that_says_it_is_too_large_is_refused_and_the_refusal_arrives() {
 
 #[tokio::test]
 async fn a_client_that_asks_first_does_not_send_what_is_refused() {
-    let server = Running::start(routes()).await;
+    let server = Running::start(routes());
     let mut client = server.connect().await;
     client
         .write("POST /echo HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 99999999\r\n\r\n")
@@ -42,7 +44,7 @@ async fn a_client_that_asks_first_does_not_send_what_is_refused() {
 
 #[tokio::test]
 async fn a_body_that_turns_out_too_large_is_refused() {
-    let server = Running::with(routes(), &[("TWELVE_BODY_LIMIT", "10")]).await;
+    let server = Running::with(routes(), &[("TWELVE_BODY_LIMIT", "10")]);
     let mut client = server.connect().await;
     client
         .write("POST /echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nb\r\n12345678901\r\n0\r\n\r\n")
@@ -52,7 +54,7 @@ async fn a_body_that_turns_out_too_large_is_refused() {
 
 #[tokio::test]
 async fn a_limit_above_axums_own_is_honoured() {
-    let server = Running::with(routes(), &[("TWELVE_BODY_LIMIT", "4000000")]).await;
+    let server = Running::with(routes(), &[("TWELVE_BODY_LIMIT", "4000000")]);
     let mut client = server.connect().await;
     client
         .write("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 3000000\r\n\r\n")
@@ -64,7 +66,7 @@ async fn a_limit_above_axums_own_is_honoured() {
 
 #[tokio::test]
 async fn a_slow_head_is_cut_off_and_an_idle_connection_is_not() {
-    let server = Running::with(routes(), &[("TWELVE_HEADER_TIMEOUT", "200ms")]).await;
+    let server = Running::with(routes(), &[("TWELVE_HEADER_TIMEOUT", "200ms")]);
     let mut idle = server.connect().await;
     assert_eq!(idle.get("/").await.status, 200);
     let mut silent = server.connect().await;
@@ -82,7 +84,7 @@ async fn a_slow_head_is_cut_off_and_an_idle_connection_is_not() {
 
 #[tokio::test]
 async fn more_connections_than_allowed_wait_for_their_turn() {
-    let server = Running::with(routes(), &[("TWELVE_MAX_CONNECTIONS", "1")]).await;
+    let server = Running::with(routes(), &[("TWELVE_MAX_CONNECTIONS", "1")]);
     let mut first = server.connect().await;
     assert_eq!(first.get("/").await.status, 200);
     let mut second = server.connect().await;
@@ -95,7 +97,7 @@ async fn more_connections_than_allowed_wait_for_their_turn() {
 
 #[tokio::test]
 async fn probes_are_answered_over_the_socket() {
-    let server = Running::start(routes()).await;
+    let server = Running::start(routes());
     let mut client = server.connect().await;
     let answer = client.get("/health").await;
     assert_eq!(answer.status, 200);
@@ -103,5 +105,8 @@ async fn probes_are_answered_over_the_socket() {
     assert_eq!(client.get("/ready").await.status, 200);
     let answer = client.get("/nothing").await;
     assert_eq!(answer.status, 404);
-    assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+    assert_eq!(
+        answer.header("content-type"),
+        Some("application/problem+json")
+    );
 }

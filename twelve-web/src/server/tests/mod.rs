@@ -24,11 +24,11 @@ struct Running {
 }
 
 impl Running {
-    async fn start(router: Router) -> Self {
-        Self::with(router, &[]).await
+    fn start(router: Router) -> Self {
+        Self::with(router, &[])
     }
 
-    async fn with(router: Router, variables: &[(&str, &str)]) -> Self {
+    fn with(router: Router, variables: &[(&str, &str)]) -> Self {
         let environment: Environment = [("HOST", "127.0.0.1"), ("PORT", "0")]
             .iter()
             .chain(variables)

@@ -128,7 +128,7 @@ pub fn check<F: Future<Output = Fixture> + 'static>(fixture: fn() -> F) {
     };
     let failed = thread::scope(|scope| {
         let threads: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(run_some)).collect();
-        let failed = threads.into_iter().map(|thread| thread.join());
+        let failed = threads.into_iter().map(thread::ScopedJoinHandle::join);
         failed.flat_map(Result::unwrap).collect::<Vec<_>>()
     });
     assert!(failed.is_empty(), "the store does not conform: {failed:#?}");

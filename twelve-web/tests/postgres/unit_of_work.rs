@@ -1,0 +1,59 @@
+//! One request, one transaction, with and without a key, in our routes and in axum's.
+
+use std::sync::atomic::Ordering;
+
+use axum::{body::Body, http::Request};
+
+use super::app::{Answer, App, Plan, Then};
+
+async fn post(app: &App, path: &str, plan: &Plan) -> Answer {
+    let request = Request::post(path)
+        .header("content-type", "application/json")
+        .body(Body::from(serde_json::to_vec(plan).unwrap()))
+        .unwrap();
+    app.ask(request).await
+}
+
+#[tokio::test]
+async fn a_good_answer_commits_and_a_bad_one_rolls_back() {
+    let app = App::new().await;
+    for path in ["/plain", "/legacy"] {
+        let before = app.effects().await;
+        post(&app, path, &Plan::status(404)).await.expect(404);
+        post(&app, path, &Plan::status(500)).await.expect(500);
+        assert_eq!(app.effects().await, before, "{path}");
+        post(&app, path, &Plan::status(201)).await.expect(201);
+        post(&app, path, &Plan::status(303)).await.expect(303);
+        assert_eq!(app.effects().await, before + 2, "{path}");
+    }
+    assert_eq!(app.shared.commits.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_panic_rolls_back() {
+    let app = App::new().await;
+    post(&app, "/plain", &Plan::then(Then::Panic))
+        .await
+        .expect(500);
+    assert_eq!(app.effects().await, 0);
+}
+
+#[tokio::test]
+async fn a_refused_commit_is_a_503() {
+    let app = App::new().await;
+    post(&app, "/plain", &Plan::then(Then::BreakTheCommit))
+        .await
+        .expect(503);
+    assert_eq!(app.effects().await, 0);
+}
+
+#[tokio::test]
+async fn a_request_without_statements_opens_no_connection() {
+    let app = App::new().await;
+    let request = Request::get("/up").body(Body::empty()).unwrap();
+    app.ask(request).await.expect(200);
+    let ours = app
+        .count("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'shop/web'")
+        .await;
+    assert_eq!(ours, 0);
+}
