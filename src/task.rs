@@ -3,7 +3,7 @@
 use clap::{Command, error::ErrorKind};
 use std::{ffi::OsString, ops::Deref};
 
-use twelve_core::{Erased, Error, FromContext, Run};
+use twelve_core::{Erased, Error, FromContext, Run, UnitOfWork};
 
 /// A task: its name in argv, and its handler.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub struct TaskRun {
     pub(crate) name: String,
     pub(crate) arguments: Vec<OsString>,
 }
+
+impl UnitOfWork for TaskRun {}
 
 /// The arguments of a task, parsed by clap.
 ///

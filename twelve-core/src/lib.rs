@@ -39,7 +39,7 @@ pub use process::{Process, ProcessKind, ProcessType};
 #[cfg(feature = "redis")]
 pub use redis::{Redis, RedisConnection};
 pub use resource::{Building, IntoResource, Res, Resource};
-pub use run::{Argument, FromContext, Needs, Request, Run};
+pub use run::{Argument, FromContext, Needs, Request, Run, UnitOfWork};
 pub use settings::service_variables;
 
 /// What macros expand to; not part of the API.

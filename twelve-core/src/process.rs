@@ -5,7 +5,7 @@ use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::runtime;
 
 use crate::{
-    Budget, Context, Error, Exit, Failure, Handler, IntoEnd, Needs,
+    Budget, Context, Error, Exit, Failure, Handler, IntoEnd, Needs, UnitOfWork,
     handler::{Arguments, Erased},
     health,
     lifecycle::signals,
@@ -53,6 +53,8 @@ impl ProcessKind {
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Process;
+
+impl UnitOfWork for Process {}
 
 impl ProcessType {
     /// A process type whose main function is `run`; it answers when the process has drained.

@@ -23,6 +23,18 @@ pub struct Run<K> {
 #[non_exhaustive]
 pub struct Request;
 
+/// A kind of run whose `Tx` somebody commits when the handler succeeds.
+///
+/// Building a resource is none: it outlives every transaction.
+#[diagnostic::on_unimplemented(
+    message = "`Tx` cannot be an argument of this handler",
+    label = "a `{Self}` run is no unit of work: nothing would commit its `Tx`",
+    note = "use `Db` for statements outside a transaction"
+)]
+pub trait UnitOfWork: Send + Sync + 'static {}
+
+impl UnitOfWork for Request {}
+
 impl<K> Run<K> {
     /// A run with an empty [`Slot`].
     #[must_use]

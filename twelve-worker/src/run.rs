@@ -4,7 +4,7 @@ use std::{
     collections::HashSet,
     sync::{Arc, Mutex},
 };
-use twelve_core::{Error, FromContext, Run};
+use twelve_core::{Error, FromContext, Run, UnitOfWork};
 
 use crate::{
     JobId, WorkerId,
@@ -21,6 +21,8 @@ pub struct JobRun {
     /// The steps that this attempt has begun.
     steps: Arc<Mutex<HashSet<String>>>,
 }
+
+impl UnitOfWork for JobRun {}
 
 impl JobRun {
     pub(crate) fn new(claimed: &Claimed) -> Self {

@@ -18,7 +18,7 @@ use std::{
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use super::Db;
-use crate::{Error, FromContext, Needs, Run, run::extractable};
+use crate::{Error, FromContext, Needs, Run, UnitOfWork, run::extractable};
 
 /// The transaction of this run: it takes its connection on first use.
 ///
@@ -199,7 +199,7 @@ impl fmt::Debug for Slot {
     }
 }
 
-impl<K: Send + Sync + 'static> FromContext<K> for Tx {
+impl<K: UnitOfWork> FromContext<K> for Tx {
     fn needs(needs: &mut Needs) {
         needs.add::<Self>();
     }
