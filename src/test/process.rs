@@ -11,7 +11,10 @@ use std::{
 };
 use tokio::{net::TcpStream, time::sleep};
 
-use twelve_core::{Environment, health};
+use twelve_core::{
+    Environment,
+    health::{self, Report},
+};
 
 /// How often a condition is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -84,18 +87,31 @@ impl TestProcess {
     ///
     /// It is not within `limit`, or it has ended.
     pub async fn ready(&mut self, limit: Duration) {
+        self.until("ready", limit, Report::is_ready).await;
+    }
+
+    /// Waits until the process runs at least so many requests or jobs.
+    ///
+    /// # Panics
+    ///
+    /// It does not within `limit`, or it has ended.
+    pub async fn running(&mut self, count: usize, limit: Duration) {
+        self.until("at work", limit, |report| report.running >= count)
+            .await;
+    }
+
+    async fn until(&mut self, what: &str, limit: Duration, good: impl Fn(&Report) -> bool) {
         let deadline = Instant::now() + limit;
         loop {
             if let Ok(Some(status)) = self.child.try_wait() {
-                panic!("the process ended before it was ready: {status}");
+                panic!("the process ended before it was {what}: {status}");
             }
-            let ready = health::probe(&self.app, &self.environment)
-                .iter()
-                .any(|report| report.pid == self.pid() && report.is_ready());
-            if ready {
+            let pid = self.pid();
+            let reports = health::probe(&self.app, &self.environment);
+            if reports.iter().any(|report| report.pid == pid && good(report)) {
                 return;
             }
-            assert!(Instant::now() < deadline, "not ready within {limit:?}");
+            assert!(Instant::now() < deadline, "not {what} within {limit:?}");
             sleep(LOOK_EVERY).await;
         }
     }

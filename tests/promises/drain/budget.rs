@@ -7,8 +7,12 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::{TIGHT, TIGHT_BOUND};
-use crate::harness::http::Connection;
-use crate::harness::process::Exit;
+use tokio::time::timeout;
+
+use crate::harness::binaries;
+use crate::harness::http::{Connection, Request, send};
+use crate::harness::port;
+use crate::harness::process::{Exit, Launch};
 use crate::harness::shop::{Customer, Server, Shop, fresh_key};
 use crate::harness::wait::until_true;
 
@@ -89,6 +93,32 @@ async fn a_client_that_never_reads_its_answers_cannot_hold_the_process() {
     let exit = terminate(&mut web).await;
     assert!(matches!(exit.code, Some(DRAINED | OVERDUE)), "{exit:?}");
     asking.await.expect("the client does not panic");
+}
+
+/// More than any machine has of them: each request blocks one of the runtime's threads.
+const MORE_THAN_THREADS: usize = 64;
+
+#[tokio::test]
+async fn handlers_that_block_every_thread_cannot_hold_the_process() {
+    let stuck = Launch::new(&binaries::example("stuck")).args(["web"]);
+    let mut web = Server::start(stuck.vars(&TIGHT), port::free()).await;
+    let mut clients = Vec::new();
+    for _ in 0..MORE_THAN_THREADS {
+        let request = b"GET /stuck HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        clients.push(silent_after(&web, request).await);
+    }
+    until_true("the runtime to be stuck", Duration::from_secs(5), async || {
+        let health = Request::get("/health");
+        let answer = timeout(Duration::from_millis(200), send(web.port, &health));
+        answer.await.is_err()
+    })
+    .await;
+    let exit = terminate(&mut web).await;
+    assert_eq!(exit.code, Some(OVERDUE), "{exit:?}");
+    assert!(
+        web.process.log().contains("/stuck"),
+        "the log does not name the request"
+    );
 }
 
 /// The control: without those clients the same process leaves at once.

@@ -4,25 +4,26 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The shop; `SHOP_BIN` names one that is already built.
+/// The shop.
 pub(crate) fn shop() -> &'static Path {
     static SHOP: OnceLock<PathBuf> = OnceLock::new();
-    SHOP.get_or_init(|| match std::env::var_os("SHOP_BIN") {
-        Some(path) => path.into(),
-        None => built(&["--package", "shop"], "shop"),
-    })
+    SHOP.get_or_init(|| find(&["--package", "shop"], "shop"))
 }
 
 /// An example of package `twelve`, for behaviour that the shop does not show.
-#[expect(
-    dead_code,
-    reason = "the test of a handler that blocks every thread comes next"
-)]
 pub(crate) fn example(name: &str) -> PathBuf {
-    built(
+    find(
         &["--package", "twelve", "--example", name],
         &format!("examples/{name}"),
     )
+}
+
+/// `TEST_BINARIES` names a directory in which everything is built already, as in `script/test`.
+fn find(selection: &[&str], file: &str) -> PathBuf {
+    match std::env::var_os("TEST_BINARIES") {
+        Some(directory) => Path::new(&directory).join(file),
+        None => built(selection, file),
+    }
 }
 
 /// Has cargo build `selection` (nothing to do when it is fresh) and answers

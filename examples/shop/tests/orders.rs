@@ -1,0 +1,104 @@
+//! How an app built with twelve is tested: the real app, a database of its own for every test.
+
+use serde_json::{Value, json};
+use shop::orders::ChargeOrder;
+use std::time::Duration;
+use twelve::test::{Signal, TestApp};
+
+/// How long a process may take to be ready, to charge an order, or to leave.
+const LIMIT: Duration = Duration::from_secs(20);
+
+#[twelve::test(shop::app)]
+async fn an_order_and_its_job_are_one_commit(app: TestApp) {
+    let token = sign_up(&app).await;
+    let order = app
+        .post("/orders")
+        .bearer(&token)
+        .key("k1")
+        .json(&two_teas())
+        .await
+        .assert_status(201)
+        .json::<Value>();
+    assert_eq!(order["total_cents"], 1380);
+    app.assert_enqueued::<ChargeOrder>(1).await;
+
+    app.post("/orders")
+        .bearer(&token)
+        .key("k2")
+        .json(&json!({"items": [{"sku": "gold", "quantity": 1}]}))
+        .await
+        .assert_problem(422, "unknown-product");
+    app.assert_enqueued::<ChargeOrder>(1).await;
+}
+
+#[twelve::test(shop::app)]
+async fn a_customer_sees_only_their_own_orders(app: TestApp) {
+    let (mine, yours) = (sign_up(&app).await, sign_up(&app).await);
+    let placed = app.post("/orders").bearer(&mine).key("k").json(&two_teas());
+    let placed = placed.await.assert_status(201);
+    let location = placed.header("location").unwrap();
+    app.get(location).bearer(&mine).await.assert_status(200);
+    app.get(location)
+        .bearer(&yours)
+        .await
+        .assert_problem(404, "not-found");
+    app.get(location).await.assert_problem(401, "unauthorized");
+}
+
+#[twelve::test(shop::app)]
+async fn the_same_order_twice_is_one_order(app: TestApp) {
+    let token = sign_up(&app).await;
+    let place = || app.post("/orders").bearer(&token).key("k").json(&two_teas());
+    let first = place().await.assert_status(201);
+    let again = place().await.assert_status(201);
+    assert_eq!(again.text(), first.text());
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    app.assert_enqueued::<ChargeOrder>(1).await;
+}
+
+#[twelve::test(shop::app)]
+async fn an_order_is_charged_by_a_worker_that_is_told_to_stop_meanwhile(app: TestApp) {
+    let binary = env!("CARGO_BIN_EXE_shop");
+    let app = app
+        .with_var("PAYMENTS_KEY", "s3cret")
+        .with_var("PAYMENTS_LATENCY_MS", "300");
+    let mut payments = app.spawn(binary, &["payments"]).unwrap();
+    let app = app.with_var("PAYMENTS_URL", payments.url());
+    let token = sign_up(&app).await;
+    let placed = app.post("/orders").bearer(&token).key("k").json(&two_teas());
+    let location = placed.await.header("location").unwrap().to_owned();
+
+    payments.ready(LIMIT).await;
+    let mut worker = app.spawn(binary, &["worker"]).unwrap();
+    worker.ready(LIMIT).await;
+    worker.running(1, LIMIT).await;
+    worker.signal(Signal::Term);
+    assert_eq!(worker.exit_code(LIMIT).await, 0);
+
+    let order: Value = app.get(&location).bearer(&token).await.json();
+    assert_eq!(order["status"], "paid");
+}
+
+#[twelve::test(shop::app)]
+async fn without_the_provider_an_order_waits_for_the_next_attempt(app: TestApp) {
+    let app = app
+        .with_var("PAYMENTS_KEY", "s3cret")
+        .with_var("PAYMENTS_URL", "http://127.0.0.1:1");
+    let token = sign_up(&app).await;
+    let placed = app.post("/orders").bearer(&token).key("k").json(&two_teas());
+    placed.await.assert_status(201);
+    let drained = app.drain_jobs().await;
+    assert_eq!(drained.retried, 1);
+    app.assert_enqueued::<ChargeOrder>(1).await;
+}
+
+async fn sign_up(app: &TestApp) -> String {
+    let email = format!("{}@example.com", fastrand::u64(..));
+    let answer = app.post("/customers").json(&json!({"email": email})).await;
+    let token: Value = answer.assert_status(201).json();
+    token["token"].as_str().unwrap().to_owned()
+}
+
+fn two_teas() -> Value {
+    json!({"items": [{"sku": "tea", "quantity": 2}]})
+}
