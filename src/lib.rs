@@ -1,5 +1,9 @@
 #![doc = include_str!("../README.md")]
 
+// The macros name `::twelve`, and unit tests use them too.
+#[cfg(test)]
+extern crate self as twelve;
+
 mod app;
 mod cli;
 #[cfg(feature = "test")]

@@ -19,7 +19,12 @@ impl App {
         let mut faults = Vec::new();
         self.check_names(&mut faults);
         for (name, router) in &self.http {
-            faults.extend(router.faults().iter().map(|fault| format!("{name}: {fault}")));
+            faults.extend(
+                router
+                    .faults()
+                    .iter()
+                    .map(|fault| format!("{name}: {fault}")),
+            );
         }
         faults.extend(self.jobs.faults());
         self.check_queues(&mut faults);
@@ -90,9 +95,13 @@ impl App {
         for process in self.process_types() {
             let name = process.name().to_owned();
             if cli::COMMANDS.iter().any(|command| command.name == name) {
-                faults.push(format!("the process type `{name}` has the name of a command"));
+                faults.push(format!(
+                    "the process type `{name}` has the name of a command"
+                ));
             } else if !is_plain(&name) {
-                faults.push(format!("the process type `{name}` is not named in a-z, 0-9 and `-`"));
+                faults.push(format!(
+                    "the process type `{name}` is not named in a-z, 0-9 and `-`"
+                ));
             } else if seen.contains(&name) {
                 faults.push(format!("two process types are named `{name}`"));
             }
@@ -107,13 +116,21 @@ impl App {
         }
         check_once("configuration", self.registry.configs(), faults);
         let resources = self.registry.resources();
-        check_once("resource", resources.map(|(id, name, _)| (id, name)), faults);
+        check_once(
+            "resource",
+            resources.map(|(id, name, _)| (id, name)),
+            faults,
+        );
     }
 
     fn check_queues(&self, faults: &mut Vec<String>) {
         for (name, queues) in &self.workers {
             for queue in queues.named().into_iter().flatten() {
-                if !self.jobs.iter().any(|job| job.policy().queue_name() == queue) {
+                if !self
+                    .jobs
+                    .iter()
+                    .any(|job| job.policy().queue_name() == queue)
+                {
                     faults.push(format!(
                         "the worker `{name}` takes the queue `{queue}`, but no job is on it"
                     ));
@@ -172,7 +189,9 @@ impl App {
             }
         }
         if takes_two_transactions(needs) {
-            faults.push(format!("{who} takes `Tx` twice: one run has one transaction"));
+            faults.push(format!(
+                "{who} takes `Tx` twice: one run has one transaction"
+            ));
         }
     }
 }
@@ -196,4 +215,85 @@ fn check_once(
 fn is_plain(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     name.starts_with(|first: char| first.is_ascii_lowercase()) && name.bytes().all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prelude::*;
+
+    struct Client;
+
+    #[derive(Serialize, Deserialize, Job)]
+    #[job(kind = "greet")]
+    struct Greet;
+
+    async fn greet(_: Greet, _: Res<Client>) {}
+
+    async fn greet_again(_: Greet) {}
+
+    async fn hello(_: Conf<Settings>) {}
+
+    async fn two(_: Tx, _: Tx) {}
+
+    async fn follow() {}
+
+    #[derive(Config)]
+    struct Settings {
+        key: Secret<String>,
+    }
+
+    async fn connect(settings: Conf<Settings>) -> Result<Client> {
+        let _ = settings.key.reveal();
+        Ok(Client)
+    }
+
+    #[test]
+    fn every_fault_is_found_at_once() {
+        let app = App::new("ui")
+            .web(
+                Router::new()
+                    .route("/", get(hello))
+                    .route("/two", post(two)),
+            )
+            .job(greet)
+            .job(greet_again)
+            .worker("compute", Queues::only(["computing"]))
+            .process("Follow", follow)
+            .process("config", follow)
+            .process("web", follow);
+        let faults = app.check().join("\n");
+        for fault in [
+            "GET / takes `Conf<twelve::wiring::tests::Settings>`, which is not registered",
+            "POST /two: takes two `Tx`",
+            "`greet` takes `Res<twelve::wiring::tests::Client>`, which is not registered",
+            "the job kind `greet` has two handlers",
+            "takes the queue `computing`, but no job is on it",
+            "the process type `Follow` is not named in a-z",
+            "the process type `config` has the name of a command",
+            "two process types are named `web`",
+        ] {
+            assert!(faults.contains(fault), "{fault:?} is missing in:\n{faults}");
+        }
+    }
+
+    #[test]
+    fn a_process_type_asks_only_for_what_its_handlers_take() {
+        let app = App::new("ui")
+            .config::<Settings>()
+            .resource(connect)
+            .web(Router::new().route("/", get(follow)))
+            .job(greet);
+        assert_eq!(app.check(), Vec::<String>::new());
+        let asked = |name: &str| -> Vec<&str> {
+            let processes = app.process_types();
+            let process = processes.iter().find(|process| process.name() == name);
+            let variables = app.variables(process.unwrap(), &Environment::default());
+            variables.iter().map(|variable| variable.name).collect()
+        };
+        assert!(!asked("web").contains(&"DATABASE_URL"));
+        // The job takes a resource, and that one takes the configuration.
+        assert!(asked("worker").contains(&"KEY"));
+        assert!(asked("worker").contains(&"DATABASE_URL"));
+    }
 }

@@ -15,8 +15,14 @@ pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
         let rows: Vec<_> = variables.values().map(row).collect();
         output::print_table(["VARIABLE", "VALUE", "SOURCE", "ASKED FOR BY", ""], &rows)?;
     }
-    let wrong = variables.values().any(|(variable, _)| variable.fault.is_some());
-    Ok(if wrong { Exit::Configuration } else { Exit::Done })
+    let wrong = variables
+        .values()
+        .any(|(variable, _)| variable.fault.is_some());
+    Ok(if wrong {
+        Exit::Configuration
+    } else {
+        Exit::Done
+    })
 }
 
 type Asked = (Variable, Vec<String>);

@@ -1,7 +1,7 @@
 //! `export procfile`: one line for each process type, so the Procfile cannot disagree with the binary.
 
 use std::env;
-use twelve_core::{Error, Exit};
+use twelve_core::{Error, Exit, ProcessType};
 
 use super::{Cli, output};
 
@@ -11,7 +11,7 @@ pub(super) fn run(cli: &Cli) -> Result<Exit, Error> {
         .ok()
         .and_then(|path| Some(path.file_name()?.to_str()?.to_owned()))
         .unwrap_or_else(|| cli.app.name.clone());
-    let types = cli.processes.iter().map(|process| process.name());
+    let types = cli.processes.iter().map(ProcessType::name);
     let lines = types
         .chain(["release"])
         .map(|name| format!("{name}: {binary} {name}\n"));

@@ -41,7 +41,10 @@ fn show(cli: &Cli, reports: &[Report], as_json: bool) -> Result<(), Error> {
             .iter()
             .map(|(name, fault)| json!({"name": name, "ok": fault.is_none(), "fault": fault}))
             .collect::<Vec<_>>();
-        return output::print_json("health", json!({"processes": reports, "services": services}));
+        return output::print_json(
+            "health",
+            json!({"processes": reports, "services": services}),
+        );
     }
     let processes = reports.iter().map(|report| {
         let live = if report.live { "live" } else { "NOT LIVE" };

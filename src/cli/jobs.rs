@@ -2,7 +2,7 @@
 
 use clap::ArgMatches;
 use serde_json::{Value, json};
-use std::fmt::Display;
+use std::fmt::{Display, Write};
 use twelve_core::{Error, Exit};
 use twelve_worker::{Admin, Filter, JobDetails, JobId, JobSummary, Selection};
 
@@ -47,7 +47,15 @@ async fn list(jobs: &Admin, matches: &ArgMatches) -> Result<Exit, Error> {
         output::print_json("jobs", to_json(&found)?)?;
     } else {
         let rows: Vec<_> = found.iter().map(row).collect();
-        let heading = ["ID", "KIND", "QUEUE", "STATE", "ATTEMPTS", "RUN AT", "LAST ERROR"];
+        let heading = [
+            "ID",
+            "KIND",
+            "QUEUE",
+            "STATE",
+            "ATTEMPTS",
+            "RUN AT",
+            "LAST ERROR",
+        ];
         output::print_table(heading, &rows)?;
     }
     Ok(Exit::Done)
@@ -85,17 +93,24 @@ fn describe(job: &JobDetails) -> String {
     let summary = &job.summary;
     let mut text = String::new();
     let mut line = |name: &str, value: &dyn Display| {
-        text.push_str(&format!("{name:10}  {value}\n"));
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{name:10}  {value}");
     };
     line("id", &summary.id);
     line("kind", &summary.kind);
     line("queue", &summary.queue);
     line("state", &summary.state);
-    line("attempts", &format!("{}/{}", summary.attempts, summary.max_attempts));
+    line(
+        "attempts",
+        &format!("{}/{}", summary.attempts, summary.max_attempts),
+    );
     line("crashes", &summary.crashes);
     line("created", &summary.created_at);
     line("run at", &summary.run_at);
-    for (name, at) in [("claimed", &summary.claimed_at), ("finished", &summary.finished_at)] {
+    for (name, at) in [
+        ("claimed", &summary.claimed_at),
+        ("finished", &summary.finished_at),
+    ] {
         if let Some(at) = at {
             line(name, at);
         }
@@ -129,8 +144,12 @@ async fn retry(jobs: &Admin, matches: &ArgMatches) -> Result<Exit, Error> {
 
 async fn discard(jobs: &Admin, matches: &ArgMatches) -> Result<Exit, Error> {
     let wanted = ids(matches)?;
-    let reason = matches.get_one::<String>("reason").map_or("", String::as_str);
-    let answer = jobs.discard(&Selection::Jobs(wanted.clone()), reason).await?;
+    let reason = matches
+        .get_one::<String>("reason")
+        .map_or("", String::as_str);
+    let answer = jobs
+        .discard(&Selection::Jobs(wanted.clone()), reason)
+        .await?;
     let refused: Vec<_> = wanted
         .iter()
         .filter(|id| !answer.discarded.contains(id))
@@ -140,7 +159,10 @@ async fn discard(jobs: &Admin, matches: &ArgMatches) -> Result<Exit, Error> {
         output::print_json("jobs", answer)?;
     } else {
         say("discarded", &answer.discarded)?;
-        say("not discarded, it runs, has ended or does not exist", &refused)?;
+        say(
+            "not discarded, it runs, has ended or does not exist",
+            &refused,
+        )?;
     }
     Ok(end(refused.is_empty()))
 }

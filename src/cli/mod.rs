@@ -17,11 +17,11 @@ mod words;
 pub(crate) use words::COMMANDS;
 
 use clap::ArgMatches;
-use std::{env, io::stderr, io::Write};
+use std::{env, io::Write, io::stderr};
 use tokio::runtime;
 
 use twelve_core::{
-    Config, Budget, Context, Environment, Error, Exit, Faults, Identity, Lifecycle, ProcessType,
+    Budget, Config, Context, Environment, Error, Exit, Faults, Identity, Lifecycle, ProcessType,
     Reader, chain,
     telemetry::{self, Logs},
 };

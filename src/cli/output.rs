@@ -1,7 +1,10 @@
 //! Results on standard output: aligned for people, JSON for machines.
 
 use serde_json::{Map, Value};
-use std::io::{ErrorKind, Write, stdout};
+use std::{
+    fmt::Write as _,
+    io::{ErrorKind, Write, stdout},
+};
 
 use twelve_core::Error;
 
@@ -44,7 +47,8 @@ pub(crate) fn print_table<const N: usize>(
     let line = |cells: [&str; N]| {
         let mut line = String::new();
         for (cell, width) in cells.into_iter().zip(widths) {
-            line.push_str(&format!("{cell:width$}  "));
+            // Writing to a string cannot fail.
+            let _ = write!(line, "{cell:width$}  ");
         }
         format!("{}\n", line.trim_end())
     };

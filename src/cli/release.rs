@@ -18,7 +18,12 @@ pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
         } else {
             let applied = migrations.apply(&db).await?;
             for step in &applied {
-                tracing::info!(owner = step.owner, version = step.version, description = step.description, "applied");
+                tracing::info!(
+                    owner = step.owner,
+                    version = step.version,
+                    description = step.description,
+                    "applied"
+                );
             }
             tracing::info!(applied = applied.len(), "the database is up to date");
         }

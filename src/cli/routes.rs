@@ -7,11 +7,10 @@ use twelve_core::{Error, Exit};
 use super::{Cli, output};
 
 pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
-    let routes = cli
-        .app
-        .http
-        .iter()
-        .flat_map(|(process, router)| router.routes().iter().map(move |route| (process, route)));
+    let routes =
+        cli.app.http.iter().flat_map(|(process, router)| {
+            router.routes().iter().map(move |route| (process, route))
+        });
     if matches.get_flag("json") {
         let routes = routes.map(|(process, route)| {
             json!({
@@ -28,7 +27,11 @@ pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
     } else {
         let rows: Vec<_> = routes
             .map(|(process, route)| {
-                let idempotent = if route.is_idempotent() { "idempotent" } else { "" };
+                let idempotent = if route.is_idempotent() {
+                    "idempotent"
+                } else {
+                    ""
+                };
                 [
                     process.clone(),
                     route.method().to_owned(),

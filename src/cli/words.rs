@@ -186,7 +186,12 @@ fn help(app: &App, processes: &[ProcessType]) -> String {
     // Writing to a string cannot fail.
     let _ = writeln!(help, "\nProcess types:");
     for process in processes {
-        let _ = writeln!(help, "  {:width$}  {}", process.name(), process.kind().name());
+        let _ = writeln!(
+            help,
+            "  {:width$}  {}",
+            process.name(),
+            process.kind().name()
+        );
     }
     let _ = writeln!(help, "\nCommands:");
     for spec in COMMANDS {
@@ -195,7 +200,11 @@ fn help(app: &App, processes: &[ProcessType]) -> String {
     if !app.tasks.is_empty() {
         let _ = writeln!(help, "\nTasks:");
         for task in &app.tasks {
-            let _ = writeln!(help, "  {:width$}  {} run {}", task.name, app.name, task.name);
+            let _ = writeln!(
+                help,
+                "  {:width$}  {} run {}",
+                task.name, app.name, task.name
+            );
         }
     }
     let _ = write!(help, "\n`{} COMMAND --help` tells more.", app.name);

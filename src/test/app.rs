@@ -1,8 +1,7 @@
 //! `TestApp`: what a test talks to.
 
 use std::{
-    env,
-    io,
+    env, io,
     path::Path,
     sync::{Arc, OnceLock},
 };
@@ -187,7 +186,8 @@ impl TestApp {
             }
         }
         payloads.sort_by_key(|(id, _)| *id);
-        let decode = |(_, payload)| serde_json::from_value(payload).expect("a payload of this kind");
+        let decode =
+            |(_, payload)| serde_json::from_value(payload).expect("a payload of this kind");
         payloads.into_iter().map(decode).collect()
     }
 
@@ -209,12 +209,23 @@ impl TestApp {
     ///
     /// The binary cannot be started.
     pub fn spawn(&self, binary: impl AsRef<Path>, arguments: &[&str]) -> io::Result<TestProcess> {
-        TestProcess::spawn(binary.as_ref(), arguments, &self.app.name, &self.environment)
+        TestProcess::spawn(
+            binary.as_ref(),
+            arguments,
+            &self.app.name,
+            &self.environment,
+        )
     }
 }
 
 /// The process's environment, with private servers where no URL is set.
-fn environment() -> Result<Environment, Error> {
+///
+/// It blocks until they are ready.
+///
+/// # Errors
+///
+/// They cannot be started.
+pub fn environment() -> Result<Environment, Error> {
     let mut environment = Environment::of_process();
     let wanted = match ["DATABASE_URL", "REDIS_URL"].map(|name| environment.var(name).is_some()) {
         [true, true] => return Ok(environment),
@@ -222,12 +233,12 @@ fn environment() -> Result<Environment, Error> {
         [false, true] => Wanted::Postgres,
         [false, false] => Wanted::Both,
     };
-    let services = match SERVICES.get() {
-        Some(services) => services,
-        None => {
-            let attached = attach(wanted)?;
-            SERVICES.get_or_init(|| attached)
-        }
+    if SERVICES.get().is_none() {
+        // Two threads may attach at once; the one that comes second lets go again.
+        let _ = SERVICES.set(attach(wanted)?);
+    }
+    let Some(services) = SERVICES.get() else {
+        return Ok(environment);
     };
     for (name, url) in [
         ("DATABASE_URL", services.database_url()),

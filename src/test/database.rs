@@ -3,8 +3,7 @@
 //! Cloning takes about a tenth of a second, migrating every time would take longer with each migration.
 
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection,
-    postgres::PgConnectOptions,
+    AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, postgres::PgConnectOptions,
 };
 use std::{
     collections::hash_map::DefaultHasher,
@@ -83,17 +82,20 @@ async fn template(
     migrations: &Migrations<'_>,
 ) -> Result<String, Error> {
     let mut hash = DefaultHasher::new();
-    migrations.checksums().for_each(|checksum| checksum.hash(&mut hash));
+    migrations
+        .checksums()
+        .for_each(|checksum| checksum.hash(&mut hash));
     let name = format!("twelve_template_{:016x}", hash.finish());
     // The lock belongs to the session: it goes with the connection, whatever happens.
     sqlx::query("SELECT pg_advisory_lock($1)")
         .bind(TEMPLATE_LOCK)
         .execute(&mut *connection)
         .await?;
-    let known: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
-        .bind(&name)
-        .fetch_one(&mut *connection)
-        .await?;
+    let known: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
+            .bind(&name)
+            .fetch_one(&mut *connection)
+            .await?;
     if !known {
         // Under another name until it is whole: a test run may be killed half-way.
         let draft = format!("{name}_draft");

@@ -12,7 +12,7 @@ mod database;
 mod process;
 mod request;
 
-pub use app::TestApp;
+pub use app::{TestApp, environment};
 pub use process::{Signal, TestProcess};
 pub use request::{TestRequest, TestResponse};
 

@@ -52,7 +52,9 @@ impl TestProcess {
         environment: &Environment,
     ) -> io::Result<Self> {
         // The port is free again a moment before the process binds it: good enough on a test's machine.
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+            .local_addr()?
+            .port();
         let child = Command::new(binary)
             .args(arguments)
             .env_clear()
@@ -108,7 +110,10 @@ impl TestProcess {
             }
             let pid = self.pid();
             let reports = health::probe(&self.app, &self.environment);
-            if reports.iter().any(|report| report.pid == pid && good(report)) {
+            if reports
+                .iter()
+                .any(|report| report.pid == pid && good(report))
+            {
                 return;
             }
             assert!(Instant::now() < deadline, "not {what} within {limit:?}");

@@ -67,7 +67,10 @@ impl IntoFuture for TestRequest {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let request = self.request.body(self.body).expect("the request is well formed");
+            let request = self
+                .request
+                .body(self.body)
+                .expect("the request is well formed");
             let response = self.service.respond(request).await;
             let (parts, body) = response.into_parts();
             let body = axum::body::to_bytes(body, usize::MAX)
@@ -129,6 +132,11 @@ impl TestResponse {
     ///
     /// The status is another.
     #[track_caller]
+    #[allow(
+        clippy::must_use_candidate,
+        clippy::return_self_not_must_use,
+        reason = "the check is the use"
+    )]
     pub fn assert_status(self, status: u16) -> Self {
         assert_eq!(self.status(), status, "{}", self.text());
         self
@@ -140,6 +148,11 @@ impl TestResponse {
     ///
     /// It is another answer.
     #[track_caller]
+    #[allow(
+        clippy::must_use_candidate,
+        clippy::return_self_not_must_use,
+        reason = "the check is the use"
+    )]
     pub fn assert_problem(self, status: u16, kind: &str) -> Self {
         let this = self.assert_status(status);
         let content_type = this.header(header::CONTENT_TYPE.as_str());

@@ -4,7 +4,7 @@ use std::{thread::sleep, time::Duration};
 use twelve::prelude::*;
 
 async fn stuck() {
-    sleep(Duration::from_secs(3600));
+    sleep(Duration::from_hours(1));
 }
 
 fn main() -> ExitCode {

@@ -133,9 +133,16 @@ async fn a_worker_starts_without_postgres_and_works_after_its_return() {
     .await;
     postgres.start_again().await;
     // The connection that died with the server costs one 503.
-    until_true("the order to be served again", Duration::from_secs(2), async || {
-        ask(web.port, &customer.get(&format!("/orders/{order}"))).await.status == 200
-    })
+    until_true(
+        "the order to be served again",
+        Duration::from_secs(2),
+        async || {
+            ask(web.port, &customer.get(&format!("/orders/{order}")))
+                .await
+                .status
+                == 200
+        },
+    )
     .await;
     customer
         .until_paid(web.port, &order, Duration::from_secs(15))

@@ -216,10 +216,7 @@ impl Context {
 }
 
 /// The value of the cell; a failure is not kept, so the next caller tries again.
-fn once<T: Clone>(
-    cell: &OnceLock<T>,
-    make: impl FnOnce() -> Result<T, Error>,
-) -> Result<T, Error> {
+fn once<T: Clone>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     if let Some(known) = cell.get() {
         return Ok(known.clone());
     }

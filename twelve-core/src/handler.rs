@@ -178,5 +178,9 @@ impl<K> std::fmt::Debug for Erased<K> {
 /// Two transactions in one handler would be two commits: the wiring check refuses that.
 #[must_use]
 pub fn takes_two_transactions(needs: &Needs) -> bool {
-    needs.iter().filter(|argument| *argument == crate::Argument::of::<Tx>()).count() > 1
+    needs
+        .iter()
+        .filter(|argument| *argument == crate::Argument::of::<Tx>())
+        .count()
+        > 1
 }

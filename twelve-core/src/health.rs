@@ -17,8 +17,7 @@ use std::{
         net::{UnixListener, UnixStream},
     },
     path::{Path, PathBuf},
-    process,
-    thread,
+    process, thread,
     time::Duration,
 };
 

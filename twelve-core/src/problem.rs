@@ -78,8 +78,12 @@ impl Problem {
     /// 503 with `Retry-After`: a backing service is down for the moment.
     #[must_use]
     pub fn unavailable() -> Self {
-        Self::new(503, "unavailable", "The service is unavailable for the moment")
-            .retry_after(RETRY_AFTER_S)
+        Self::new(
+            503,
+            "unavailable",
+            "The service is unavailable for the moment",
+        )
+        .retry_after(RETRY_AFTER_S)
     }
 
     /// 500: the client is told nothing more, the log is told everything.
@@ -172,7 +176,8 @@ impl IntoResponse for Failure {
             return problem.clone().into_response();
         }
         if self.find::<sqlx::Error>().is_some_and(holds_nul) {
-            return Problem::new(422, "invalid-text", "A text holds a NUL character").into_response();
+            return Problem::new(422, "invalid-text", "A text holds a NUL character")
+                .into_response();
         }
         if self.is_unavailable() {
             tracing::warn!(error = %self, "a request failed: a backing service is unavailable");

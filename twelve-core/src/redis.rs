@@ -1,7 +1,9 @@
 //! Redis: one lazy pool per process.
 
 use deadpool_redis::{Manager, Pool, PoolError, Runtime, Timeouts};
-use redis::{AsyncConnectionConfig, Cmd, IntoConnectionInfo, Pipeline, RedisFuture, aio::ConnectionLike};
+use redis::{
+    AsyncConnectionConfig, Cmd, IntoConnectionInfo, Pipeline, RedisFuture, aio::ConnectionLike,
+};
 use std::{fmt, time::Duration};
 use url::Url;
 

@@ -14,7 +14,9 @@ pub fn service_variables(
     let mut reader = Reader::new(environment);
     let wants_postgres = needs.has::<Db>()
         || needs.has::<Tx>()
-        || also_postgres.iter().any(|also| needs.iter().any(|need| need == also));
+        || also_postgres
+            .iter()
+            .any(|also| needs.iter().any(|need| need == also));
     if wants_postgres {
         let _ = postgres::Settings::load(&mut reader);
     }

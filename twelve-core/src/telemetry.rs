@@ -26,7 +26,9 @@ pub enum Logs {
 
 /// Starts logging. `RUST_LOG` filters by target and level, such as `info,my_app=debug`; the default is `info`.
 pub fn start(logs: Logs, environment: &Environment) {
-    let wanted = environment.var("RUST_LOG").map(|text| text.to_string_lossy());
+    let wanted = environment
+        .var("RUST_LOG")
+        .map(|text| text.to_string_lossy());
     let parsed = wanted.as_deref().map(str::parse::<Targets>);
     let filter = match &parsed {
         Some(Ok(filter)) => filter.clone(),
@@ -48,7 +50,9 @@ pub fn start(logs: Logs, environment: &Environment) {
     }
     panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
-        let message = panic.payload_as_str().unwrap_or("a panic without a message");
+        let message = panic
+            .payload_as_str()
+            .unwrap_or("a panic without a message");
         tracing::error!(place, "panicked: {message}");
     }));
 }
@@ -64,5 +68,8 @@ where
     } else {
         layer.json().flatten_event(true).with_filter(filter).boxed()
     };
-    tracing_subscriber::registry().with(layer).try_init().is_ok()
+    tracing_subscriber::registry()
+        .with(layer)
+        .try_init()
+        .is_ok()
 }

@@ -48,7 +48,12 @@ async fn a_customer_sees_only_their_own_orders(app: TestApp) {
 #[twelve::test(shop::app)]
 async fn the_same_order_twice_is_one_order(app: TestApp) {
     let token = sign_up(&app).await;
-    let place = || app.post("/orders").bearer(&token).key("k").json(&two_teas());
+    let place = || {
+        app.post("/orders")
+            .bearer(&token)
+            .key("k")
+            .json(&two_teas())
+    };
     let first = place().await.assert_status(201);
     let again = place().await.assert_status(201);
     assert_eq!(again.text(), first.text());
@@ -65,7 +70,11 @@ async fn an_order_is_charged_by_a_worker_that_is_told_to_stop_meanwhile(app: Tes
     let mut payments = app.spawn(binary, &["payments"]).unwrap();
     let app = app.with_var("PAYMENTS_URL", payments.url());
     let token = sign_up(&app).await;
-    let placed = app.post("/orders").bearer(&token).key("k").json(&two_teas());
+    let placed = app
+        .post("/orders")
+        .bearer(&token)
+        .key("k")
+        .json(&two_teas());
     let location = placed.await.header("location").unwrap().to_owned();
 
     payments.ready(LIMIT).await;
@@ -85,7 +94,11 @@ async fn without_the_provider_an_order_waits_for_the_next_attempt(app: TestApp) 
         .with_var("PAYMENTS_KEY", "s3cret")
         .with_var("PAYMENTS_URL", "http://127.0.0.1:1");
     let token = sign_up(&app).await;
-    let placed = app.post("/orders").bearer(&token).key("k").json(&two_teas());
+    let placed = app
+        .post("/orders")
+        .bearer(&token)
+        .key("k")
+        .json(&two_teas());
     placed.await.assert_status(201);
     let drained = app.drain_jobs().await;
     assert_eq!(drained.retried, 1);

@@ -107,11 +107,15 @@ async fn handlers_that_block_every_thread_cannot_hold_the_process() {
         let request = b"GET /stuck HTTP/1.1\r\nhost: localhost\r\n\r\n";
         clients.push(silent_after(&web, request).await);
     }
-    until_true("the runtime to be stuck", Duration::from_secs(5), async || {
-        let health = Request::get("/health");
-        let answer = timeout(Duration::from_millis(200), send(web.port, &health));
-        answer.await.is_err()
-    })
+    until_true(
+        "the runtime to be stuck",
+        Duration::from_secs(5),
+        async || {
+            let health = Request::get("/health");
+            let answer = timeout(Duration::from_millis(200), send(web.port, &health));
+            answer.await.is_err()
+        },
+    )
     .await;
     let exit = terminate(&mut web).await;
     assert_eq!(exit.code, Some(OVERDUE), "{exit:?}");

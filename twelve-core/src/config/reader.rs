@@ -302,6 +302,11 @@ mod tests {
         let variables = reading(&[("KEY", "a"), ("KEY_FILE", "/b")], |reader| {
             assert!(reader.read::<String>("KEY", None, "").is_none());
         });
-        assert!(Faults::among(variables).unwrap().to_string().contains("set twice"));
+        assert!(
+            Faults::among(variables)
+                .unwrap()
+                .to_string()
+                .contains("set twice")
+        );
     }
 }

@@ -130,5 +130,9 @@ fn last_words(log: impl FnOnce() + Send + 'static) {
 }
 
 fn name(signal: i32) -> &'static str {
-    if signal == SIGTERM { "SIGTERM" } else { "SIGINT" }
+    if signal == SIGTERM {
+        "SIGTERM"
+    } else {
+        "SIGINT"
+    }
 }

@@ -6,5 +6,5 @@ mod pool;
 mod tx;
 
 pub use pool::Db;
-pub use tx::{Slot, Tx};
 pub(crate) use pool::Settings;
+pub use tx::{Slot, Tx};

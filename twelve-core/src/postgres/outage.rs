@@ -89,7 +89,9 @@ impl Inner {
     async fn wait_for_the_end(outage: Weak<Self>) {
         loop {
             tokio::time::sleep(PROBE_EVERY).await;
-            let Some(outage) = outage.upgrade() else { return };
+            let Some(outage) = outage.upgrade() else {
+                return;
+            };
             match outage.probe().await {
                 Ok(()) => {
                     outage.set(None);

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Claim, the handler's writes and the stored answer are one transaction, so none of them exists without the others.
-//! The promises are I1 to I9 of `docs/DESIGN.md`; the words are those of the IETF draft *The Idempotency-Key HTTP Header Field*.
+//! The words are those of the IETF draft *The Idempotency-Key HTTP Header Field*.
 
 mod attempt;
 mod fingerprint;

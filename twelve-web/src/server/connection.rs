@@ -154,6 +154,8 @@ impl Connections {
             () = activity.speaks_http2() => return End::Announced,
             () = self.lifecycle.draining() => {}
         }
+        // The runtime looks at its sockets before it goes on: a request that has arrived already is still read.
+        tokio::task::yield_now().await;
         // Whoever was let in a moment ago has not had the time to ask.
         activity.asked_or_had(GRACE).await;
         End::Draining

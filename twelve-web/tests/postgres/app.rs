@@ -152,7 +152,8 @@ impl App {
     }
 
     pub(crate) async fn ask(&self, request: Request<Body>) -> Answer {
-        read(self.service().respond(request).await).await
+        let answer = tokio::time::timeout(BOUND, self.service().respond(request));
+        read(answer.await.expect("no answer")).await
     }
 
     /// Asks for the plan, as one customer, with this key.

@@ -8,7 +8,13 @@ use crate::payments::Payments;
 
 /// Charge this order.
 #[derive(Debug, Serialize, Deserialize, Job)]
-#[job(kind = "charge_order", queue = "default", attempts = 12, timeout = "30s", max_backoff = "10s")]
+#[job(
+    kind = "charge_order",
+    queue = "default",
+    attempts = 12,
+    timeout = "30s",
+    max_backoff = "10s"
+)]
 pub struct ChargeOrder {
     /// Which one.
     pub order: Uuid,
@@ -29,7 +35,9 @@ pub async fn charge_order(
         return Ok(Outcome::discard("the order does not exist"));
     };
     let charge = steps
-        .once("charge", |key| payments.charge(key, order.id, order.total_cents))
+        .once("charge", |key| {
+            payments.charge(key, order.id, order.total_cents)
+        })
         .await?;
     Order::mark_paid(&mut tx, order.id, charge).await?;
     Ok(Outcome::done())

@@ -156,7 +156,11 @@ impl NewOrder {
         if !lines.contains(&self.items.len()) {
             return Err(invalid(format!("an order has 1 to {MOST_ITEMS} items")));
         }
-        if !self.items.iter().all(|item| pieces.contains(&item.quantity)) {
+        if !self
+            .items
+            .iter()
+            .all(|item| pieces.contains(&item.quantity))
+        {
             return Err(invalid(format!("a quantity is 1 to {MOST_PIECES}")));
         }
         Ok(())

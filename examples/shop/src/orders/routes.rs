@@ -32,7 +32,8 @@ async fn place(
     Json(new): Json<NewOrder>,
 ) -> Result<impl IntoResponse> {
     let order = Order::insert(&mut tx, who, &new).await?;
-    jobs.enqueue_in(&mut tx, ChargeOrder { order: order.id }).await?;
+    jobs.enqueue_in(&mut tx, ChargeOrder { order: order.id })
+        .await?;
     let location = [(LOCATION, format!("/orders/{}", order.id))];
     Ok((StatusCode::CREATED, location, Json(order)))
 }

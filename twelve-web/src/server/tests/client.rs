@@ -49,6 +49,11 @@ impl Client {
         self.stream.write_all(bytes.as_ref()).await.unwrap();
     }
 
+    /// Writes without giving anybody else a turn.
+    pub(super) fn write_now(&self, text: &str) {
+        assert_eq!(self.stream.try_write(text.as_bytes()).unwrap(), text.len());
+    }
+
     pub(super) async fn get(&mut self, path: &str) -> Answer {
         self.write(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n"))
             .await;

@@ -111,6 +111,26 @@ async fn whoever_the_kernel_has_let_in_is_served() {
     assert_eq!(server.exit().await, Exit::Done);
 }
 
+/// The runtime has one thread: between the request and the drain, the server cannot have read.
+#[tokio::test]
+async fn what_an_idle_connection_has_asked_is_answered() {
+    let server = Running::start(routes());
+    let mut idle = Vec::new();
+    for _ in 0..50 {
+        let mut client = server.connect().await;
+        assert_eq!(client.get("/").await.status, 200);
+        idle.push(client);
+    }
+    for client in &idle {
+        client.write_now("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+    }
+    server.lifecycle.begin_drain();
+    for client in &mut idle {
+        assert_eq!(client.answer().await.status, 200);
+    }
+    assert_eq!(server.exit().await, Exit::Done);
+}
+
 #[tokio::test]
 async fn a_request_that_outlives_the_drain_is_cut_off() {
     let (_gate, handler) = gated();
