@@ -38,9 +38,7 @@ pub struct TestApp {
 
 impl TestApp {
     pub(super) async fn start(make: fn() -> App) -> Result<Self, Error> {
-        let environment = tokio::task::spawn_blocking(environment)
-            .await
-            .map_err(|panic| Error::internal("the servers cannot be started").because(panic))??;
+        let environment = servers().await?;
         let url = environment.var("DATABASE_URL").and_then(|url| url.to_str());
         let url = url.unwrap_or_default();
         let app = make();
@@ -216,6 +214,13 @@ impl TestApp {
             &self.environment,
         )
     }
+}
+
+/// Starts the servers without blocking the runtime.
+pub(super) async fn servers() -> Result<Environment, Error> {
+    tokio::task::spawn_blocking(environment)
+        .await
+        .map_err(|panic| Error::internal("the servers cannot be started").because(panic))?
 }
 
 /// The process's environment, with private servers where no URL is set.

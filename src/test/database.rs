@@ -2,6 +2,11 @@
 //!
 //! Cloning takes about a tenth of a second, migrating every time would take longer with each migration.
 
+use rustix::{
+    io::Errno,
+    process::{Pid, test_kill_process},
+    system::uname,
+};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, postgres::PgConnectOptions,
 };
@@ -19,15 +24,29 @@ use url::Url;
 
 use twelve_core::{Db, Error, migrations::Migrations};
 
+use super::app::servers;
+
 /// Serialises the making of templates among all test processes: "twelve" in hexadecimal digits of its own.
 const TEMPLATE_LOCK: i64 = 0x7e_1e5e;
 
 /// The databases of this process so far.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
+/// What the names of this host's test databases begin with; the rest is the process that made it, and a number.
+///
+/// Hosts that share a server must not take each other's processes for dead.
+fn prefix() -> String {
+    let mut hash = DefaultHasher::new();
+    uname().nodename().hash(&mut hash);
+    format!("twelve_test_{:08x}_", hash.finish() & 0xffff_ffff)
+}
+
 /// A database that one test has to itself.
+///
+/// It is dropped when `#[twelve::test]` ends.
+/// One whose process was killed is dropped by the next test.
 #[derive(Clone, Debug)]
-pub(crate) struct TestDatabase(Arc<Inner>);
+pub struct TestDatabase(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -37,6 +56,17 @@ struct Inner {
 }
 
 impl TestDatabase {
+    /// A database with these migrations, on the server that [`environment`](super::environment) names.
+    ///
+    /// # Errors
+    ///
+    /// The server cannot be started, or a migration fails.
+    pub async fn fresh(migrations: &Migrations<'_>) -> Result<Self, Error> {
+        let environment = servers().await?;
+        let url = environment.var("DATABASE_URL").and_then(|url| url.to_str());
+        Self::create(url.unwrap_or_default(), migrations).await
+    }
+
     /// Clones the template for these migrations, which is made first if need be.
     ///
     /// `url` is that of any database on the server; its user must be allowed to create databases.
@@ -45,7 +75,7 @@ impl TestDatabase {
         let mut connection = admin.connect().await?;
         let template = template(&mut connection, url, migrations).await?;
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("twelve_test_{}_{count}", process::id());
+        let name = format!("{}{}_{count}", prefix(), process::id());
         let drop_old = format!(r#"DROP DATABASE IF EXISTS "{name}" WITH (FORCE)"#);
         // A process that had our id before may have been killed before it could clean up.
         connection.execute(AssertSqlSafe(drop_old)).await?;
@@ -56,7 +86,9 @@ impl TestDatabase {
         Ok(Self(Arc::new(Inner { admin, name, url })))
     }
 
-    pub(crate) fn url(&self) -> &str {
+    /// Where it is.
+    #[must_use]
+    pub fn url(&self) -> &str {
         &self.0.url
     }
 
@@ -81,16 +113,17 @@ async fn template(
     url: &str,
     migrations: &Migrations<'_>,
 ) -> Result<String, Error> {
-    let mut hash = DefaultHasher::new();
-    migrations
-        .checksums()
-        .for_each(|checksum| checksum.hash(&mut hash));
-    let name = format!("twelve_template_{:016x}", hash.finish());
     // The lock belongs to the session: it goes with the connection, whatever happens.
     sqlx::query("SELECT pg_advisory_lock($1)")
         .bind(TEMPLATE_LOCK)
         .execute(&mut *connection)
         .await?;
+    drop_orphans(connection).await?;
+    let mut hash = DefaultHasher::new();
+    migrations
+        .checksums()
+        .for_each(|checksum| checksum.hash(&mut hash));
+    let name = format!("twelve_template_{:016x}", hash.finish());
     let known: bool =
         sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
             .bind(&name)
@@ -114,6 +147,29 @@ async fn template(
         .execute(&mut *connection)
         .await?;
     Ok(name)
+}
+
+/// Drops the databases of test processes that are gone.
+async fn drop_orphans(connection: &mut PgConnection) -> Result<(), Error> {
+    let names: Vec<String> =
+        sqlx::query_scalar("SELECT datname FROM pg_database WHERE starts_with(datname, $1)")
+            .bind(prefix())
+            .fetch_all(&mut *connection)
+            .await?;
+    for name in names.iter().filter(|name| is_orphan(name)) {
+        let drop = format!(r#"DROP DATABASE IF EXISTS "{name}" WITH (FORCE)"#);
+        connection.execute(AssertSqlSafe(drop)).await?;
+    }
+    Ok(())
+}
+
+/// Is the process that made it gone?
+fn is_orphan(name: &str) -> bool {
+    let pid = name
+        .strip_prefix(&prefix())
+        .and_then(|rest| rest.split_once('_')?.0.parse().ok())
+        .and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid) == Err(Errno::SRCH))
 }
 
 fn with_database(url: &str, name: &str) -> Result<String, Error> {

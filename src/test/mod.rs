@@ -13,6 +13,7 @@ mod process;
 mod request;
 
 pub use app::{TestApp, environment};
+pub use database::TestDatabase;
 pub use process::{Signal, TestProcess};
 pub use request::{TestRequest, TestResponse};
 

@@ -95,17 +95,37 @@ impl Idempotent {
 }
 
 impl Inner {
-    async fn answer(&self, request: Request, context: Context) -> Response {
+    async fn answer(self: Arc<Self>, request: Request, context: Context) -> Response {
         if request.method().is_safe() {
             return self.endpoint.call(request, context).await.into_response();
         }
-        match self.begin(request, context).await {
-            Ok(response) | Err(response) => response,
+        self.detached(request, context).await
+    }
+
+    /// Handles the request in a task of its own: hyper drops a handler whose client has left, and then a slow request could never be retried to its end.
+    async fn detached(self: Arc<Self>, request: Request, context: Context) -> Response {
+        let route = route(&request);
+        let tracked = context.lifecycle().tracker().begin(route.clone());
+        let work = async move {
+            let _tracked = tracked;
+            match self.handle(route, request, context).await {
+                Ok(response) | Err(response) => response,
+            }
+        };
+        match tokio::spawn(work.in_current_span()).await {
+            Ok(response) => response,
+            Err(error) if error.is_panic() => Problem::internal().into_response(),
+            Err(_) => Problem::unavailable().into_response(),
         }
     }
 
-    /// Everything that comes before the claim: the first `Err` is the answer, and nothing is remembered.
-    async fn begin(&self, request: Request, context: Context) -> Result<Response, Response> {
+    /// Finds out whose request it is and which key it has, then attempts it; an `Err` is an answer that comes before the claim.
+    async fn handle(
+        &self,
+        route: String,
+        request: Request,
+        context: Context,
+    ) -> Result<Response, Response> {
         let request = request.with_limited_body();
         let (mut parts, body) = request.into_parts();
         let scope = self.policy.scope.find(&mut parts, context.clone()).await?;
@@ -126,7 +146,7 @@ impl Inner {
             .await
             .map_err(IntoResponse::into_response)?;
         let attempt = Attempt {
-            route: route(&parts),
+            route,
             endpoint: self.endpoint.clone(),
             policy: self.policy.clone(),
             db: context.db().map_err(IntoResponse::into_response)?,
@@ -136,24 +156,9 @@ impl Inner {
             key,
             fingerprint: Fingerprint::of(&parts, &body),
         };
-        Ok(detached(attempt, Request::from_parts(parts, Body::from(body))).await)
-    }
-}
-
-/// Runs the attempt in a task of its own: hyper drops a handler whose client has left, and then a slow request could never be retried to its end.
-async fn detached(attempt: Attempt, request: Request) -> Response {
-    let route = attempt.route.clone();
-    let tracked = attempt.context.lifecycle().tracker().begin(route);
-    let work = async move {
-        let _tracked = tracked;
-        attempt.run(request).await
-    };
-    match tokio::spawn(work.in_current_span()).await {
-        Ok(response) => response,
-        Err(error) => {
-            tracing::error!(%error, "an idempotent request was cut off");
-            Problem::unavailable().into_response()
-        }
+        Ok(attempt
+            .run(Request::from_parts(parts, Body::from(body)))
+            .await)
     }
 }
 
@@ -165,12 +170,12 @@ async fn end_of_scope(parts: &Parts) -> Result<(), Error> {
     }
 }
 
-fn route(parts: &Parts) -> String {
-    let path = match parts.extensions.get::<MatchedPath>() {
+fn route(request: &Request) -> String {
+    let path = match request.extensions().get::<MatchedPath>() {
         Some(matched) => matched.as_str(),
-        None => parts.uri.path(),
+        None => request.uri().path(),
     };
-    format!("{} {path}", parts.method)
+    format!("{} {path}", request.method())
 }
 
 impl fmt::Debug for Idempotent {

@@ -17,6 +17,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::Notify;
+use twelve::test::TestDatabase;
 use twelve_core::{
     Context, Db, Environment, Identity, Lifecycle, Problem, Registry, Result, Tx,
     migrations::Migrations,
@@ -340,20 +341,9 @@ async fn legacy(
 }
 
 async fn database() -> PgConnectOptions {
-    let url = std::env::var("DATABASE_URL")
-        .expect("DATABASE_URL names a Postgres on which tests may create databases");
-    let server: PgConnectOptions = url.parse().expect("DATABASE_URL is a URL of Postgres");
-    let name = format!("web_{}", Uuid::now_v7().simple());
-    let mut connection = server.connect().await.expect("Postgres is reachable");
-    let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
-    sqlx::query(create).execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
-    let options = server.database(&name);
-    let db = Db::new(options.clone(), 3);
-    Migrations::new(migrations(), None)
-        .apply(&db)
-        .await
-        .unwrap();
+    let migrations = Migrations::new(migrations(), None);
+    let database = TestDatabase::fresh(&migrations).await.unwrap();
+    let options: PgConnectOptions = database.url().parse().unwrap();
     let mut connection: PgConnection = options.connect().await.unwrap();
     sqlx::raw_sql(
         "CREATE TABLE effects (unit uuid DEFAULT gen_random_uuid());
@@ -363,6 +353,5 @@ async fn database() -> PgConnectOptions {
     .await
     .unwrap();
     connection.close().await.unwrap();
-    db.pool().close().await;
     options
 }

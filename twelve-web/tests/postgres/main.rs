@@ -1,6 +1,6 @@
 //! What needs a real Postgres: the unit of work, and idempotency keys.
 //!
-//! `DATABASE_URL` names a Postgres on which databases may be created.
+//! The server is that of the test kit: `DATABASE_URL`, or a private one.
 
 mod answers;
 mod app;
