@@ -16,7 +16,7 @@ CREATE TABLE twelve.jobs (
     crashes int NOT NULL DEFAULT 0,
     -- How often in a row the current attempt was put off because a backing service was unavailable.
     deferrals int NOT NULL DEFAULT 0,
-    -- The fence: it grows with every claim, and an ack must name it.
+    -- The fence: it grows with every claim, and when a job is taken back; an ack must name it.
     epoch bigint NOT NULL DEFAULT 0,
     worker uuid,
     run_at timestamptz NOT NULL,

@@ -41,6 +41,10 @@ impl Policy {
     }
 
     /// How many attempts may fail before the job has failed; at least 1.
+    ///
+    /// An attempt that failed because a backing service was unavailable ([`Error::is_unavailable`](twelve_core::Error::is_unavailable)) is put off and spends none: an outage is nobody's fault.
+    /// The same holds when it waited in vain for a free connection.
+    /// It is put off at most ten times in a row, for about three minutes in all; then it counts as failed.
     #[must_use]
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts.max(1);

@@ -24,6 +24,9 @@ use crate::{
 /// How long a rollback may take: a statement that was cut off may still run on the server.
 const ROLLBACK: Duration = Duration::from_secs(1);
 
+/// How long a commit may take: constraints and triggers may wait for it.
+const COMMIT: Duration = Duration::from_secs(30);
+
 /// How often an ack is tried while the store calls it wrong; while the store is unavailable, there is no limit.
 const MAX_TRIES: u32 = 10;
 
@@ -35,6 +38,7 @@ pub(super) async fn settle(
     end: End,
     policy: &Policy,
 ) -> Ending {
+    engine.held.has_ended(job.lease);
     log(job, &end);
     let is_ok = matches!(end, End::Ok(_));
     let ack = verdict(end, job, policy);
@@ -52,7 +56,7 @@ pub(super) async fn settle(
             Err(error) => give_up(engine, job, slot, &error, policy).await,
         };
     }
-    match within(PATIENCE, commit(engine, job, slot, &ack)).await {
+    match within(COMMIT, commit(engine, job, slot, &ack)).await {
         Ok(Acked::Accepted) => Ending::of(&ack),
         Ok(Acked::Refused) => {
             warn_refused(job);

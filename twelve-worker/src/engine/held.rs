@@ -3,12 +3,30 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
-use tokio::task::AbortHandle;
+use tokio::{
+    task::AbortHandle,
+    time::{Instant, sleep},
+};
 
 use crate::store::Lease;
 
-type Leases = HashMap<Lease, Option<AbortHandle>>;
+/// How long the ends of handlers that have returned may take to record, when the time to drain is over.
+const LAST_ACKS: Duration = Duration::from_secs(1);
+
+type Leases = HashMap<Lease, Phase>;
+
+/// How far an attempt has come.
+#[derive(Debug)]
+enum Phase {
+    /// Its task is about to start.
+    Starting,
+    /// Its handler runs; this stops it.
+    Running(AbortHandle),
+    /// Its end is being recorded.
+    Ending,
+}
 
 /// The leases of the jobs that run; clones share them.
 #[derive(Clone, Debug, Default)]
@@ -24,17 +42,25 @@ pub(super) struct Holding {
 impl Held {
     /// Holds a lease; before the job's task starts, for a task may end before its handle is known.
     pub(super) fn hold(&self, lease: Lease) -> Holding {
-        self.lock().insert(lease, None);
+        self.lock().insert(lease, Phase::Starting);
         Holding {
             lease,
             held: self.clone(),
         }
     }
 
-    /// Remembers how to stop the job.
+    /// Remembers how to stop the handler.
     pub(super) fn stop_with(&self, lease: Lease, handle: AbortHandle) {
-        if let Some(known) = self.lock().get_mut(&lease) {
-            *known = Some(handle);
+        // A quick handler may have returned before its task's handle was known.
+        if let Some(phase @ Phase::Starting) = self.lock().get_mut(&lease) {
+            *phase = Phase::Running(handle);
+        }
+    }
+
+    /// The handler has returned: from here on the job is not stopped, for its end is being recorded.
+    pub(super) fn has_ended(&self, lease: Lease) {
+        if let Some(phase) = self.lock().get_mut(&lease) {
+            *phase = Phase::Ending;
         }
     }
 
@@ -42,17 +68,33 @@ impl Held {
         self.lock().contains_key(lease)
     }
 
-    /// Stops every job that still runs, and tells which those were.
-    pub(super) fn abort_all(&self) -> Vec<Lease> {
-        self.lock()
-            .iter()
-            .map(|(lease, handle)| {
-                if let Some(handle) = handle {
-                    handle.abort();
-                }
-                *lease
-            })
-            .collect()
+    /// Stops every handler that still runs, gives the others a moment to record their ends, and tells what is left.
+    pub(super) async fn stop_all(&self) -> Vec<Lease> {
+        let mut left = self.stop_running();
+        let ending = || -> Vec<Lease> {
+            let held = self.lock();
+            let ending = held.keys().filter(|lease| !left.contains(lease));
+            ending.copied().collect()
+        };
+        let until = Instant::now() + LAST_ACKS;
+        while !ending().is_empty() && Instant::now() < until {
+            sleep(Duration::from_millis(5)).await;
+        }
+        let ending = ending();
+        left.extend(ending);
+        left
+    }
+
+    fn stop_running(&self) -> Vec<Lease> {
+        let held = self.lock();
+        let stopped = held.iter().filter_map(|(lease, phase)| match phase {
+            Phase::Running(handle) => {
+                handle.abort();
+                Some(*lease)
+            }
+            Phase::Starting | Phase::Ending => None,
+        });
+        stopped.collect()
     }
 
     /// A panic while the lock was held cannot leave the map half changed.

@@ -115,7 +115,7 @@ impl Engine {
                 lifecycle.tracker().idle().await;
             } => return Exit::Done,
         }
-        let leases = self.held.abort_all();
+        let leases = self.held.stop_all().await;
         match within(GOODBYE, self.store.hand_back(&leases)).await {
             Ok(jobs) => tracing::warn!(jobs, "unfinished jobs were handed back"),
             Err(error) => {

@@ -9,12 +9,14 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod listing;
 mod model;
 pub mod postgres;
 
+pub use listing::{Count, Filter, JobDetails, JobError, JobSummary, State};
 pub use model::{
-    Ack, Acked, Beat, Cause, Claimed, Count, Draft, Due, Evidence, Filter, JobDetails, JobError,
-    JobSummary, Lease, Observation, Profile, Recorded, Rescued, State, Wake,
+    Ack, Acked, Beat, Cause, Claimed, Draft, Due, Evidence, Lease, Observation, Profile, Recorded,
+    Rescued, Wake,
 };
 
 use futures_util::future::BoxFuture;

@@ -1,13 +1,8 @@
-//! What a store takes and tells.
+//! What the engine and a store tell each other.
 
-use serde::{Serialize, Serializer};
-use std::{
-    fmt,
-    str::FromStr,
-    time::{Duration, SystemTime},
-};
-use twelve_core::Error;
+use std::time::{Duration, SystemTime};
 
+use super::State;
 use crate::{JobId, WorkerId};
 
 /// The most evidence that is kept of one failure.
@@ -109,8 +104,7 @@ pub enum Acked {
 }
 
 /// Why there is evidence on a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cause {
     /// The handler failed, panicked, or took too long.
@@ -232,212 +226,6 @@ pub enum Wake<'a> {
     Any,
 }
 
-/// Where a job stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum State {
-    /// It waits for a worker.
-    Waiting,
-    /// It waits for its time.
-    Scheduled,
-    /// A worker runs it.
-    Running,
-    /// It is done.
-    Done,
-    /// It failed for good. It is kept until somebody retries or discards it.
-    Failed,
-    /// A handler or a person did not want it any more.
-    Discarded,
-}
-
-impl State {
-    /// All states.
-    pub const ALL: [Self; 6] = [
-        Self::Waiting,
-        Self::Scheduled,
-        Self::Running,
-        Self::Done,
-        Self::Failed,
-        Self::Discarded,
-    ];
-
-    /// The state's name, as listings show it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Scheduled => "scheduled",
-            Self::Running => "running",
-            Self::Done => "done",
-            Self::Failed => "failed",
-            Self::Discarded => "discarded",
-        }
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for State {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let known = Self::ALL.into_iter().find(|state| state.name() == text);
-        known.ok_or_else(|| {
-            let names = Self::ALL.map(Self::name).join(", ");
-            Error::usage(format!(
-                "`{text}` is not a state of a job: write one of {names}"
-            ))
-        })
-    }
-}
-
-impl Serialize for State {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
-    }
-}
-
-/// Which jobs are meant.
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct Filter {
-    pub(crate) kind: Option<String>,
-    pub(crate) queue: Option<String>,
-    pub(crate) states: Vec<State>,
-    pub(crate) limit: usize,
-}
-
-impl Filter {
-    /// All jobs, but no more than 100.
-    pub fn new() -> Self {
-        Self {
-            kind: None,
-            queue: None,
-            states: Vec::new(),
-            limit: 100,
-        }
-    }
-
-    /// Only jobs of this kind.
-    pub fn kind(mut self, kind: impl Into<String>) -> Self {
-        self.kind = Some(kind.into());
-        self
-    }
-
-    /// Only jobs of this queue.
-    pub fn queue(mut self, queue: impl Into<String>) -> Self {
-        self.queue = Some(queue.into());
-        self
-    }
-
-    /// Only jobs in this state, or in one of several when called again.
-    pub fn state(mut self, state: State) -> Self {
-        self.states.push(state);
-        self
-    }
-
-    /// No more than this many jobs.
-    pub fn limit(mut self, limit: usize) -> Self {
-        self.limit = limit;
-        self
-    }
-}
-
-impl Default for Filter {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// A job in a listing. Times are in RFC 3339, in UTC.
-#[derive(Clone, Debug, Serialize)]
-#[non_exhaustive]
-pub struct JobSummary {
-    /// Its name.
-    pub id: JobId,
-    /// Its kind.
-    pub kind: String,
-    /// Its queue.
-    pub queue: String,
-    /// Where it stands.
-    pub state: State,
-    /// Attempts that were spent.
-    pub attempts: u32,
-    /// Attempts after which it has failed.
-    pub max_attempts: u32,
-    /// Workers that died under it.
-    pub crashes: u32,
-    /// The worker that runs it.
-    pub worker: Option<WorkerId>,
-    /// When it is or was due.
-    pub run_at: String,
-    /// When it was enqueued.
-    pub created_at: String,
-    /// When it was last claimed.
-    pub claimed_at: Option<String>,
-    /// When it was done, failed or discarded.
-    pub finished_at: Option<String>,
-    /// What the last evidence on it says.
-    pub last_error: Option<String>,
-}
-
-/// A job with all that is known about it.
-#[derive(Clone, Debug, Serialize)]
-#[non_exhaustive]
-pub struct JobDetails {
-    /// What a listing shows.
-    #[serde(flatten)]
-    pub summary: JobSummary,
-    /// Its payload.
-    pub payload: serde_json::Value,
-    /// How often it was claimed.
-    pub epoch: i64,
-    /// The evidence on its attempts, the oldest first.
-    pub errors: Vec<JobError>,
-    /// The steps whose results are recorded, in the order in which they were.
-    pub steps: Vec<String>,
-}
-
-/// Evidence on one attempt.
-#[derive(Clone, Debug, Serialize)]
-#[non_exhaustive]
-pub struct JobError {
-    /// The attempt's number.
-    pub attempt: u32,
-    /// What kind of evidence it is: `failed`, `unavailable`, `crashed`, `unknown_kind`, `undecodable` or `discarded`.
-    pub cause: String,
-    /// What happened, the last time.
-    pub message: String,
-    /// How often.
-    pub times: u32,
-    /// When, the last time.
-    pub at: String,
-    /// The worker, the last time.
-    pub worker: Option<WorkerId>,
-}
-
-/// How many jobs of one queue are in one state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Count {
-    /// The queue.
-    pub queue: String,
-    /// The state.
-    pub state: State,
-    /// How many.
-    pub jobs: u64,
-}
-
-impl Count {
-    pub(crate) fn new(queue: String, state: State, jobs: u64) -> Self {
-        Self { queue, state, jobs }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -448,13 +236,5 @@ mod tests {
         let long = Evidence::new(&"é".repeat(4000));
         assert!(long.as_str().len() <= MAX_EVIDENCE_BYTES + '…'.len_utf8());
         assert!(long.as_str().ends_with("é…"));
-    }
-
-    #[test]
-    fn a_state_reads_what_it_writes() {
-        for state in State::ALL {
-            assert_eq!(state.name().parse::<State>().unwrap(), state);
-        }
-        assert!("asleep".parse::<State>().unwrap_err().is_usage());
     }
 }

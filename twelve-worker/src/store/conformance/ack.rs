@@ -114,7 +114,7 @@ pub(super) async fn a_job_that_is_put_back_for_ever_keeps_one_record(it: Fixture
     assert_eq!(details.errors[0].message, "no handler, 5");
 }
 
-pub(super) async fn deferrals_count_until_an_attempt_is_spent(it: Fixture) {
+pub(super) async fn deferrals_count_until_an_attempt_ends_otherwise(it: Fixture) {
     it.enqueue().await;
     let down = || Ack::PutBack(NOW, Cause::Unavailable, Evidence::new("down"));
     let unknown = || Ack::PutBack(NOW, Cause::UnknownKind, Evidence::new("no handler"));
@@ -124,6 +124,8 @@ pub(super) async fn deferrals_count_until_an_attempt_is_spent(it: Fixture) {
         (1, down()),
         (2, unknown()),
         (2, failed()),
+        (0, down()),
+        (1, Ack::Snooze(NOW)),
         (0, down()),
     ] {
         let job = it.claim_one().await;

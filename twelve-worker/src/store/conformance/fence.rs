@@ -64,6 +64,16 @@ pub(super) async fn a_hand_back_after_an_ack_changes_nothing(it: Fixture) {
     assert_eq!(it.state(id).await, State::Done);
 }
 
+pub(super) async fn a_hand_back_of_an_earlier_claim_changes_nothing(it: Fixture) {
+    let id = it.enqueue().await;
+    let stale = it.claim_one().await;
+    it.ack(&stale, Ack::Snooze(Duration::ZERO)).await;
+    let job = it.claim_one().await;
+    assert_eq!(it.store.hand_back(&[stale.lease]).await.unwrap(), 0);
+    assert_eq!(it.state(id).await, State::Running);
+    it.ack(&job, Ack::Done).await;
+}
+
 pub(super) async fn of_an_ack_and_a_rescue_one_wins(it: Fixture) {
     for _ in 0..ROUNDS {
         let worker = WorkerId::new();

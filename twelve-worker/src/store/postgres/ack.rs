@@ -1,4 +1,6 @@
 //! Reporting how an attempt ended.
+//!
+//! Every statement here finds its row by primary key and checks the lease, which is the fence, while it holds the row's lock.
 
 use sqlx::PgConnection;
 use std::time::Duration;
@@ -9,10 +11,13 @@ use super::{failed, microseconds};
 use crate::store::{Ack, Acked, Cause, Evidence, Lease};
 
 /// The common case, so a statement of its own. Plan: the primary key.
+///
+/// A row that names a worker is running, by a check of the table.
+/// Asking for the state too would let the planner take `jobs_running` instead, and walk the dead entries of every job that this worker has finished.
 const DONE: &str = "
 UPDATE twelve.jobs
 SET state = 'done', worker = NULL, attempts = attempts + 1, finished_at = clock_timestamp()
-WHERE id = $1 AND epoch = $2 AND worker = $3 AND state = 'running'";
+WHERE id = $1 AND epoch = $2 AND worker = $3";
 
 /// Every other way to end, with its evidence. Plan: the primary keys.
 ///
@@ -24,10 +29,10 @@ WITH settled AS (
     SET state = $4,
         worker = NULL,
         attempts = attempts + $5,
-        deferrals = CASE WHEN $5 > 0 THEN 0 WHEN $7 = 'unavailable' THEN deferrals + 1 ELSE deferrals END,
+        deferrals = CASE WHEN $7 = 'unavailable' THEN deferrals + 1 WHEN $7 = 'unknown_kind' THEN deferrals ELSE 0 END,
         run_at = CASE WHEN $4 = 'waiting' THEN clock_timestamp() + $6 * interval '1 microsecond' ELSE run_at END,
         finished_at = CASE WHEN $4 = 'waiting' THEN NULL ELSE clock_timestamp() END
-    WHERE id = $1 AND epoch = $2 AND worker = $3 AND state = 'running'
+    WHERE id = $1 AND epoch = $2 AND worker = $3
     RETURNING id, attempts + 1 - $5 AS attempt
 ),
 noted AS (
@@ -43,8 +48,7 @@ const HAND_BACK: &str = "
 UPDATE twelve.jobs AS job
 SET state = 'waiting', worker = NULL, epoch = job.epoch + 1, run_at = clock_timestamp()
 FROM unnest($1::uuid[], $2::bigint[], $3::uuid[]) AS lease (job, epoch, worker)
-WHERE job.id = lease.job AND job.epoch = lease.epoch AND job.worker = lease.worker
-  AND job.state = 'running'";
+WHERE job.id = lease.job AND job.epoch = lease.epoch AND job.worker = lease.worker";
 
 pub(super) async fn ack(
     connection: &mut PgConnection,

@@ -18,7 +18,7 @@ SELECT result::text FROM twelve.job_steps WHERE job_id = $1 AND name = $2";
 const RECORD: &str = "
 WITH held AS MATERIALIZED (
     SELECT id FROM twelve.jobs
-    WHERE id = $1 AND epoch = $2 AND worker = $3 AND state = 'running'
+    WHERE id = $1 AND epoch = $2 AND worker = $3
     FOR SHARE
 ),
 recorded AS (

@@ -1,0 +1,202 @@
+//! Workers that stop, die, or lose their connections.
+
+use sqlx::Connection;
+use std::time::{Duration, Instant};
+use twelve_core::{Db, Exit, Failure, Res, Result, Tx};
+use twelve_worker::{Attempt, Job, State, store::conformance::until};
+
+use crate::app::{App, Stage, Work, write_effect};
+
+#[tokio::test]
+async fn a_drain_finishes_the_running_job_and_takes_no_other() {
+    let app = App::new(async |_: Work, stage: Res<Stage>| {
+        stage.at_work.notify_one();
+        stage.go_on.notified().await;
+    })
+    .await;
+    let worker = app.start();
+    let running = app.jobs.enqueue(Work(0)).await.unwrap();
+    app.stage.at_work.notified().await;
+    worker.lifecycle.begin_drain();
+    let late = app.jobs.enqueue(Work(1)).await.unwrap();
+    until("the drain to be announced", async || {
+        let draining = "SELECT count(*) FROM twelve.workers WHERE draining";
+        (app.count(draining).await == 1).then_some(())
+    })
+    .await;
+    assert!(!worker.main.is_finished());
+    app.stage.go_on.notify_one();
+    assert_eq!(worker.stop().await, Exit::Done);
+    let details = app.show(running).await;
+    assert_eq!(
+        (details.summary.state, details.summary.attempts),
+        (State::Done, 1)
+    );
+    assert_eq!(app.show(late).await.summary.state, State::Waiting);
+    assert_eq!(app.count("SELECT count(*) FROM twelve.workers").await, 0);
+}
+
+#[tokio::test]
+async fn a_job_that_outlives_the_drain_is_handed_back_without_a_spent_attempt() {
+    let app = App::new(
+        async |_: Work, mut tx: Tx, attempt: Attempt, stage: Res<Stage>| -> Result<()> {
+            write_effect(&mut tx, attempt).await?;
+            if stage.runs.count() == 1 {
+                stage.at_work.notify_one();
+                std::future::pending::<()>().await;
+            }
+            Ok(())
+        },
+    )
+    .await;
+    app.create_effects().await;
+    let worker = app.start();
+    let job = app.jobs.enqueue(Work(0)).await.unwrap();
+    app.stage.at_work.notified().await;
+    worker.lifecycle.end_drain();
+    assert_eq!(worker.stop().await, Exit::Overdue);
+    let details = app.show(job).await;
+    assert_eq!(
+        (details.summary.state, details.summary.attempts),
+        (State::Waiting, 0)
+    );
+    assert!(details.errors.is_empty());
+
+    let _next = app.start();
+    let details = app.until_state(job, State::Done).await;
+    assert_eq!((details.summary.attempts, details.summary.crashes), (1, 0));
+    assert_eq!(app.effects().await, 1);
+}
+
+#[tokio::test]
+async fn a_job_whose_end_is_being_recorded_is_not_handed_back() {
+    let app = App::new(
+        async |_: Work, mut tx: Tx, attempt: Attempt, stage: Res<Stage>| -> Result<()> {
+            write_effect(&mut tx, attempt).await?;
+            stage.at_work.notify_one();
+            stage.go_on.notified().await;
+            Ok(())
+        },
+    )
+    .await;
+    app.create_effects().await;
+    let worker = app.start();
+    let job = app.jobs.enqueue(Work(0)).await.unwrap();
+    app.stage.at_work.notified().await;
+    // The ack has to wait for this transaction.
+    let mut connection = app.connect().await;
+    let mut transaction = connection.begin().await.unwrap();
+    sqlx::query("SELECT FROM twelve.jobs FOR UPDATE")
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+    app.stage.go_on.notify_one();
+    until("the ack to wait", async || {
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        (app.count(waiting).await == 1).then_some(())
+    })
+    .await;
+    worker.lifecycle.end_drain();
+    tokio::task::yield_now().await;
+    transaction.rollback().await.unwrap();
+    worker.stop().await;
+    assert_eq!(app.show(job).await.summary.state, State::Done);
+    assert_eq!(app.effects().await, 1);
+}
+
+#[tokio::test]
+async fn a_dead_workers_job_runs_again_within_thirty_seconds() {
+    let app = App::new(async |_: Work, stage: Res<Stage>| {
+        if stage.runs.count() == 1 {
+            stage.at_work.notify_one();
+            std::future::pending::<()>().await;
+        }
+    })
+    .await;
+    let doomed = app.start();
+    let job = app.jobs.enqueue(Work(0)).await.unwrap();
+    app.stage.at_work.notified().await;
+    // Its tasks outlive it, as in a process that hangs; its heart does not beat any more.
+    doomed.main.abort();
+    let died = Instant::now();
+    let _heir = app.start();
+    while app.show(job).await.summary.state != State::Done {
+        assert!(died.elapsed() < Duration::from_secs(30));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let details = app.show(job).await;
+    assert_eq!((details.summary.attempts, details.summary.crashes), (1, 1));
+    assert!(
+        died.elapsed() > Duration::from_secs(10),
+        "{:?}",
+        died.elapsed()
+    );
+}
+
+/// The runtime of this test has one thread.
+#[tokio::test]
+async fn a_handler_that_blocks_every_thread_does_not_stop_the_heart() {
+    let app = App::new(async |_: Work, db: Db| -> Result<()> {
+        let beat = "SELECT max(beat) FROM twelve.workers";
+        let before: i64 = sqlx::query_scalar(beat).fetch_one(&db).await?;
+        std::thread::sleep(Duration::from_secs(7));
+        let after: i64 = sqlx::query_scalar(beat).fetch_one(&db).await?;
+        if before < after {
+            return Ok(());
+        }
+        Err(Failure::new("the heart stood still"))
+    })
+    .await;
+    let _worker = app.start();
+    let job = app.jobs.enqueue(Work(0)).await.unwrap();
+    until("the attempt to end", async || {
+        (app.show(job).await.summary.attempts == 1).then_some(())
+    })
+    .await;
+    assert_eq!(app.show(job).await.summary.last_error, None);
+}
+
+#[tokio::test]
+async fn a_job_whose_claim_was_never_answered_is_handed_back() {
+    let app = App::new(async |_: Work| {}).await;
+    let job = app
+        .jobs
+        .enqueue(Work(0).after(Duration::from_hours(1)))
+        .await
+        .unwrap();
+    let _worker = app.start();
+    until("the worker to be registered", async || {
+        (app.count("SELECT count(*) FROM twelve.workers").await == 1).then_some(())
+    })
+    .await;
+    app.execute(
+        "UPDATE twelve.jobs SET state = 'running', epoch = 1, worker = (SELECT id FROM twelve.workers)",
+    )
+    .await;
+    let lost = Instant::now();
+    while app.show(job).await.summary.state != State::Done {
+        assert!(lost.elapsed() < Duration::from_secs(30));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(app.show(job).await.summary.crashes, 0);
+}
+
+#[tokio::test]
+async fn a_worker_whose_every_connection_is_cut_goes_on() {
+    let app = App::new(async |_: Work| {}).await;
+    let _worker = app.start();
+    for _ in 0..3 {
+        app.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        .await;
+        let enqueued = until("an enqueue", async || app.jobs.enqueue(Work(0)).await.ok());
+        let job = enqueued.await;
+        app.until_state(job, State::Done).await;
+    }
+    until("the wake-ups to be back", async || {
+        let listening = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+        (app.count(listening).await == 1).then_some(())
+    })
+    .await;
+}
