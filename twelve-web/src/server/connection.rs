@@ -57,6 +57,8 @@ impl Connections {
         protocol
             .http1()
             .timer(TokioTimer::new())
+            // A request that has arrived whole is handled to its end: its client may have closed its half, or left, and will ask again for the result.
+            .half_close(true)
             // hyper counts the idle time before a head as part of it; the time for the head itself is `Activity::stalled`.
             .header_read_timeout(settings.header_timeout.max(KEEP_ALIVE));
         protocol

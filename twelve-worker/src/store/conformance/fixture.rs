@@ -1,43 +1,16 @@
 //! What every test of a store starts with.
 
-use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
+use sqlx::{ConnectOptions, PgConnection, postgres::PgConnectOptions};
 use std::{sync::Arc, time::Duration};
-use twelve_core::{Db, migrations::Migrations};
+use twelve_core::Db;
 
 use crate::{
-    JobId, Queues, WorkerId, migrations,
+    JobId, Queues, WorkerId,
     store::{Ack, Acked, Claimed, Draft, Due, Profile, State, Store, postgres::PostgresStore},
 };
 
 /// How long a test waits for anything.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// A fresh database with the tables of the store; the server forgets it with its data directory.
-///
-/// # Panics
-///
-/// `DATABASE_URL` is not set, or its user may not create databases.
-pub async fn fresh_database() -> PgConnectOptions {
-    let url = std::env::var("DATABASE_URL")
-        .expect("DATABASE_URL names a Postgres on which tests may create databases");
-    let server: PgConnectOptions = url.parse().expect("DATABASE_URL is a URL of Postgres");
-    let name = format!("worker_{}", uuid::Uuid::now_v7().simple());
-    let mut connection = server.connect().await.expect("Postgres is reachable");
-    let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
-    sqlx::query(create)
-        .execute(&mut connection)
-        .await
-        .expect("the database can be created");
-    connection.close().await.expect("the connection closes");
-    let options = server.database(&name);
-    let db = Db::new(options.clone(), 3);
-    Migrations::new(migrations(), None)
-        .apply(&db)
-        .await
-        .expect("the migrations apply");
-    db.pool().close().await;
-    options
-}
 
 /// A store with nothing in it, and two workers.
 #[derive(Debug)]
@@ -53,9 +26,9 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// A Postgres store on a fresh database.
-    pub async fn postgres() -> Self {
-        let db = Db::new(fresh_database().await, 5);
+    /// A Postgres store on a fresh database with twelve's tables.
+    pub async fn postgres(database: PgConnectOptions) -> Self {
+        let db = Db::new(database, 5);
         Self::of(Arc::new(PostgresStore::new(db.clone())), db).await
     }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! #[test]
 //! fn the_store_conforms() {
-//!     conformance::check(Fixture::postgres);
+//!     conformance::check(fixture);
 //! }
 //! ```
 
@@ -16,7 +16,7 @@ mod fixture;
 mod rescue;
 mod steps;
 
-pub use fixture::{Fixture, fresh_database, until};
+pub use fixture::{Fixture, until};
 
 use futures_util::future::LocalBoxFuture;
 use std::{

@@ -13,10 +13,10 @@ use tokio::{sync::Notify, task::JoinHandle};
 use twelve_core::{Context, Environment, Exit, Failure, Handler, Identity, Lifecycle, Result, Tx};
 use twelve_worker::{
     Admin, Attempt, IntoOutcome, Job, JobArguments, JobDetails, JobId, Jobs, Policy, Queues,
-    Registry, State,
-    store::conformance::{fresh_database, until},
-    worker,
+    Registry, State, store::conformance::until, worker,
 };
+
+use crate::database::fresh_database;
 
 /// An app with a database of its own, and maybe a worker that runs.
 pub(crate) struct App {

@@ -1,0 +1,8 @@
+//! The engine and its store on a real Postgres: the test kit's, which is `DATABASE_URL` or a private one.
+
+mod app;
+mod attempts;
+mod conformance;
+mod database;
+mod lifecycle;
+mod transactions;
