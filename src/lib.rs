@@ -83,8 +83,8 @@ pub mod prelude {
     };
     pub use crate::{
         App, Args, Attempt, Conf, Config, Context, Db, Failure, FromContext, Idempotency, Job,
-        JobId, Jobs, Json, Outcome, Problem, Queues, Res, Result, Router, Secret, Shutdown, Steps,
-        Tx,
+        JobId, Jobs, Json, Outcome, Problem, Queues, Res, Result, Router, Secret, Shutdown,
+        StepKey, Steps, Tx,
     };
     #[cfg(feature = "redis")]
     pub use crate::{Redis, RedisConnection};

@@ -2,7 +2,7 @@
 
 use reqwest::Client;
 use std::time::Duration;
-use twelve::{StepKey, prelude::*};
+use twelve::prelude::*;
 use url::Url;
 use uuid::Uuid;
 
