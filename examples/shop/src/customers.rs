@@ -1,13 +1,12 @@
 //! Customers, and the token by which a request tells who is asking.
 
-use clap::Args as ClapArgs;
 use sha2::{Digest, Sha256};
 use sqlx::PgExecutor;
 use twelve::axum::{
     extract::FromRequestParts,
     http::{HeaderMap, header::AUTHORIZATION, request::Parts},
 };
-use twelve::prelude::*;
+use twelve::{clap, prelude::*};
 use uuid::Uuid;
 
 /// The routes of customers.
@@ -65,7 +64,7 @@ async fn sign_up(mut tx: Tx, Json(new): Json<NewCustomer>) -> Result<impl IntoRe
 }
 
 /// The arguments of `shop run add-customer`.
-#[derive(ClapArgs)]
+#[derive(clap::Args)]
 pub struct AddCustomer {
     /// Where receipts go.
     email: String,
