@@ -32,10 +32,10 @@ pub fn start(logs: Logs, environment: &Environment) {
     let parsed = wanted.as_deref().map(str::parse::<Targets>);
     let filter = match &parsed {
         Some(Ok(filter)) => filter.clone(),
-        // sqlx repeats Postgres' notices at the level info, such as those of every `IF NOT EXISTS`.
+        // sqlx has a line for every notice, and in an outage a warning for every connection: ours says it once.
         _ => Targets::new()
             .with_default(LevelFilter::INFO)
-            .with_target("sqlx", LevelFilter::WARN),
+            .with_target("sqlx", LevelFilter::ERROR),
     };
     let started = match logs {
         Logs::Stdout => subscribe(io::stdout, io::stdout().is_terminal(), filter, environment),
