@@ -7,9 +7,9 @@ use redis::{
 use std::{fmt, time::Duration};
 use url::Url;
 
-use crate::{
-    Config, Context, Error, Faults, FromContext, Needs, Reader, Run, Value, run::extractable,
-};
+use crate::{Config, Context, Error, FromContext, Needs, Reader, Run, Value, run::extractable};
+
+const NOT_CONFIGURED: &str = "Redis is not configured";
 
 /// How long connecting, and waiting for a free connection, may take.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -28,19 +28,12 @@ pub struct RedisConnection(deadpool_redis::Connection);
 
 impl Redis {
     pub(crate) fn lazy(context: &Context) -> Result<Self, Error> {
-        let mut reader = Reader::new(context.environment());
-        let Some(settings) = Settings::load(&mut reader) else {
-            let error = Error::configuration("Redis is not configured");
-            return Err(match Faults::among(reader.into_variables()) {
-                Some(faults) => error.because(faults),
-                None => error,
-            });
-        };
+        let settings: Settings = context.environment().load(NOT_CONFIGURED)?;
         let connection = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT))
             .set_response_timeout(Some(COMMAND));
-        let wrong = |error| Error::configuration("Redis is not configured").because(error);
-        let manager = Manager::new_with_config(settings.url.as_str(), connection).map_err(wrong)?;
+        let manager = Manager::new_with_config(settings.url.as_str(), connection)
+            .map_err(|error| Error::configuration(NOT_CONFIGURED).because(error))?;
         Pool::builder(manager)
             .max_size(settings.size)
             .runtime(Runtime::Tokio1)
@@ -51,7 +44,7 @@ impl Redis {
             })
             .build()
             .map(Self)
-            .map_err(|error| Error::configuration("Redis is not configured").because(error))
+            .map_err(|error| Error::configuration(NOT_CONFIGURED).because(error))
     }
 
     /// A connection of the pool.
@@ -130,10 +123,15 @@ impl Config for Settings {
             Some("10"),
             "connections to Redis that one process may open",
         );
-        Some(Self {
-            url: url?,
-            size: size?,
-        })
+        let (url, size) = (url?, size?);
+        if size == 0 {
+            reader.reject(
+                "TWELVE_REDIS_POOL",
+                "too small: there would be no connection",
+            );
+            return None;
+        }
+        Some(Self { url, size })
     }
 }
 

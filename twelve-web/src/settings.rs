@@ -4,7 +4,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
-use twelve_core::{Config, Environment, Error, Faults, Reader};
+use twelve_core::{Config, Context, Error, Reader};
 
 /// What an HTTP process needs to know.
 #[doc(hidden)]
@@ -22,16 +22,10 @@ pub struct Settings {
 }
 
 impl Settings {
-    pub(crate) fn read(environment: &Environment) -> Result<Self, Error> {
-        let mut reader = Reader::new(environment);
-        let settings = Self::load(&mut reader);
-        settings.ok_or_else(|| {
-            let error = Error::configuration("the HTTP server is not configured");
-            match Faults::among(reader.into_variables()) {
-                Some(faults) => error.because(faults),
-                None => error,
-            }
-        })
+    pub(crate) fn of(context: &Context) -> Result<Self, Error> {
+        context
+            .environment()
+            .load("the HTTP process is not configured")
     }
 }
 

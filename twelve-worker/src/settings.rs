@@ -1,6 +1,6 @@
 //! The variables of a worker.
 
-use twelve_core::{Config, Environment, Error, Faults, Reader};
+use twelve_core::{Config, Environment, Error, Reader};
 
 /// The most jobs that one process may run at a time.
 const MAX_CONCURRENCY: usize = 1000;
@@ -12,20 +12,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads the variables of this environment.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::is_configuration`] when one of them is wrong.
-    pub fn read(environment: &Environment) -> Result<Self, Error> {
-        let mut reader = Reader::new(environment);
-        Self::load(&mut reader).ok_or_else(|| {
-            let error = Error::configuration("the worker is not configured");
-            match Faults::among(reader.into_variables()) {
-                Some(faults) => error.because(faults),
-                None => error,
-            }
-        })
+    pub(crate) fn read(environment: &Environment) -> Result<Self, Error> {
+        environment.load("the worker is not configured")
     }
 
     /// How many jobs run at a time.

@@ -10,10 +10,9 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use super::outage::Outage;
-use crate::{
-    Config, Context, Error, Faults, FromContext, Needs, Reader, Run, Value, config::Environment,
-    run::extractable,
-};
+use crate::{Config, Context, Error, FromContext, Needs, Reader, Run, Value, run::extractable};
+
+const NOT_CONFIGURED: &str = "Postgres is not configured";
 
 /// How long a handler waits for a connection, connecting included.
 const ACQUIRE: Duration = Duration::from_secs(2);
@@ -67,7 +66,7 @@ impl Db {
     }
 
     pub(crate) fn lazy(context: &Context) -> Result<Self, Error> {
-        let Settings { options, size } = Settings::read(context.environment())?;
+        let Settings { options, size } = context.environment().load(NOT_CONFIGURED)?;
         let identity = context.identity();
         let name = format!("{}/{}", identity.app, identity.process_type);
         Ok(Self::new(options.0.application_name(&name), size))
@@ -138,20 +137,6 @@ pub(crate) struct Settings {
     size: u32,
 }
 
-impl Settings {
-    fn read(environment: &Environment) -> Result<Self, Error> {
-        let mut reader = Reader::new(environment);
-        let settings = Self::load(&mut reader);
-        settings.ok_or_else(|| {
-            let error = Error::configuration("Postgres is not configured");
-            match Faults::among(reader.into_variables()) {
-                Some(faults) => error.because(faults),
-                None => error,
-            }
-        })
-    }
-}
-
 impl Config for Settings {
     fn load(reader: &mut Reader<'_>) -> Option<Self> {
         let options = reader.read("DATABASE_URL", None, "Postgres");
@@ -196,6 +181,7 @@ impl Value for PostgresUrl {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Environment;
 
     #[test]
     fn only_a_postgres_url_is_one() {
@@ -206,7 +192,8 @@ mod tests {
 
     #[test]
     fn a_missing_url_is_named() {
-        let error = Settings::read(&Environment::default()).unwrap_err();
+        let loaded = Environment::default().load::<Settings>(NOT_CONFIGURED);
+        let error = loaded.unwrap_err();
         assert!(crate::error::chain(&error).contains("DATABASE_URL  is not set"));
     }
 }

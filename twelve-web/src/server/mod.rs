@@ -52,7 +52,7 @@ struct Server {
 
 impl Server {
     fn bind(router: Router, context: &Context) -> Result<Self, Error> {
-        let settings = Settings::read(context.environment())?;
+        let settings = Settings::of(context)?;
         // The wiring is checked before the port is bound.
         let service = Service::new(router, context, &settings)?;
         Ok(Self {

@@ -45,7 +45,7 @@ pub struct Service {
 ///
 /// [`Error::is_configuration`] when the router has faults, or a variable is wrong.
 pub fn service(router: Router, context: &Context) -> Result<Service, Error> {
-    let settings = Settings::read(context.environment())?;
+    let settings = Settings::of(context)?;
     Service::new(router, context, &settings)
 }
 
