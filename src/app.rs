@@ -1,7 +1,7 @@
 //! The builder: everything an app is stands in one expression.
 
 use sqlx::migrate::{Migration, Migrator};
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
 use twelve_core::{
     Arguments, Building, Config, Erased, Handler, IntoEnd, IntoResource, Process, ProcessType,
@@ -36,7 +36,7 @@ use crate::{
 pub struct App {
     pub(crate) name: String,
     pub(crate) registry: Registry,
-    pub(crate) migrations: Option<Migrator>,
+    pub(crate) migrations: Option<Arc<Migrator>>,
     pub(crate) http: Vec<(String, Router)>,
     pub(crate) jobs: twelve_worker::Registry,
     pub(crate) workers: Vec<(String, Queues)>,
@@ -67,7 +67,7 @@ impl App {
 
     /// The app's own migrations, from `sqlx::migrate!()`; the command `release` applies them.
     pub fn migrations(mut self, migrations: Migrator) -> Self {
-        self.migrations = Some(migrations);
+        self.migrations = Some(Arc::new(migrations));
         self
     }
 
@@ -153,8 +153,8 @@ impl App {
     }
 
     /// Twelve's own migrations and the app's.
-    pub(crate) fn all_migrations(&self) -> Migrations<'_> {
-        Migrations::new(own_migrations(), self.migrations.as_ref())
+    pub(crate) fn all_migrations(&self) -> Migrations {
+        Migrations::new(own_migrations(), self.migrations.clone())
     }
 }
 

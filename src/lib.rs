@@ -23,7 +23,7 @@ pub use twelve_core::{
     Res, Result, Run, Secret, Shutdown, Tx, Value,
 };
 #[cfg(feature = "redis")]
-pub use twelve_core::{Redis, RedisConnection};
+pub use twelve_core::{Redis, RedisConnection, redis};
 pub use twelve_web::{self as web, Idempotency, Json, Router};
 pub use twelve_worker::{
     self as worker, Attempt, Job, JobId, Jobs, NewJob, Outcome, Policy, Queues, StepKey, Steps,

@@ -3,7 +3,7 @@
 use clap::{Command, error::ErrorKind};
 use std::{ffi::OsString, ops::Deref};
 
-use twelve_core::{Erased, Error, FromContext, Run, UnitOfWork};
+use twelve_core::{Erased, Error, FromContext, ProcessType, Run, UnitOfWork};
 
 /// A task: its name in argv, and its handler.
 #[derive(Clone, Debug)]
@@ -13,6 +13,16 @@ pub(crate) struct Task {
 }
 
 impl Task {
+    /// A process that runs the task with these arguments.
+    pub(crate) fn process(&self, arguments: Vec<OsString>) -> ProcessType {
+        let name = self.name.clone();
+        let run = TaskRun {
+            name: name.clone(),
+            arguments,
+        };
+        ProcessType::of(name, self.handler.clone(), run)
+    }
+
     pub(crate) fn new(name: impl Into<String>, handler: Erased<TaskRun>) -> Self {
         Self {
             name: name.into(),
@@ -22,10 +32,10 @@ impl Task {
 }
 
 /// The kind of run of a task: what stood behind `--`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct TaskRun {
-    pub(crate) name: String,
-    pub(crate) arguments: Vec<OsString>,
+    name: String,
+    arguments: Vec<OsString>,
 }
 
 impl UnitOfWork for TaskRun {}
@@ -60,14 +70,22 @@ impl<T: clap::Args + Send + 'static> FromContext<TaskRun> for Args<T> {
     async fn from_context(run: &Run<TaskRun>) -> Result<Self, Error> {
         let TaskRun { name, arguments } = run.kind();
         let words = std::iter::once(OsString::from(name)).chain(arguments.iter().cloned());
-        T::augment_args(Command::new(name.clone()))
+        let command = Command::new(name.clone()).bin_name(format!("run {name} --"));
+        T::augment_args(command)
             .try_get_matches_from(words)
             .and_then(|matches| T::from_arg_matches(&matches))
             .map(Self)
             .map_err(|error| match error.kind() {
                 // Asked for, so no mistake; but there is nothing left to run either.
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => error.exit(),
-                _ => Error::usage(error.to_string().trim_end().to_owned()),
+                _ => Error::usage(sentence(&error)),
             })
     }
+}
+
+/// clap's words without its own `error: `: ours comes before them already.
+fn sentence(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    text.trim_end().to_owned()
 }

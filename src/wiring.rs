@@ -1,6 +1,6 @@
 //! Checks the wiring: what would fail on the first request fails before the port is bound, all at once.
 
-use std::{any::TypeId, sync::Arc};
+use std::{any::TypeId, path::PathBuf, sync::Arc};
 
 use twelve_core::{
     Budget, Config, Environment, Needs, ProcessKind, ProcessType, Reader, Variable,
@@ -68,7 +68,11 @@ impl App {
         process: &ProcessType,
         environment: &Environment,
     ) -> Vec<Variable> {
-        let mut variables = self.variables_of(process.needs(), environment);
+        let needs = self.registry.close_over(process.needs());
+        let mut jobs = Needs::default();
+        jobs.add::<Jobs>();
+        let mut variables = self.registry.read_configs(&needs, environment);
+        variables.extend(service_variables(&needs, &jobs, environment));
         let mut reader = Reader::new(environment);
         let _ = Budget::load(&mut reader);
         match process.kind() {
@@ -76,17 +80,14 @@ impl App {
             ProcessKind::Worker => drop(twelve_worker::Settings::load(&mut reader)),
             _ => {}
         }
+        let _: Option<Option<PathBuf>> =
+            reader.read("TWELVE_STATE_DIR", None, "where processes answer `health`");
+        let _: Option<Option<String>> = reader.read(
+            "RUST_LOG",
+            None,
+            "which logs are written, such as info,my_app=debug",
+        );
         variables.extend(reader.into_variables());
-        variables
-    }
-
-    /// The variables that handlers with these needs read.
-    pub(crate) fn variables_of(&self, needs: &Needs, environment: &Environment) -> Vec<Variable> {
-        let needs = self.registry.close_over(needs);
-        let mut jobs = Needs::default();
-        jobs.add::<Jobs>();
-        let mut variables = self.registry.read_configs(&needs, environment);
-        variables.extend(service_variables(&needs, &jobs, environment));
         variables
     }
 
@@ -115,6 +116,18 @@ impl App {
             seen.push(&task.name);
         }
         check_once("configuration", self.registry.configs(), faults);
+        for (id, name, needs) in self.registry.resources() {
+            if self
+                .registry
+                .close_over(needs)
+                .iter()
+                .any(|need| need.id == id)
+            {
+                faults.push(format!(
+                    "the resource `{name}` needs itself: its build would never end"
+                ));
+            }
+        }
         let resources = self.registry.resources();
         check_once(
             "resource",
@@ -243,6 +256,18 @@ mod tests {
         key: Secret<String>,
     }
 
+    struct Egg;
+
+    struct Hen;
+
+    async fn lay(_: Res<Hen>) -> Result<Egg> {
+        Ok(Egg)
+    }
+
+    async fn hatch(_: Res<Egg>) -> Result<Hen> {
+        Ok(Hen)
+    }
+
     async fn connect(settings: Conf<Settings>) -> Result<Client> {
         let _ = settings.key.reveal();
         Ok(Client)
@@ -251,6 +276,8 @@ mod tests {
     #[test]
     fn every_fault_is_found_at_once() {
         let app = App::new("ui")
+            .resource(lay)
+            .resource(hatch)
             .web(
                 Router::new()
                     .route("/", get(hello))
@@ -272,6 +299,7 @@ mod tests {
             "the process type `Follow` is not named in a-z",
             "the process type `config` has the name of a command",
             "two process types are named `web`",
+            "Egg` needs itself",
         ] {
             assert!(faults.contains(fault), "{fault:?} is missing in:\n{faults}");
         }

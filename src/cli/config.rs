@@ -34,15 +34,20 @@ fn variables(cli: &Cli) -> BTreeMap<&'static str, Asked> {
         (process.name().to_owned(), variables)
     });
     let tasks = cli.app.tasks.iter().map(|task| {
-        let variables = cli.app.variables_of(task.handler.needs(), &cli.environment);
+        let process = task.process(Vec::new());
+        let variables = cli.app.variables(&process, &cli.environment);
         (format!("run {}", task.name), variables)
     });
     let mut all: BTreeMap<&'static str, Asked> = BTreeMap::new();
     for (who, variables) in processes.chain(tasks) {
         for variable in variables {
-            let (_, asked_by) = all
+            let (known, asked_by) = all
                 .entry(variable.name)
-                .or_insert_with(|| (variable, Vec::new()));
+                .or_insert_with(|| (variable.clone(), Vec::new()));
+            // Two may read it in two forms: the one that is wrong must show.
+            if known.fault.is_none() {
+                *known = variable;
+            }
             if !asked_by.contains(&who) {
                 asked_by.push(who.clone());
             }
@@ -52,10 +57,8 @@ fn variables(cli: &Cli) -> BTreeMap<&'static str, Asked> {
 }
 
 fn row((variable, asked_by): &Asked) -> [String; 5] {
-    let fault = variable
-        .fault
-        .as_ref()
-        .map(|fault| format!("WRONG: {fault}; expected {}", variable.expected));
+    let fault = variable.fault.as_ref();
+    let fault = fault.map(|fault| format!("WRONG: {fault}"));
     [
         variable.name.to_owned(),
         variable.shown.clone().unwrap_or_default(),

@@ -2,6 +2,7 @@
 
 use clap::ArgMatches;
 use serde_json::json;
+use std::io::{Write, stderr};
 use twelve_core::{
     Db, Error, Exit, chain,
     health::{Report, probe},
@@ -18,6 +19,14 @@ pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
     }
     let mut reports = probe(&cli.app.name, &cli.environment);
     reports.retain(|report| wanted.is_none_or(|name| report.process_type == *name));
+    if reports.is_empty() {
+        let app = &cli.app.name;
+        // To people, beside whatever the result is.
+        let _ = writeln!(
+            stderr(),
+            "{app}: no process answers; is TWELVE_STATE_DIR the same there?"
+        );
+    }
     let healthy = match matches.get_one::<String>("probe").map(String::as_str) {
         Some("live") => all(&reports, |report| report.live),
         Some(_) => all(&reports, Report::is_ready),

@@ -78,7 +78,7 @@ fn row(job: &JobSummary) -> [String; 7] {
 async fn show(jobs: &Admin, matches: &ArgMatches) -> Result<Exit, Error> {
     for id in ids(matches)? {
         let Some(job) = jobs.show(id).await? else {
-            return Err(Error::usage(format!("there is no job {id}")));
+            return Err(Error::internal(format!("there is no job {id}")));
         };
         if matches.get_flag("json") {
             output::print_json("job", to_json(&job)?)?;

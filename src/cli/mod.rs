@@ -1,7 +1,7 @@
 //! The command line: argv picks the process type, or a command that looks and acts.
 //!
 //! ```text
-//! argv ─► words (64) ─► wiring (78) ─► variables (78) ─► process type, command or task
+//! wiring (78) ─► argv: words (64) ─► variables (78) ─► process type, command or task
 //! ```
 
 mod config;
@@ -21,8 +21,8 @@ use std::{env, io::Write, io::stderr};
 use tokio::runtime;
 
 use twelve_core::{
-    Budget, Config, Context, Environment, Error, Exit, Faults, Identity, Lifecycle, ProcessType,
-    Reader, chain,
+    Budget, Config, Context, Environment, Error, Exit, Failure, Faults, Identity, Lifecycle,
+    ProcessType, Reader, chain,
     telemetry::{self, Logs},
 };
 
@@ -30,6 +30,13 @@ use crate::App;
 
 /// Does what argv says.
 pub(crate) fn main(app: App) -> Exit {
+    // First of all: two process types of one name could not even be told apart in argv.
+    let faults = app.check();
+    if !faults.is_empty() {
+        let list = faults.iter().map(|fault| format!("\n  {fault}"));
+        let message = format!("the app is wired wrongly:{}", list.collect::<String>());
+        return report(&app.name, &Error::configuration(message));
+    }
     let environment = Environment::of_process();
     let processes = app.process_types();
     let matches = match words::parse(&app, &processes, env::args_os()) {
@@ -54,12 +61,6 @@ pub(crate) struct Cli {
 
 impl Cli {
     fn dispatch(&self, matches: &ArgMatches) -> Result<Exit, Error> {
-        let faults = self.app.check();
-        if !faults.is_empty() {
-            let list = faults.iter().map(|fault| format!("\n  {fault}"));
-            let message = format!("the app is wired wrongly:{}", list.collect::<String>());
-            return Err(Error::configuration(message));
-        }
         // clap demands a subcommand, so there always is one.
         let Some((name, matches)) = matches.subcommand() else {
             return Err(Error::usage("a process type or a command is missing"));
@@ -81,13 +82,29 @@ impl Cli {
         let Some(process) = self.processes.iter().find(|process| process.name() == name) else {
             return Err(Error::usage(format!("`{name}` is not a process type")));
         };
-        telemetry::start(Logs::Stdout, &self.environment);
+        match self.run(process, Logs::Stdout)? {
+            Ok(exit) => {
+                tracing::info!(process = name, code = exit.code(), "stopped");
+                Ok(exit)
+            }
+            // Into the event stream, where whoever runs the process looks.
+            Err(failure) => {
+                tracing::error!(process = name, error = %failure, "the process failed");
+                Ok(failure.error().map_or(Exit::Failure, Exit::from))
+            }
+        }
+    }
+
+    /// Runs a process to its end; the outer error is a variable that is wrong.
+    fn run(&self, process: &ProcessType, logs: Logs) -> Result<Result<Exit, Failure>, Error> {
+        let name = process.name();
+        telemetry::start(logs, &self.environment);
         if let Some(faults) = Faults::among(self.app.variables(process, &self.environment)) {
             return Err(Error::configuration(format!("`{name}` cannot start")).because(faults));
         }
         // The variables were checked a moment ago: there is a budget.
         let budget = Budget::load(&mut Reader::new(&self.environment)).unwrap_or_default();
-        process.run(&self.context(name), budget)
+        Ok(process.run(&self.context(name), budget))
     }
 
     /// A context for a process or command of this name.

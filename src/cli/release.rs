@@ -1,33 +1,60 @@
 //! `release`: brings the database to what this binary needs, before any process of it starts.
 
 use clap::ArgMatches;
-use twelve_core::{Error, Exit};
+use std::sync::Arc;
+use twelve_core::{
+    Context, Db, Error, Exit, Failure, Needs, ProcessKind, ProcessType, migrations::Migrations,
+    telemetry::Logs,
+};
 
 use super::{Cli, output};
 
 pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
-    let context = cli.context("release");
-    let migrations = cli.app.all_migrations();
-    cli.block_on(async {
-        let db = context.db()?;
-        if matches.get_flag("plan") {
-            for step in migrations.pending(&db).await? {
-                let heading = format!("-- {} {} {}\n", step.owner, step.version, step.description);
-                output::print(&format!("{heading}{}\n", step.sql))?;
-            }
-        } else {
-            let applied = migrations.apply(&db).await?;
-            for step in &applied {
-                tracing::info!(
-                    owner = step.owner,
-                    version = step.version,
-                    description = step.description,
-                    "applied"
-                );
-            }
-            tracing::info!(applied = applied.len(), "the database is up to date");
-        }
-        context.close().await;
-        Ok(Exit::Done)
-    })
+    let mut needs = Needs::default();
+    needs.add::<Db>();
+    let migrations = Arc::new(cli.app.all_migrations());
+    let plan = matches.get_flag("plan");
+    let process = ProcessType::new("release", ProcessKind::Custom, needs, move |context| {
+        release(context, Arc::clone(&migrations), plan)
+    });
+    cli.run(&process, Logs::Stderr)?
+        .map_err(|failure| failure.into_error("the release failed"))
+}
+
+async fn release(
+    context: Context,
+    migrations: Arc<Migrations>,
+    plan: bool,
+) -> Result<Exit, Failure> {
+    let db = context.db()?;
+    context.lifecycle().ready();
+    tokio::select! {
+        // What runs is rolled back with its connection.
+        () = context.lifecycle().draining() => Err(Failure::new("it was told to stop")),
+        done = async {
+            if plan { show(&migrations, &db).await } else { apply(&migrations, &db).await }
+        } => Ok(done.map(|()| Exit::Done)?),
+    }
+}
+
+async fn show(migrations: &Migrations, db: &Db) -> Result<(), Error> {
+    let pending = migrations.pending(db).await?;
+    if pending.is_empty() {
+        return output::print("-- nothing to do\n");
+    }
+    for step in pending {
+        let heading = format!("-- {} {} {}\n", step.owner, step.version, step.description);
+        output::print(&format!("{heading}{}\n", step.sql))?;
+    }
+    Ok(())
+}
+
+async fn apply(migrations: &Migrations, db: &Db) -> Result<(), Error> {
+    let applied = migrations.apply(db).await?;
+    for step in &applied {
+        let (version, description) = (step.version, &step.description);
+        tracing::info!(owner = step.owner, version, description, "applied");
+    }
+    tracing::info!(applied = applied.len(), "the database is up to date");
+    Ok(())
 }

@@ -2,28 +2,17 @@
 
 use clap::ArgMatches;
 use std::ffi::OsString;
-use twelve_core::{Error, Exit, Faults};
+use twelve_core::{Error, Exit, telemetry::Logs};
 
 use super::Cli;
-use crate::task::{Task, TaskRun};
+use crate::task::Task;
 
 pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
     let task = find(cli, matches.get_one::<String>("task"))?;
-    let variables = cli.app.variables_of(task.handler.needs(), &cli.environment);
-    if let Some(faults) = Faults::among(variables) {
-        return Err(Error::configuration(format!("`{}` cannot start", task.name)).because(faults));
-    }
     let words = matches.get_many::<OsString>("arguments");
-    let run = TaskRun {
-        name: task.name.clone(),
-        arguments: words.into_iter().flatten().cloned().collect(),
-    };
-    let context = cli.context("run");
-    cli.block_on(async {
-        let end = task.handler.call(context.clone(), run).await;
-        context.close().await;
-        end.map_err(|failure| failure.into_error(format!("`{}` failed", task.name)))
-    })
+    let process = task.process(words.into_iter().flatten().cloned().collect());
+    cli.run(&process, Logs::Stderr)?
+        .map_err(|failure| failure.into_error(format!("`{}` failed", task.name)))
 }
 
 fn find<'a>(cli: &'a Cli, name: Option<&String>) -> Result<&'a Task, Error> {

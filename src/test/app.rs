@@ -24,7 +24,7 @@ static SERVICES: OnceLock<Services> = OnceLock::new();
 /// # use twelve::{prelude::*, test::TestApp};
 /// # fn app() -> App { App::new("hello") }
 /// # async fn a_test(app: TestApp) {
-/// app.post("/orders").key("k1").json(&"tea").await.assert_status(201);
+/// app.get("/orders").bearer("token").await.assert_status(200);
 /// app.drain_jobs().await;
 /// # }
 /// ```

@@ -61,7 +61,7 @@ impl TestDatabase {
     /// # Errors
     ///
     /// The server cannot be started, or a migration fails.
-    pub async fn fresh(migrations: &Migrations<'_>) -> Result<Self, Error> {
+    pub async fn fresh(migrations: &Migrations) -> Result<Self, Error> {
         let environment = servers().await?;
         let url = environment.var("DATABASE_URL").and_then(|url| url.to_str());
         Self::create(url.unwrap_or_default(), migrations).await
@@ -70,7 +70,7 @@ impl TestDatabase {
     /// Clones the template for these migrations, which is made first if need be.
     ///
     /// `url` is that of any database on the server; its user must be allowed to create databases.
-    pub(crate) async fn create(url: &str, migrations: &Migrations<'_>) -> Result<Self, Error> {
+    pub(crate) async fn create(url: &str, migrations: &Migrations) -> Result<Self, Error> {
         let admin = PgConnectOptions::from_str(url)?.disable_statement_logging();
         let mut connection = admin.connect().await?;
         let template = template(&mut connection, url, migrations).await?;
@@ -111,7 +111,7 @@ impl TestDatabase {
 async fn template(
     connection: &mut PgConnection,
     url: &str,
-    migrations: &Migrations<'_>,
+    migrations: &Migrations,
 ) -> Result<String, Error> {
     // The lock belongs to the session: it goes with the connection, whatever happens.
     sqlx::query("SELECT pg_advisory_lock($1)")

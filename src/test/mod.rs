@@ -23,6 +23,11 @@ use std::{
 };
 use tokio::runtime;
 
+use twelve_core::{
+    Environment,
+    telemetry::{self, Logs},
+};
+
 use crate::App;
 
 /// How long the runtime may take to end after a test: a blocking call cannot be cancelled.
@@ -43,6 +48,7 @@ where
         .enable_all()
         .build()
         .expect("a runtime for the test");
+    telemetry::start(Logs::Test, &Environment::of_process());
     let started = runtime.block_on(TestApp::start(app));
     let app = started.unwrap_or_else(|error| panic!("{name} cannot start: {error:?}"));
     let database = app.database();

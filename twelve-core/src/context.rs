@@ -4,7 +4,7 @@ use std::{
     any::{Any, TypeId},
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use crate::{
@@ -28,7 +28,14 @@ struct Inner {
     database: OnceLock<Db>,
     #[cfg(feature = "redis")]
     redis: OnceLock<crate::Redis>,
-    singletons: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+    singletons: Mutex<Singletons>,
+}
+
+type Singletons = HashMap<TypeId, Arc<dyn Any + Send + Sync>>;
+
+fn find<T: Send + Sync + 'static>(singletons: &Singletons) -> Option<Arc<T>> {
+    let value = singletons.get(&TypeId::of::<T>())?;
+    Arc::clone(value).downcast().ok()
 }
 
 /// Which process this is.
@@ -183,24 +190,26 @@ impl Context {
         T: Send + Sync + 'static,
         F: FnOnce() -> Result<T, Error>,
     {
-        let mut singletons = self
-            .0
-            .singletons
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let known = singletons
-            .get(&TypeId::of::<T>())
-            .and_then(|value| Arc::clone(value).downcast().ok());
-        if let Some(known) = known {
+        if let Some(known) = find(&self.singletons()) {
             return Ok(known);
         }
+        // Without the lock, for making one may ask for another. Two may make one at once: both then use whichever came first.
         let value = Arc::new(make()?);
-        singletons.insert(TypeId::of::<T>(), value.clone());
-        Ok(value)
+        let mut singletons = self.singletons();
+        Ok(find(&singletons).unwrap_or_else(|| {
+            singletons.insert(TypeId::of::<T>(), value.clone());
+            value
+        }))
     }
 
-    /// Closes what was opened.
+    fn singletons(&self) -> MutexGuard<'_, Singletons> {
+        let singletons = &self.0.singletons;
+        singletons.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for what still runs in the background, then closes what was opened.
     pub async fn close(&self) {
+        self.lifecycle().tracker().idle().await;
         if let Some(db) = self.0.database.get() {
             db.pool().close().await;
         }

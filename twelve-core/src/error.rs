@@ -1,5 +1,6 @@
 //! The two error types: [`Error`] says what the library could not do, [`Failure`] carries what a handler failed with.
 
+use sqlx::error::DatabaseError;
 use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc};
 
 type Source = Arc<dyn StdError + Send + Sync>;
@@ -68,6 +69,12 @@ impl Error {
             message: self.0.message.clone(),
             source: Some(Arc::from(source.into())),
         }))
+    }
+
+    /// What this error kept from being done; the new error is of the same kind, and has this one as its cause.
+    #[must_use]
+    pub fn in_the_way_of(self, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(self.0.kind, message).because(self)
     }
 
     /// Is a variable or the wiring wrong?
@@ -150,11 +157,15 @@ fn is_outage(error: &sqlx::Error) -> bool {
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => true,
-        sqlx::Error::Database(database) => database.code().is_some_and(|code| {
+        other => sqlstate(other).is_some_and(|code| {
             code.starts_with("08") || code.starts_with("53") || code.starts_with("57P")
         }),
-        _ => false,
     }
+}
+
+/// The code by which Postgres names the error; the manual's appendix A lists them.
+pub(crate) fn sqlstate(error: &sqlx::Error) -> Option<Cow<'_, str>> {
+    error.as_database_error()?.code()
 }
 
 /// What a handler failed with: any error converts into it, so `?` just works.
@@ -237,16 +248,35 @@ impl fmt::Debug for Failure {
 pub fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut text = String::new();
     for cause in causes(error) {
-        let part = cause.to_string();
-        // Some libraries repeat their source in their own text: once is enough.
-        if !text.ends_with(&part) {
-            if !text.is_empty() {
-                text.push_str(": ");
-            }
-            text.push_str(&part);
+        let sqlx = cause.downcast_ref::<sqlx::Error>();
+        if let Some(ours) = sqlx.and_then(carried) {
+            append(&mut text, &chain(ours));
+            break;
         }
+        if let Some(database) = sqlx.and_then(sqlx::Error::as_database_error) {
+            append(&mut text, &said_by_postgres(database));
+            break;
+        }
+        append(&mut text, &cause.to_string());
     }
     text
+}
+
+/// Some libraries repeat their source in their own text: once is enough.
+fn append(text: &mut String, part: &str) {
+    if text.ends_with(part) {
+        return;
+    }
+    if !text.is_empty() {
+        text.push_str(": ");
+    }
+    text.push_str(part);
+}
+
+/// Postgres' own words with the code to look up; sqlx adds a line number that is one of Postgres' source.
+fn said_by_postgres(error: &dyn DatabaseError) -> String {
+    let code = error.code().unwrap_or_default();
+    format!("{} (SQLSTATE {code})", error.message())
 }
 
 fn causes<'a>(

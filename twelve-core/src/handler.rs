@@ -7,7 +7,7 @@
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
-use crate::{Context, Error, Exit, Failure, FromContext, Needs, Run, Tx};
+use crate::{Context, Error, Failure, FromContext, Needs, Run, Tx};
 
 /// An async function of up to ten arguments.
 #[diagnostic::on_unimplemented(
@@ -117,7 +117,7 @@ pub struct Erased<K> {
     call: Arc<Call<K>>,
 }
 
-type Call<K> = dyn Fn(Context, K) -> BoxFuture<'static, Result<Exit, Failure>> + Send + Sync;
+type Call<K> = dyn Fn(Context, K) -> BoxFuture<'static, Result<(), Failure>> + Send + Sync;
 
 impl<K: Send + Sync + 'static> Erased<K> {
     /// Erases a handler that is one unit of work: its [`Tx`] commits when it returns `Ok`.
@@ -136,8 +136,7 @@ impl<K: Send + Sync + 'static> Erased<K> {
                 let run = Run::new(context, kind);
                 let arguments = A::gather(&run).await?;
                 handler.call(arguments).await.into_end()?;
-                run.slot().commit().await?;
-                Ok(Exit::Done)
+                Ok(run.slot().commit().await?)
             })
         };
         Self {
@@ -153,7 +152,7 @@ impl<K: Send + Sync + 'static> Erased<K> {
     }
 
     /// Runs it.
-    pub fn call(&self, context: Context, kind: K) -> BoxFuture<'static, Result<Exit, Failure>> {
+    pub fn call(&self, context: Context, kind: K) -> BoxFuture<'static, Result<(), Failure>> {
         (self.call)(context, kind)
     }
 }

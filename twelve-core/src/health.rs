@@ -26,6 +26,9 @@ use crate::{Context, Environment};
 /// How long a probe waits for an answer; a stopped process accepts, but never answers.
 const PROBE: Duration = Duration::from_secs(1);
 
+/// How long to wait after a probe that could not be accepted.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// What a process says about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -86,7 +89,12 @@ fn try_listen(context: &Context) -> io::Result<PathBuf> {
     thread::Builder::new()
         .name("twelve-health".into())
         .spawn(move || {
-            for mut stream in listener.incoming().flatten() {
+            for stream in listener.incoming() {
+                let Ok(mut stream) = stream else {
+                    // No descriptor is free, say: asking again at once would keep a core busy.
+                    thread::sleep(PAUSE);
+                    continue;
+                };
                 // A probe that left, or does not read, gets no answer.
                 let _ = stream.set_write_timeout(Some(PROBE));
                 let _ = writeln!(stream, "{}", answer(&context));

@@ -21,7 +21,7 @@ mod postgres;
 mod problem;
 mod process;
 #[cfg(feature = "redis")]
-mod redis;
+mod redis_pool;
 mod resource;
 mod run;
 mod settings;
@@ -37,7 +37,9 @@ pub use postgres::{Db, Slot, Tx};
 pub use problem::Problem;
 pub use process::{Process, ProcessKind, ProcessType};
 #[cfg(feature = "redis")]
-pub use redis::{Redis, RedisConnection};
+pub use redis;
+#[cfg(feature = "redis")]
+pub use redis_pool::{Redis, RedisConnection};
 pub use resource::{Building, IntoResource, Res, Resource};
 pub use run::{Argument, FromContext, Needs, Request, Run, UnitOfWork};
 pub use settings::service_variables;

@@ -4,9 +4,9 @@
 
 use sqlx::{
     AssertSqlSafe, PgConnection,
-    migrate::{Migrate, Migration, MigrationType, Migrator},
+    migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator},
 };
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use crate::{Db, Error};
 
@@ -18,9 +18,9 @@ const HISTORY: &str = "twelve.migrations";
 
 /// What `release` has to bring a database to.
 #[derive(Debug)]
-pub struct Migrations<'a> {
+pub struct Migrations {
     ours: Migrator,
-    app: Option<&'a Migrator>,
+    app: Option<Arc<Migrator>>,
 }
 
 /// A migration that the database does not have yet.
@@ -50,10 +50,10 @@ pub fn migration(version: i64, description: &'static str, sql: &'static str) -> 
     )
 }
 
-impl<'a> Migrations<'a> {
+impl Migrations {
     /// Twelve's own migrations, and the app's if it has any.
     #[must_use]
-    pub fn new(ours: Vec<Migration>, app: Option<&'a Migrator>) -> Self {
+    pub fn new(ours: Vec<Migration>, app: Option<Arc<Migrator>>) -> Self {
         let mut ours = Migrator::with_migrations(ours);
         ours.dangerous_set_table_name(HISTORY);
         ours.create_schema(SCHEMA);
@@ -133,10 +133,16 @@ impl<'a> Migrations<'a> {
     }
 
     fn migrators(&self) -> impl Iterator<Item = &Migrator> {
-        std::iter::once(&self.ours).chain(self.app)
+        std::iter::once(&self.ours).chain(self.app.as_deref())
     }
 }
 
-fn failed(error: sqlx::migrate::MigrateError) -> Error {
-    Error::internal("a migration failed").because(error)
+fn failed(error: MigrateError) -> Error {
+    match error {
+        MigrateError::Execute(error) => Error::from(error).in_the_way_of("a migration failed"),
+        MigrateError::ExecuteMigration(error, version) => {
+            Error::from(error).in_the_way_of(format!("the migration {version} failed"))
+        }
+        other => Error::internal("a migration failed").because(other),
+    }
 }

@@ -8,7 +8,10 @@ use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 use std::fmt;
 
-use crate::{Error, Failure, error::chain};
+use crate::{
+    Error, Failure,
+    error::{chain, sqlstate},
+};
 
 /// How long a client is asked to wait when a backing service is down, in seconds.
 const RETRY_AFTER_S: u32 = 1;
@@ -190,10 +193,7 @@ impl IntoResponse for Failure {
 
 /// Postgres stores no NUL in a text (code 22021): only a client can have sent one, and no author checks for it.
 fn holds_nul(error: &sqlx::Error) -> bool {
-    error
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code)
-        .is_some_and(|code| code == "22021")
+    sqlstate(error).is_some_and(|code| code == "22021")
 }
 
 impl IntoResponse for Error {

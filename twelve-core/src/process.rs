@@ -11,7 +11,7 @@ use crate::{
     lifecycle::signals,
 };
 
-/// How long closing the pools may take: an abandoned handler may still hold a connection.
+/// How long closing may take.
 const CLOSE: Duration = Duration::from_secs(1);
 
 /// A name in argv, and what a process of it does.
@@ -50,7 +50,7 @@ impl ProcessKind {
 }
 
 /// The kind of run of a process of the author's.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Process;
 
@@ -81,17 +81,26 @@ impl ProcessType {
         H::Output: IntoEnd,
         H::Future: Send,
     {
-        let handler = Erased::<Process>::new(handler);
+        Self::of(name, Erased::new(handler), Process)
+    }
+
+    /// The same for a handler of another kind, such as a task.
+    pub fn of<K>(name: impl Into<String>, handler: Erased<K>, kind: K) -> Self
+    where
+        K: Clone + Send + Sync + 'static,
+    {
+        let name = name.into();
+        let label = format!("the function of `{name}`");
         let needs = handler.needs().clone();
         Self::new(name, ProcessKind::Custom, needs, move |context| {
             let lifecycle = context.lifecycle().clone();
-            let running = lifecycle.tracker().begin("the process's function");
-            let work = handler.call(context, Process);
+            let running = lifecycle.tracker().begin(label.clone());
+            let work = handler.call(context, kind.clone());
             async move {
                 let _running = running;
                 lifecycle.ready();
                 tokio::select! {
-                    end = work => end,
+                    end = work => end.map(|()| Exit::Done),
                     () = lifecycle.overdue() => Ok(Exit::Overdue),
                 }
             }
@@ -126,8 +135,8 @@ impl ProcessType {
     ///
     /// # Errors
     ///
-    /// The operating system refuses a thread, a pipe or a signal handler.
-    pub fn run(&self, context: &Context, budget: Budget) -> Result<Exit, Error> {
+    /// What its handler failed with; or the operating system refuses a thread, a pipe or a signal handler.
+    pub fn run(&self, context: &Context, budget: Budget) -> Result<Exit, Failure> {
         let lifecycle = context.lifecycle();
         lifecycle.set_budget(match self.kind {
             ProcessKind::Http => budget,
@@ -140,35 +149,19 @@ impl ProcessType {
             .thread_name(format!("twelve-{}", self.name))
             .build()
             .map_err(refused)?;
-        let exit = runtime.block_on(async {
+        let end = runtime.block_on(async {
             tokio::spawn(lifecycle.clone().beat());
             let _probes = health::listen(context);
-            let exit = self.run_to_end(context).await;
-            // A pool that an abandoned handler still holds does not close: the exit does not wait for it.
+            let work = AssertUnwindSafe(self.main(context.clone()));
+            let end = work.catch_unwind().await;
+            lifecycle.begin_close();
+            // What an abandoned handler still holds does not close: the exit does not wait for it.
             let _ = tokio::time::timeout(CLOSE, context.close()).await;
-            exit
+            end
         });
         // Blocking calls cannot be cancelled: the process ends without them.
         runtime.shutdown_background();
-        Ok(exit)
-    }
-
-    async fn run_to_end(&self, context: &Context) -> Exit {
-        let work = AssertUnwindSafe(self.main(context.clone())).catch_unwind();
-        match work.await {
-            Ok(Ok(exit)) => {
-                tracing::info!(process = self.name, code = exit.code(), "stopped");
-                exit
-            }
-            Ok(Err(failure)) => {
-                tracing::error!(process = self.name, error = %failure, "the process failed");
-                failure.error().map_or(Exit::Failure, Exit::from)
-            }
-            Err(_) => {
-                tracing::error!(process = self.name, "the process panicked");
-                Exit::Failure
-            }
-        }
+        end.unwrap_or_else(|_| Err(Failure::new(format!("`{}` panicked", self.name))))
     }
 }
 

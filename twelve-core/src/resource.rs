@@ -158,14 +158,14 @@ impl ResourceSpec {
             return known.clone();
         }
         // A task of its own: the first caller may leave, and the others must not start over.
-        let task = tokio::spawn((self.build)(context.clone()));
+        let build = (self.build)(context.clone());
+        let task = tokio::spawn(async { build.await.map_err(|error| (Instant::now(), error)) });
         let name = self.name;
         let fresh = async move {
-            task.await
-                .unwrap_or_else(|panic| {
-                    Err(Error::internal(format!("building `{name}` panicked")).because(panic))
-                })
-                .map_err(|error| (Instant::now(), error))
+            task.await.unwrap_or_else(|panic| {
+                let error = Error::internal(format!("building `{name}` panicked"));
+                Err((Instant::now(), error.because(panic)))
+            })
         }
         .boxed()
         .shared();
@@ -187,10 +187,16 @@ impl Context {
                 "`Res<{name}>` is taken but not registered: add `.resource(…)` to the app"
             ))
         })?;
-        let value = spec.attempt(self).await.map_err(|(_, error)| error)?;
-        value
-            .downcast()
-            .map(Res)
-            .map_err(|_| Error::internal(format!("`{}` is of another type", spec.name)))
+        loop {
+            match spec.attempt(self).await {
+                Ok(value) => {
+                    let wrong = |_| Error::internal(format!("`{}` is of another type", spec.name));
+                    return value.downcast().map(Res).map_err(wrong);
+                }
+                // The one who had asked for it may have left long ago: its failure is nobody's answer.
+                Err((failed, _)) if failed.elapsed() >= FAILURE_KEPT => {}
+                Err((_, error)) => return Err(error),
+            }
+        }
     }
 }

@@ -22,7 +22,7 @@ pub fn service_variables(
     }
     #[cfg(feature = "redis")]
     if needs.has::<crate::Redis>() {
-        let _ = crate::redis::Settings::load(&mut reader);
+        let _ = crate::redis_pool::Settings::load(&mut reader);
     }
     reader.into_variables()
 }

@@ -7,7 +7,7 @@ use std::{
 use tracing_subscriber::{
     Layer, Registry,
     filter::{LevelFilter, Targets},
-    fmt,
+    fmt::{self, TestWriter},
     layer::SubscriberExt,
     util::SubscriberInitExt,
 };
@@ -22,6 +22,8 @@ pub enum Logs {
     Stdout,
     /// To standard error: the standard output of a command is its result.
     Stderr,
+    /// To the test's captured output, from the level `warn` on: a failed test shows why a request was answered 500.
+    Test,
 }
 
 /// Starts logging. `RUST_LOG` filters by target and level, such as `info,my_app=debug`; the default is `info`.
@@ -34,15 +36,19 @@ pub fn start(logs: Logs, environment: &Environment) {
         Some(Ok(filter)) => filter.clone(),
         // sqlx has a line for every notice, and in an outage a warning for every connection: ours says it once.
         _ => Targets::new()
-            .with_default(LevelFilter::INFO)
+            .with_default(match logs {
+                Logs::Test => LevelFilter::WARN,
+                Logs::Stdout | Logs::Stderr => LevelFilter::INFO,
+            })
             .with_target("sqlx", LevelFilter::ERROR),
     };
     let started = match logs {
         Logs::Stdout => subscribe(io::stdout, io::stdout().is_terminal(), filter, environment),
         Logs::Stderr => subscribe(io::stderr, io::stderr().is_terminal(), filter, environment),
+        Logs::Test => subscribe(TestWriter::new(), true, filter, environment),
     };
-    // An author's own subscriber stays in charge.
-    if !started {
+    // An author's own subscriber stays in charge, and a test prints its panics itself.
+    if !started || logs == Logs::Test {
         return;
     }
     if let Some(Err(error)) = parsed {

@@ -25,7 +25,7 @@ pub struct Variable {
     pub shown: Option<String>,
     /// The form it must have.
     pub expected: &'static str,
-    /// What is wrong with it.
+    /// What is wrong with it, and the form that it must have.
     pub fault: Option<String>,
 }
 
@@ -80,7 +80,7 @@ impl<'e> Reader<'e> {
         };
         let Some(text) = text else {
             let missing = T::missing();
-            let fault = missing.is_none().then(|| "is not set".to_owned());
+            let fault = missing.is_none().then(|| expected::<T>("is not set"));
             self.note::<T>(name, purpose, origin, None, fault);
             return missing;
         };
@@ -90,6 +90,7 @@ impl<'e> Reader<'e> {
                 Some(value)
             }
             Err(fault) => {
+                let fault = expected::<T>(&fault);
                 self.note::<T>(name, purpose, origin, Some(T::show(&text)), Some(fault));
                 None
             }
@@ -180,6 +181,11 @@ impl<'e> Reader<'e> {
     }
 }
 
+/// A fault with the form that the variable must have.
+fn expected<T: Value>(fault: &str) -> String {
+    format!("{fault}; expected {}", T::EXPECTED)
+}
+
 /// Adapts a type that knows [`FromStr`] only.
 struct ByFromStr<T>(T);
 
@@ -225,18 +231,14 @@ impl fmt::Display for Faults {
         let width = self.0.iter().map(|fault| fault.name.len()).max();
         for variable in &self.0 {
             let Variable {
-                name,
-                shown,
-                expected,
-                fault,
-                ..
+                name, shown, fault, ..
             } = variable;
             write!(f, "\n  {name:0$}  ", width.unwrap_or_default())?;
             if let Some(shown) = shown {
                 write!(f, "{shown:?} from {}: ", variable.origin)?;
             }
             let fault = fault.as_deref().unwrap_or_default();
-            write!(f, "{fault}; expected {expected}")?;
+            f.write_str(fault)?;
         }
         Ok(())
     }

@@ -8,6 +8,12 @@ use std::{
 use url::Url;
 use uuid::Uuid;
 
+/// What stands in the place of a password.
+const HIDDEN: &str = "***";
+
+/// The longest duration; `derive(Job)` has the same, for both are written in the same form.
+const LONGEST: Duration = Duration::from_hours(365 * 24);
+
 /// A type that a variable's text can be read as.
 ///
 /// Implement it for a type of your own, or mark the field `#[config(from_str)]`.
@@ -103,17 +109,25 @@ impl Value for Url {
         Self::parse(text).map_err(|error| error.to_string())
     }
 
-    /// A URL may carry a password: it is replaced, and a text that is no URL is not shown at all.
+    /// A URL may carry a password, before its host or in its query: it is left out, and a text that is no URL is not shown at all.
     fn show(text: &str) -> String {
-        match Self::parse(text) {
-            Ok(mut url) if url.password().is_some() => {
-                // A URL that had a password can have another one.
-                let _ = url.set_password(Some("[secret]"));
-                url.as_str().replace("%5Bsecret%5D", "[secret]")
-            }
-            Ok(_) => text.into(),
-            Err(_) => "[not shown]".into(),
+        let Ok(mut url) = Self::parse(text) else {
+            return "[not shown]".into();
+        };
+        if url.password().is_some() {
+            // A URL that had a password can have another one.
+            let _ = url.set_password(Some(HIDDEN));
         }
+        let is_secret = |name: &str| name.contains("pass") || name.contains("secret");
+        if url.query_pairs().any(|(name, _)| is_secret(&name)) {
+            let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+            let shown = pairs.iter().map(|(name, value)| {
+                let value = if is_secret(name) { HIDDEN } else { value };
+                (name.as_str(), value)
+            });
+            url.query_pairs_mut().clear().extend_pairs(shown);
+        }
+        url.into()
     }
 }
 
@@ -136,7 +150,8 @@ impl Value for Duration {
         count
             .checked_mul(unit_ms)
             .map(Self::from_millis)
-            .ok_or_else(|| "too long".into())
+            .filter(|duration| *duration <= LONGEST)
+            .ok_or_else(|| "longer than 365 days".into())
     }
 }
 
@@ -164,7 +179,16 @@ mod tests {
     fn a_duration_has_a_count_and_a_unit() {
         assert_eq!(Duration::parse("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(Duration::parse("2h"), Ok(Duration::from_hours(2)));
-        for wrong in ["", "5", "s", "-1s", "1.5s", "5 s", "99999999999999999999d"] {
+        for wrong in [
+            "",
+            "5",
+            "s",
+            "-1s",
+            "1.5s",
+            "5 s",
+            "99999999999999999999d",
+            "366d",
+        ] {
             assert!(Duration::parse(wrong).is_err(), "{wrong}");
         }
     }
@@ -173,7 +197,11 @@ mod tests {
     fn a_urls_password_is_not_shown() {
         assert_eq!(
             <Url as Value>::show("postgres://me:s3cret@db/shop"),
-            "postgres://me:[secret]@db/shop"
+            "postgres://me:***@db/shop"
+        );
+        assert_eq!(
+            <Url as Value>::show("postgres://db/shop?user=me&password=s3cret"),
+            "postgres://db/shop?user=me&password=***"
         );
         assert_eq!(<Url as Value>::show("s3cret@nowhere"), "[not shown]");
     }

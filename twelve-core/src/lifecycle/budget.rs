@@ -10,6 +10,9 @@ use crate::{Config, Reader};
 /// Time to close pools and hand work back, at the end of every budget.
 const CLOSE: Duration = Duration::from_secs(2);
 
+/// The shortest budget.
+const SHORTEST: Duration = Duration::from_secs(1);
+
 /// The time from the first signal to the exit, split into announce, drain and close.
 ///
 /// The total is 25 s by default: Kubernetes, Heroku and ECS kill 30 s after SIGTERM.
@@ -60,6 +63,10 @@ impl Config for Budget {
             "how long a process with a port serves on while load balancers notice that it stops; 5s, at a terminal 0s",
         );
         let (total, announce) = (total?, announce?);
+        if total < SHORTEST {
+            reader.reject("TWELVE_SHUTDOWN_TIMEOUT", "too short: nothing could finish");
+            return None;
+        }
         let budget = Self {
             total,
             announce: announce.unwrap_or_else(|| default_announce(total)),

@@ -47,6 +47,8 @@ pub enum State {
     Announce,
     /// Finishing what was begun, taking nothing new.
     Drain,
+    /// Closing its connections.
+    Close,
 }
 
 impl State {
@@ -58,6 +60,7 @@ impl State {
             Self::Ready => "ready",
             Self::Announce => "announce",
             Self::Drain => "drain",
+            Self::Close => "close",
         }
     }
 }
@@ -102,7 +105,8 @@ impl Lifecycle {
             0 => State::Starting,
             1 => State::Ready,
             2 => State::Announce,
-            _ => State::Drain,
+            3 => State::Drain,
+            _ => State::Close,
         }
     }
 
@@ -128,6 +132,11 @@ impl Lifecycle {
     pub fn end_drain(&self) {
         self.begin_drain();
         self.0.overdue.cancel();
+    }
+
+    /// Nothing runs any more that anybody waits for.
+    pub fn begin_close(&self) {
+        self.advance(State::Close);
     }
 
     /// Resolves when the shutdown begins.

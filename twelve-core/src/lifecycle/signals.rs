@@ -96,12 +96,13 @@ fn run(lifecycle: &Lifecycle, signals: &mut Signals) -> io::Result<()> {
     lifecycle.begin_drain();
     signals.wait_until(begun + budget.until_overdue())?;
     let unfinished = lifecycle.tracker().running();
-    lifecycle.end_drain();
-    say(move || {
+    // Before the end, for the process may be gone right after it.
+    last_words(move || {
         for (what, age) in unfinished {
             tracing::warn!(what, ?age, "still running at the end of the drain");
         }
     });
+    lifecycle.end_drain();
     signals.wait_until(begun + budget.total)?;
     let unfinished = lifecycle.tracker().running();
     last_words(move || {

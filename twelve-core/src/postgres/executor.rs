@@ -2,7 +2,7 @@
 
 use futures_util::{
     future::BoxFuture,
-    stream::{self, BoxStream, StreamExt, TryStreamExt},
+    stream::{BoxStream, TryStreamExt},
 };
 use sqlx::{
     Either, Execute, Executor, Postgres, SqlStr,
@@ -26,7 +26,7 @@ impl<'c> Executor<'c> for &Db {
         Box::pin(async_stream::try_stream! {
             let mut connection = db.acquire().await?;
             let mut steps = connection.fetch_many(query);
-            while let Some(step) = steps.try_next().await? {
+            while let Some(step) = Db::answer(steps.try_next()).await? {
                 yield step;
             }
         })
@@ -41,7 +41,10 @@ impl<'c> Executor<'c> for &Db {
         E: 'q + Execute<'q, Postgres>,
     {
         let db = self.clone();
-        Box::pin(async move { db.acquire().await?.fetch_optional(query).await })
+        Box::pin(async move {
+            let mut connection = db.acquire().await?;
+            Db::answer(connection.fetch_optional(query)).await
+        })
     }
 
     fn prepare_with<'e>(
@@ -73,11 +76,12 @@ impl<'c> Executor<'c> for &'c mut Tx {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let steps = async move {
-            let connection = self.connection().await?;
-            Ok::<_, sqlx::Error>(connection.fetch_many(query))
-        };
-        stream::once(steps).try_flatten().boxed()
+        Box::pin(async_stream::try_stream! {
+            let mut steps = self.connection().await?.fetch_many(query);
+            while let Some(step) = Db::answer(steps.try_next()).await? {
+                yield step;
+            }
+        })
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(
@@ -88,7 +92,10 @@ impl<'c> Executor<'c> for &'c mut Tx {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        Box::pin(async move { self.connection().await?.fetch_optional(query).await })
+        Box::pin(async move {
+            let connection = self.connection().await?;
+            Db::answer(connection.fetch_optional(query)).await
+        })
     }
 
     fn prepare_with<'e>(

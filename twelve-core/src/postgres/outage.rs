@@ -7,13 +7,16 @@ use std::{
 };
 use tokio::time::timeout;
 
-use crate::Error;
+use crate::{Error, error::sqlstate};
 
 /// How often one probe looks whether Postgres is back.
 const PROBE_EVERY: Duration = Duration::from_millis(250);
 
-/// How long a probe may take.
-const PROBE: Duration = Duration::from_millis(500);
+/// How long somebody who waits for an answer is kept for the cause.
+const CAUSE: Duration = Duration::from_millis(500);
+
+/// How long the probe that looks for the end may take: longer than the slowest connect that a handler would wait for.
+const PROBE: Duration = Duration::from_secs(5);
 
 /// The memory of an outage.
 ///
@@ -49,15 +52,21 @@ impl Outage {
             return known;
         }
         let cause = match error {
-            sqlx::Error::PoolTimedOut => match self.0.probe().await {
-                Ok(()) => {
-                    return Error::unavailable("every connection to Postgres was busy for 2 s");
+            sqlx::Error::PoolTimedOut => match self.0.probe(CAUSE).await {
+                Err(cause) if !is_full(&cause) => cause,
+                _ => {
+                    return Error::unavailable(
+                        "as many connections to Postgres as TWELVE_DATABASE_POOL allows were busy for 2 s",
+                    );
                 }
-                Err(cause) => cause,
             },
+            sqlx::Error::PoolClosed => return Error::unavailable("the process is closing"),
+            other if is_full(&other) => {
+                return Error::unavailable("Postgres has no connection left").because(other);
+            }
             other => other,
         };
-        let error = Error::unavailable("Postgres cannot be reached").because(cause);
+        let error = down(cause);
         self.0.begin(&error);
         error
     }
@@ -92,27 +101,43 @@ impl Inner {
             let Some(outage) = outage.upgrade() else {
                 return;
             };
-            match outage.probe().await {
+            match outage.probe(PROBE).await {
                 Ok(()) => {
                     outage.set(None);
                     tracing::info!("Postgres is back");
                     return;
                 }
                 Err(cause) => {
-                    let error = Error::unavailable("Postgres cannot be reached").because(cause);
-                    outage.set(Some(error));
+                    outage.set(Some(down(cause)));
                 }
             }
         }
     }
 
-    async fn probe(&self) -> Result<(), sqlx::Error> {
+    async fn probe(&self, limit: Duration) -> Result<(), sqlx::Error> {
         let silent = || sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
-        timeout(PROBE, async {
+        timeout(limit, async {
             let connection: PgConnection = self.options.connect().await?;
             connection.close().await
         })
         .await
         .unwrap_or_else(|_| Err(silent()))
     }
+}
+
+/// What a failed connect is told as. An answer of Postgres' that is a refusal (classes 28 and 3D) points to the URL.
+fn down(cause: sqlx::Error) -> Error {
+    let refused =
+        sqlstate(&cause).is_some_and(|code| code.starts_with("28") || code.starts_with("3D"));
+    let message = if refused {
+        "Postgres refuses the connection: check DATABASE_URL"
+    } else {
+        "Postgres cannot be reached"
+    };
+    Error::unavailable(message).because(cause)
+}
+
+/// Is Postgres up, but at its `max_connections` (code 53300)? The connections that are open still work.
+fn is_full(error: &sqlx::Error) -> bool {
+    sqlstate(error).is_some_and(|code| code == "53300")
 }

@@ -6,7 +6,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{fmt, sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 use url::Url;
 
 use super::outage::Outage;
@@ -16,6 +16,11 @@ const NOT_CONFIGURED: &str = "Postgres is not configured";
 
 /// How long a handler waits for a connection, connecting included.
 const ACQUIRE: Duration = Duration::from_secs(2);
+
+/// How long one statement of a handler's may take, each row of a stream counted alone.
+///
+/// A server that has gone silent must not hold a handler for ever.
+const STATEMENT: Duration = Duration::from_secs(30);
 
 /// A connection that was idle for longer is tested before it is handed out.
 ///
@@ -29,6 +34,7 @@ const KEPT_FOR_STATEMENTS: u32 = 2;
 ///
 /// `&Db` is an sqlx executor: `sqlx::query("…").fetch_all(&db)`.
 /// A connection is opened on the first statement, not before.
+/// A statement, or the next row of a stream, may take 30 s; take a connection with [`acquire`](Self::acquire) for what takes longer.
 /// While Postgres is down, statements fail at once with an error that names the cause; they work again within half a second of its return.
 #[derive(Clone)]
 pub struct Db(Arc<Inner>);
@@ -104,6 +110,15 @@ impl Db {
     /// Limits how many transactions are open at once.
     pub(super) fn transactions(&self) -> &Arc<Semaphore> {
         &self.0.transactions
+    }
+
+    /// Awaits the answer to a statement, but not for ever.
+    pub(super) async fn answer<T>(
+        statement: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, sqlx::Error> {
+        timeout(STATEMENT, statement).await.unwrap_or_else(|_| {
+            Err(Error::unavailable("Postgres has not answered for 30 s").into())
+        })
     }
 
     /// How long a transaction waits for its turn.

@@ -75,7 +75,11 @@ impl Tx {
         let turn = Arc::clone(self.db.transactions()).acquire_owned();
         let permit = timeout(Db::patience(), turn)
             .await
-            .map_err(|_| Error::unavailable("too many transactions were open for 2 s"))?
+            .map_err(|_| {
+                Error::unavailable(
+                    "as many transactions as TWELVE_DATABASE_POOL allows were open for 2 s",
+                )
+            })?
             .map_err(|closed| Error::unavailable("the process is closing").because(closed))?;
         let connection = self.db.acquire().await?;
         Ok(Open {
@@ -137,20 +141,42 @@ impl Slot {
     ///
     /// # Errors
     ///
-    /// Postgres refused the commit, or a `Tx` has outlived its handler: then nothing was committed.
+    /// A statement of the handler's had failed, Postgres refused the commit, or a `Tx` has outlived its handler: then nothing was committed.
     /// A connection lost during the commit leaves open whether it took effect.
     pub async fn commit(&self) -> Result<(), Error> {
-        let Some(open) = self.take()? else {
+        let Some(mut open) = self.take()? else {
             return Ok(());
         };
+        // Postgres answers a COMMIT after a failed statement with a ROLLBACK and no error: it must be asked first.
+        sqlx::query("SELECT 1")
+            .execute(&mut *open.transaction)
+            .await
+            .map_err(|error| {
+                Error::from(error).in_the_way_of("nothing was committed: a statement had failed")
+            })?;
+        Self::finish(open).await
+    }
+
+    /// Commits without asking first: the caller's own last statement has just succeeded.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`commit`](Self::commit).
+    pub async fn commit_after_success(&self) -> Result<(), Error> {
+        match self.take()? {
+            Some(open) => Self::finish(open).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn finish(open: Open) -> Result<(), Error> {
         let Open {
             transaction,
             after_commit,
             _permit,
         } = open;
         transaction.commit().await.map_err(|error| {
-            let outage = Error::from(error);
-            Error::unavailable("the transaction could not be committed").because(outage)
+            Error::from(error).in_the_way_of("the transaction could not be committed")
         })?;
         for action in after_commit {
             action();

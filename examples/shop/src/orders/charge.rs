@@ -7,11 +7,13 @@ use super::Order;
 use crate::payments::Payments;
 
 /// Charge this order.
+///
+/// A hundred attempts, ten seconds apart at the most: a provider that is down for a quarter of an hour costs no order.
 #[derive(Debug, Serialize, Deserialize, Job)]
 #[job(
     kind = "charge_order",
     queue = "default",
-    attempts = 12,
+    attempts = 100,
     timeout = "30s",
     max_backoff = "10s"
 )]

@@ -48,7 +48,10 @@ impl Payments {
     pub async fn charge(&self, key: StepKey, order: Uuid, amount_cents: i64) -> Result<Uuid> {
         let charge: Charge = self
             .http
-            .post(self.settings.url.join("charges")?)
+            .post(format!(
+                "{}/charges",
+                self.settings.url.as_str().trim_end_matches('/')
+            ))
             .bearer_auth(self.settings.key.reveal())
             .header("idempotency-key", key.as_str())
             .json(&NewCharge {

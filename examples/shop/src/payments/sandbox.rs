@@ -6,8 +6,8 @@ use sqlx::FromRow;
 use std::time::Duration;
 use tokio::time::sleep;
 use twelve::axum::{extract::Request, http::HeaderMap, response::Response};
-use twelve::prelude::*;
 use twelve::web::{Next, from_fn};
+use twelve::{Value, prelude::*};
 use uuid::Uuid;
 
 use crate::customers::bearer;
@@ -20,10 +20,24 @@ pub(super) struct SandboxSettings {
     key: Secret<String>,
     /// The share of requests to the sandbox that fail, from 0 to 1.
     #[config(env = "PAYMENTS_FAIL_RATE", default = 0.0)]
-    fail_rate: f64,
+    fail_rate: Share,
     /// How long the sandbox takes for a request, in milliseconds.
     #[config(env = "PAYMENTS_LATENCY_MS", default = 0)]
     latency_ms: u64,
+}
+
+/// A number from 0 to 1.
+struct Share(f64);
+
+impl Value for Share {
+    const EXPECTED: &'static str = "a number from 0 to 1";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(share) if (0.0..=1.0).contains(&share) => Ok(Self(share)),
+            _ => Err("not such a number".into()),
+        }
+    }
 }
 
 /// The provider's API.
@@ -45,7 +59,7 @@ async fn by_merchant(settings: Conf<SandboxSettings>, headers: HeaderMap) -> Res
 /// Takes its time before anything has begun, and fails before or after everything is done.
 async fn misbehave(settings: Conf<SandboxSettings>, request: Request, next: Next) -> Response {
     sleep(Duration::from_millis(settings.latency_ms)).await;
-    let fails = fastrand::f64() < settings.fail_rate;
+    let fails = fastrand::f64() < settings.fail_rate.0;
     if fails && fastrand::bool() {
         return failure().into_response();
     }

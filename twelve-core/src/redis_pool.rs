@@ -17,13 +17,23 @@ const CONNECT: Duration = Duration::from_secs(2);
 /// How long one command may take. redis-rs would give up after 500 ms, which cuts off a slow but healthy one.
 const COMMAND: Duration = Duration::from_secs(5);
 
-/// Redis: `redis.connection().await?` takes a connection from the pool.
+/// Redis: nothing is opened before the first use.
 ///
-/// Nothing is opened before the first use.
+/// A command may take 5 s.
+/// The crate `redis` is re-exported as `twelve::redis`, so that its commands are of the same version.
+///
+/// ```
+/// use twelve_core::{Redis, Result, redis::AsyncCommands};
+///
+/// async fn count(redis: Redis) -> Result<u64> {
+///     let mut connection = redis.connection().await?;
+///     Ok(connection.incr("visits", 1).await?)
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Redis(Pool);
 
-/// A connection of the pool; it takes the commands of [`redis::AsyncCommands`].
+/// A connection of the pool; it takes the commands of [`AsyncCommands`](redis::AsyncCommands).
 pub struct RedisConnection(deadpool_redis::Connection);
 
 impl Redis {
