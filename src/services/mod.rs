@@ -72,6 +72,8 @@ use users::User;
 
 pub use directory::Directory;
 pub use error::Error;
+#[cfg(feature = "redis")]
+pub(crate) use redis::DATABASES as REDIS_DATABASES;
 pub use server::{Server, Stop};
 
 /// The longest wait for a guardian that is just stopping the servers.

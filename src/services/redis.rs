@@ -12,6 +12,9 @@ use super::postgres::percent_encode;
 use super::server::{Program, remove_file};
 use super::{Directory, Error};
 
+/// How many numbered databases there are: one for each test that runs, and more.
+pub(crate) const DATABASES: u32 = 4096;
+
 const NAME: &str = "redis";
 
 #[derive(Debug)]
@@ -73,13 +76,16 @@ impl Program for Redis {
             // To standard output, which is the log.
             ("--logfile", ""),
         ];
+        let databases = DATABASES.to_string();
+        let databases = [("--databases", databases.as_str())];
         let paths = [
             ("--unixsocket", self.socket.as_path()),
             ("--dir", home),
             ("--pidfile", pid_file),
         ];
+        let fixed = fixed.into_iter().chain(databases);
         let fixed = fixed.map(|(name, value)| [name.into(), value.into()]);
         let paths = paths.map(|(name, path)| [name.into(), path.into()]);
-        Ok(fixed.into_iter().chain(paths).flatten().collect())
+        Ok(fixed.chain(paths).flatten().collect())
     }
 }

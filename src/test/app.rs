@@ -44,6 +44,8 @@ impl TestApp {
         let app = make();
         let database = TestDatabase::create(url, &app.all_migrations()).await?;
         let environment = environment.with("DATABASE_URL", database.url());
+        #[cfg(feature = "redis")]
+        let environment = with_own_redis(environment).await?;
         Ok(Self::assemble(make, environment, database))
     }
 
@@ -214,6 +216,18 @@ impl TestApp {
             &self.environment,
         )
     }
+}
+
+/// Gives the test a database of its own on the private Redis; one that the author has named is shared.
+#[cfg(feature = "redis")]
+async fn with_own_redis(environment: Environment) -> Result<Environment, Error> {
+    let Some(url) = SERVICES.get().and_then(Services::redis_url) else {
+        return Ok(environment);
+    };
+    let url = tokio::task::spawn_blocking(|| super::redis::fresh_database(url))
+        .await
+        .map_err(|panic| Error::internal("Redis cannot be emptied").because(panic))??;
+    Ok(environment.with("REDIS_URL", url))
 }
 
 /// Starts the servers without blocking the runtime.

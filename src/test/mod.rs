@@ -5,11 +5,14 @@
 //!                                                          └─► a clone of it for each test ─► TestApp
 //! ```
 //!
-//! A URL that is set wins; otherwise private servers are started from the installed binaries.
+//! Each test has a numbered database of the private Redis to itself too.
+//! A URL that is set wins, and a Redis that is named so is shared by all tests; otherwise private servers are started from the installed binaries.
 
 mod app;
 mod database;
 mod process;
+#[cfg(feature = "redis")]
+mod redis;
 mod request;
 
 pub use app::{TestApp, environment};
