@@ -160,6 +160,12 @@ impl App {
                 (who, route.needs().clone())
             })
         });
+        let middlewares = self.http.iter().flat_map(|(_, router)| {
+            router.middlewares().iter().map(|middleware| {
+                let who = format!("the middleware `{}`", middleware.name());
+                (who, middleware.needs().clone())
+            })
+        });
         let jobs = self
             .jobs
             .iter()
@@ -177,6 +183,7 @@ impl App {
             .resources()
             .map(|(_, name, needs)| (format!("the resource `{name}`"), needs.clone()));
         routes
+            .chain(middlewares)
             .chain(jobs)
             .chain(processes)
             .chain(tasks)
@@ -292,7 +299,7 @@ mod tests {
         let faults = app.check().join("\n");
         for fault in [
             "GET / takes `Conf<twelve::wiring::tests::Settings>`, which is not registered",
-            "POST /two: takes two `Tx`",
+            "POST /two takes `Tx` twice",
             "`greet` takes `Res<twelve::wiring::tests::Client>`, which is not registered",
             "the job kind `greet` has two handlers",
             "takes the queue `computing`, but no job is on it",

@@ -4,7 +4,7 @@ use clap::ArgMatches;
 use serde_json::{Value, json};
 use std::fmt::{Display, Write};
 use twelve_core::{Error, Exit};
-use twelve_worker::{Admin, Filter, JobDetails, JobId, JobSummary, Selection};
+use twelve_worker::{Admin, Filter, JobDetails, JobId, JobSummary};
 
 use super::{Cli, output};
 
@@ -131,15 +131,9 @@ fn describe(job: &JobDetails) -> String {
 
 async fn retry(jobs: &Admin, matches: &ArgMatches) -> Result<Exit, Error> {
     let wanted = ids(matches)?;
-    let retried = jobs.retry(&Selection::Jobs(wanted.clone())).await?;
-    let refused: Vec<_> = wanted.iter().filter(|id| !retried.contains(id)).collect();
-    if matches.get_flag("json") {
-        output::print_json("jobs", json!({"retried": retried, "refused": refused}))?;
-    } else {
-        say("retried", &retried)?;
-        say("not retried, it runs, is done or does not exist", &refused)?;
-    }
-    Ok(end(refused.is_empty()))
+    let retried = jobs.retry(&wanted).await?;
+    let not_retried = "not retried: it runs, is done or does not exist";
+    tell(matches, &wanted, &retried, "retried", not_retried)
 }
 
 async fn discard(jobs: &Admin, matches: &ArgMatches) -> Result<Exit, Error> {
@@ -147,33 +141,36 @@ async fn discard(jobs: &Admin, matches: &ArgMatches) -> Result<Exit, Error> {
     let reason = matches
         .get_one::<String>("reason")
         .map_or("", String::as_str);
-    let answer = jobs
-        .discard(&Selection::Jobs(wanted.clone()), reason)
-        .await?;
-    let refused: Vec<_> = wanted
-        .iter()
-        .filter(|id| !answer.discarded.contains(id))
-        .collect();
+    let discarded = jobs.discard(&wanted, reason).await?;
+    let not_discarded = "not discarded: it runs, has ended or does not exist";
+    tell(matches, &wanted, &discarded, "discarded", not_discarded)
+}
+
+/// Tells what was done, and what was not; that the exit code tells too.
+fn tell(
+    matches: &ArgMatches,
+    wanted: &[JobId],
+    done: &[JobId],
+    what: &'static str,
+    what_not: &str,
+) -> Result<Exit, Error> {
+    let refused: Vec<_> = wanted.iter().filter(|id| !done.contains(id)).collect();
     if matches.get_flag("json") {
-        let answer = json!({"discarded": answer.discarded, "refused": refused});
-        output::print_json("jobs", answer)?;
+        output::print_json("jobs", json!({what: done, "refused": refused}))?;
     } else {
-        say("discarded", &answer.discarded)?;
-        say(
-            "not discarded, it runs, has ended or does not exist",
-            &refused,
-        )?;
+        say(what, done)?;
+        say(what_not, &refused)?;
     }
-    Ok(end(refused.is_empty()))
+    Ok(if refused.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Failure
+    })
 }
 
 fn say(what: &str, ids: &[impl Display]) -> Result<(), Error> {
     let lines = ids.iter().map(|id| format!("{id}  {what}\n"));
     output::print(&lines.collect::<String>())
-}
-
-fn end(all: bool) -> Exit {
-    if all { Exit::Done } else { Exit::Failure }
 }
 
 fn ids(matches: &ArgMatches) -> Result<Vec<JobId>, Error> {

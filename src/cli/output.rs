@@ -11,11 +11,21 @@ use twelve_core::Error;
 /// The version of the JSON documents: it changes when a member is renamed or removed.
 const VERSION: u32 = 1;
 
+/// Prints text, but no control characters: what a job or an error holds must not steer the terminal.
+fn plain(text: &str) -> String {
+    let plain = |character: char| match character {
+        '\n' => character.to_string(),
+        character if character.is_control() => character.escape_default().to_string(),
+        character => character.to_string(),
+    };
+    text.chars().map(plain).collect()
+}
+
 /// Prints text; a reader that has left, such as `head`, is no error.
 pub(crate) fn print(text: &str) -> Result<(), Error> {
     let mut stdout = stdout().lock();
     match stdout
-        .write_all(text.as_bytes())
+        .write_all(plain(text).as_bytes())
         .and_then(|()| stdout.flush())
     {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {

@@ -150,7 +150,7 @@ fn carried(error: &sqlx::Error) -> Option<&Error> {
 /// Says whether Postgres itself is at fault, rather than the statement.
 ///
 /// The codes are those of the manual's appendix A: class 08 connection, 53 resources, 57P0x shutdown.
-fn is_outage(error: &sqlx::Error) -> bool {
+pub(crate) fn is_outage(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)

@@ -47,6 +47,8 @@ pub struct Description {
     pub(crate) name: &'static str,
     pub(crate) needs: Needs,
     pub(crate) idempotent: bool,
+    /// What is wrong with how the handler is put together.
+    pub(crate) fault: Option<&'static str>,
 }
 
 impl Description {
@@ -57,6 +59,7 @@ impl Description {
             name: type_name::<H>(),
             needs,
             idempotent: false,
+            fault: None,
         }
     }
 }

@@ -27,10 +27,11 @@ mod server;
 mod service;
 mod settings;
 
+pub use axum::middleware::Next;
 pub use extract::{Json, Path, Query};
 pub use handler::{HttpArguments, HttpHandler, PartsArguments};
 pub use idempotency::{Idempotency, IdempotencyExt, Idempotent, IntoScope, migrations};
-pub use middleware::{Middleware, MiddlewareArguments, Next, Wrapped, from_fn};
+pub use middleware::{Middleware, MiddlewareArguments};
 pub use router::{MethodRouter, Route, Router, delete, get, head, options, patch, post, put};
 pub use server::http;
 pub use service::{Service, service};

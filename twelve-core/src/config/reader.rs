@@ -78,7 +78,8 @@ impl<'e> Reader<'e> {
                 return None;
             }
         };
-        let Some(text) = text else {
+        // Set to nothing, be it in a file, counts as not set.
+        let Some(text) = text.filter(|text| !text.is_empty()) else {
             let missing = T::missing();
             let fault = missing.is_none().then(|| expected::<T>("is not set"));
             self.note::<T>(name, purpose, origin, None, fault);

@@ -114,6 +114,10 @@ impl Value for Url {
         let Ok(mut url) = Self::parse(text) else {
             return "[not shown]".into();
         };
+        // `user:password@host` is a URL too, of the scheme `user`.
+        if url.cannot_be_a_base() {
+            return "[not shown]".into();
+        }
         if url.password().is_some() {
             // A URL that had a password can have another one.
             let _ = url.set_password(Some(HIDDEN));
@@ -204,5 +208,6 @@ mod tests {
             "postgres://db/shop?user=me&password=***"
         );
         assert_eq!(<Url as Value>::show("s3cret@nowhere"), "[not shown]");
+        assert_eq!(<Url as Value>::show("me:s3cret@db/shop"), "[not shown]");
     }
 }

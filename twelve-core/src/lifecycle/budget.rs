@@ -11,7 +11,7 @@ use crate::{Config, Reader};
 const CLOSE: Duration = Duration::from_secs(2);
 
 /// The shortest budget.
-const SHORTEST: Duration = Duration::from_secs(1);
+const SHORTEST: Duration = Duration::from_millis(100);
 
 /// The time from the first signal to the exit, split into announce, drain and close.
 ///

@@ -9,7 +9,7 @@ use sqlx::{
     postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 
-use super::{Db, Tx};
+use super::{Db, Tx, lease::within};
 
 type Step = Result<Either<PgQueryResult, PgRow>, sqlx::Error>;
 type Description = sqlx::Describe<Postgres>;
@@ -24,11 +24,14 @@ impl<'c> Executor<'c> for &Db {
     {
         let db = self.clone();
         Box::pin(async_stream::try_stream! {
-            let mut connection = db.acquire().await?;
-            let mut steps = connection.fetch_many(query);
-            while let Some(step) = Db::answer(steps.try_next()).await? {
+            let mut lease = db.lease().await?;
+            let patience = db.patience();
+            let mut steps = lease.connection()?.fetch_many(query);
+            while let Some(step) = within(patience, steps.try_next()).await.inspect_err(|error| db.note(error))? {
                 yield step;
             }
+            drop(steps);
+            lease.settle();
         })
     }
 
@@ -42,8 +45,10 @@ impl<'c> Executor<'c> for &Db {
     {
         let db = self.clone();
         Box::pin(async move {
-            let mut connection = db.acquire().await?;
-            Db::answer(connection.fetch_optional(query)).await
+            db.lease()
+                .await?
+                .ask(|connection| connection.fetch_optional(query))
+                .await
         })
     }
 
@@ -77,10 +82,14 @@ impl<'c> Executor<'c> for &'c mut Tx {
         E: 'q + Execute<'q, Postgres>,
     {
         Box::pin(async_stream::try_stream! {
-            let mut steps = self.connection().await?.fetch_many(query);
-            while let Some(step) = Db::answer(steps.try_next()).await? {
+            let lease = self.lease().await?;
+            let db = lease.db().clone();
+            let mut steps = lease.connection()?.fetch_many(query);
+            while let Some(step) = within(db.patience(), steps.try_next()).await.inspect_err(|error| db.note(error))? {
                 yield step;
             }
+            drop(steps);
+            lease.settle();
         })
     }
 
@@ -93,8 +102,10 @@ impl<'c> Executor<'c> for &'c mut Tx {
         E: 'q + Execute<'q, Postgres>,
     {
         Box::pin(async move {
-            let connection = self.connection().await?;
-            Db::answer(connection.fetch_optional(query)).await
+            self.lease()
+                .await?
+                .ask(|connection| connection.fetch_optional(query))
+                .await
         })
     }
 

@@ -1,6 +1,7 @@
 //! Postgres: one lazy pool per process, and one transaction per run of a handler.
 
 mod executor;
+mod lease;
 mod outage;
 mod pool;
 mod tx;

@@ -1,9 +1,10 @@
 //! What is known about an outage: its cause, and when it is over.
 
-use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, postgres::PgConnectOptions};
 use std::{
+    io::ErrorKind::TimedOut,
     sync::{Arc, Mutex, PoisonError, Weak},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::time::timeout;
 
@@ -27,6 +28,8 @@ pub(super) struct Outage(Arc<Inner>);
 struct Inner {
     options: PgConnectOptions,
     current: Mutex<Option<Error>>,
+    /// What the last look for a cause has found, for everyone who waits for it.
+    cause: tokio::sync::Mutex<Option<(Instant, Option<Error>)>>,
 }
 
 impl Outage {
@@ -34,6 +37,7 @@ impl Outage {
         Self(Arc::new(Inner {
             options,
             current: Mutex::default(),
+            cause: tokio::sync::Mutex::default(),
         }))
     }
 
@@ -47,28 +51,22 @@ impl Outage {
     }
 
     /// The real cause of the pool's error.
-    pub(super) async fn explain(&self, error: sqlx::Error) -> Error {
-        if let Some(known) = self.current() {
-            return known;
-        }
+    pub(super) async fn explain(&self, error: sqlx::Error, pool: &PgPool) -> Error {
         let cause = match error {
-            sqlx::Error::PoolTimedOut => match self.0.probe(CAUSE).await {
-                Err(cause) if !is_full(&cause) => cause,
-                _ => {
-                    return Error::unavailable(
-                        "as many connections to Postgres as TWELVE_DATABASE_POOL allows were busy for 2 s",
-                    );
-                }
-            },
             sqlx::Error::PoolClosed => return Error::unavailable("the process is closing"),
-            other if is_full(&other) => {
-                return Error::unavailable("Postgres has no connection left").because(other);
-            }
-            other => other,
+            sqlx::Error::PoolTimedOut => self.0.cause(pool).await,
+            other if is_full(&other) => return full(other),
+            other => Some(down(other)),
         };
-        let error = down(cause);
-        self.0.begin(&error);
-        error
+        match cause {
+            Some(error) => {
+                self.0.begin(&error);
+                error
+            }
+            None => Error::unavailable(
+                "as many connections to Postgres as TWELVE_DATABASE_POOL allows were busy for 2 s",
+            ),
+        }
     }
 }
 
@@ -78,6 +76,25 @@ impl Inner {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Why no connection was to be had; `None` when they were only busy. One look serves all who wait.
+    async fn cause(&self, pool: &PgPool) -> Option<Error> {
+        let mut cause = self.cause.lock().await;
+        if let Some((found, known)) = &*cause
+            && found.elapsed() < PROBE_EVERY
+        {
+            return known.clone();
+        }
+        let found = match self.probe(CAUSE).await {
+            Err(error) if is_full(&error) => None,
+            // Slow, but connections are open: busy rather than down.
+            Err(sqlx::Error::Io(error)) if error.kind() == TimedOut && pool.size() > 0 => None,
+            Err(error) => Some(down(error)),
+            Ok(()) => None,
+        };
+        *cause = Some((Instant::now(), found.clone()));
+        found
     }
 
     fn set(&self, error: Option<Error>) -> Option<Error> {
@@ -115,7 +132,7 @@ impl Inner {
     }
 
     async fn probe(&self, limit: Duration) -> Result<(), sqlx::Error> {
-        let silent = || sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
+        let silent = || sqlx::Error::Io(TimedOut.into());
         timeout(limit, async {
             let connection: PgConnection = self.options.connect().await?;
             connection.close().await
@@ -135,6 +152,10 @@ fn down(cause: sqlx::Error) -> Error {
         "Postgres cannot be reached"
     };
     Error::unavailable(message).because(cause)
+}
+
+fn full(cause: sqlx::Error) -> Error {
+    Error::unavailable("Postgres has no connection left").because(cause)
 }
 
 /// Is Postgres up, but at its `max_connections` (code 53300)? The connections that are open still work.

@@ -5,22 +5,35 @@ use sqlx::{
     pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use std::{fmt, sync::Arc, time::Duration};
-use tokio::{sync::Semaphore, time::timeout};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::sync::Semaphore;
 use url::Url;
 
-use super::outage::Outage;
-use crate::{Config, Context, Error, FromContext, Needs, Reader, Run, Value, run::extractable};
+use super::{
+    lease::{Lease, within},
+    outage::Outage,
+};
+use crate::{
+    Config, Context, Error, FromContext, Needs, Reader, Run, Value, error::is_outage,
+    run::extractable,
+};
 
 const NOT_CONFIGURED: &str = "Postgres is not configured";
 
 /// How long a handler waits for a connection, connecting included.
 const ACQUIRE: Duration = Duration::from_secs(2);
 
-/// How long one statement of a handler's may take, each row of a stream counted alone.
+/// How long one statement of a handler's may take unless `TWELVE_DATABASE_TIMEOUT` says otherwise.
 ///
 /// A server that has gone silent must not hold a handler for ever.
-const STATEMENT: Duration = Duration::from_secs(30);
+const STATEMENT: Duration = Duration::from_secs(10);
+
+/// How long the test of an idle connection may take.
+const TEST: Duration = Duration::from_millis(500);
 
 /// A connection that was idle for longer is tested before it is handed out.
 ///
@@ -34,7 +47,7 @@ const KEPT_FOR_STATEMENTS: u32 = 2;
 ///
 /// `&Db` is an sqlx executor: `sqlx::query("…").fetch_all(&db)`.
 /// A connection is opened on the first statement, not before.
-/// A statement, or the next row of a stream, may take 30 s; take a connection with [`acquire`](Self::acquire) for what takes longer.
+/// A statement, or the next row of a stream, may take 10 s, or what `TWELVE_DATABASE_TIMEOUT` says; a connection of [`acquire`](Self::acquire) has no such limit.
 /// While Postgres is down, statements fail at once with an error that names the cause; they work again within half a second of its return.
 #[derive(Clone)]
 pub struct Db(Arc<Inner>);
@@ -43,23 +56,49 @@ struct Inner {
     pool: PgPool,
     transactions: Arc<Semaphore>,
     outage: Outage,
+    suspicion: Arc<Suspicion>,
+    patience: Duration,
+}
+
+/// When a connection was last found dead: its siblings that have been idle since before are tested.
+#[derive(Default)]
+struct Suspicion(Mutex<Option<Instant>>);
+
+impl Suspicion {
+    fn raise(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn concerns(&self, idle_for: Duration) -> bool {
+        let raised = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        raised.is_some_and(|raised| raised.elapsed() <= idle_for)
+    }
 }
 
 impl Db {
     /// A pool for these options that opens nothing yet. It holds at most `size` connections.
     #[must_use]
     pub fn new(options: PgConnectOptions, size: u32) -> Self {
+        Self::with_patience(options, size, STATEMENT)
+    }
+
+    fn with_patience(options: PgConnectOptions, size: u32, patience: Duration) -> Self {
         let options = options.disable_statement_logging();
+        let suspicion = Arc::new(Suspicion::default());
+        let suspected = Arc::clone(&suspicion);
         let pool = PgPoolOptions::new()
             .max_connections(size)
             .acquire_timeout(ACQUIRE)
             .test_before_acquire(false)
-            .before_acquire(|connection, idle| {
+            .before_acquire(move |connection, idle| {
+                let idle_for = idle.idle_for;
+                let trusted = idle_for < TEST_AFTER_IDLE && !suspected.concerns(idle_for);
                 Box::pin(async move {
-                    if idle.idle_for < TEST_AFTER_IDLE {
+                    if trusted {
                         return Ok(true);
                     }
-                    connection.ping().await.map(|()| true)
+                    // An error closes the connection without a word, which a silent server could delay.
+                    within(TEST, connection.ping()).await.map(|()| true)
                 })
             })
             .connect_lazy_with(options.clone());
@@ -68,14 +107,21 @@ impl Db {
             pool,
             transactions: Arc::new(Semaphore::new(transactions)),
             outage: Outage::new(options),
+            suspicion,
+            patience,
         }))
     }
 
     pub(crate) fn lazy(context: &Context) -> Result<Self, Error> {
-        let Settings { options, size } = context.environment().load(NOT_CONFIGURED)?;
+        let settings: Settings = context.environment().load(NOT_CONFIGURED)?;
         let identity = context.identity();
         let name = format!("{}/{}", identity.app, identity.process_type);
-        Ok(Self::new(options.0.application_name(&name), size))
+        let options = settings.options.0.application_name(&name);
+        Ok(Self::with_patience(
+            options,
+            settings.size,
+            settings.patience,
+        ))
     }
 
     /// A connection of the pool.
@@ -89,7 +135,22 @@ impl Db {
         }
         match self.0.pool.acquire().await {
             Ok(connection) => Ok(connection),
-            Err(error) => Err(self.0.outage.explain(error).await),
+            Err(error) => {
+                self.0.suspicion.raise();
+                Err(self.0.outage.explain(error, &self.0.pool).await)
+            }
+        }
+    }
+
+    /// A connection that is closed rather than returned while an answer is to come.
+    pub(super) async fn lease(&self) -> Result<Lease, Error> {
+        Ok(Lease::new(self.clone(), self.acquire().await?))
+    }
+
+    /// Hears what a statement failed with: one dead connection makes the others suspect.
+    pub(super) fn note(&self, error: &sqlx::Error) {
+        if is_outage(error) {
+            self.0.suspicion.raise();
         }
     }
 
@@ -112,18 +173,9 @@ impl Db {
         &self.0.transactions
     }
 
-    /// Awaits the answer to a statement, but not for ever.
-    pub(super) async fn answer<T>(
-        statement: impl Future<Output = Result<T, sqlx::Error>>,
-    ) -> Result<T, sqlx::Error> {
-        timeout(STATEMENT, statement).await.unwrap_or_else(|_| {
-            Err(Error::unavailable("Postgres has not answered for 30 s").into())
-        })
-    }
-
-    /// How long a transaction waits for its turn.
-    pub(super) const fn patience() -> Duration {
-        ACQUIRE
+    /// How long one statement may take.
+    pub(super) fn patience(&self) -> Duration {
+        self.0.patience
     }
 }
 
@@ -150,6 +202,7 @@ extractable!(impl for Db);
 pub(crate) struct Settings {
     options: PostgresUrl,
     size: u32,
+    patience: Duration,
 }
 
 impl Config for Settings {
@@ -160,7 +213,19 @@ impl Config for Settings {
             Some("10"),
             "connections to Postgres that one process may open",
         );
-        let (options, size) = (options?, size?);
+        let patience = reader.read(
+            "TWELVE_DATABASE_TIMEOUT",
+            Some("10s"),
+            "how long one statement of a handler's may take",
+        );
+        let (options, size, patience): (_, _, Duration) = (options?, size?, patience?);
+        if patience.is_zero() {
+            reader.reject(
+                "TWELVE_DATABASE_TIMEOUT",
+                "too short: no statement could end",
+            );
+            return None;
+        }
         if size < 3 {
             reader.reject(
                 "TWELVE_DATABASE_POOL",
@@ -168,7 +233,11 @@ impl Config for Settings {
             );
             return None;
         }
-        Some(Self { options, size })
+        Some(Self {
+            options,
+            size,
+            patience,
+        })
     }
 }
 
@@ -180,8 +249,8 @@ impl Value for PostgresUrl {
 
     fn parse(text: &str) -> Result<Self, String> {
         let url = Url::parse(text).map_err(|error| format!("not a URL: {error}"))?;
-        if !matches!(url.scheme(), "postgres" | "postgresql") {
-            return Err(format!("the scheme `{}` is not Postgres", url.scheme()));
+        if !matches!(url.scheme(), "postgres" | "postgresql") || url.cannot_be_a_base() {
+            return Err("it does not begin with postgres://".into());
         }
         PgConnectOptions::from_url(&url)
             .map(Self)

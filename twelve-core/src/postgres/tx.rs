@@ -10,15 +10,20 @@
 //! The handler owns the transaction while it runs, the runner before and after.
 //! So only the runner can commit, and it does so knowing what the handler returned.
 
-use sqlx::{PgConnection, PgTransaction};
+use sqlx::{Executor, PgConnection, postgres::PgTransactionManager};
+use sqlx_core::transaction::TransactionManager;
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
-use super::Db;
+use super::{Db, lease::Lease};
 use crate::{Error, FromContext, Needs, Run, UnitOfWork, run::extractable};
+
+/// How long a transaction waits for its turn.
+const TURN: Duration = Duration::from_secs(2);
 
 /// The transaction of this run: it takes its connection on first use.
 ///
@@ -33,10 +38,21 @@ pub struct Tx {
 
 /// A transaction that has begun.
 struct Open {
-    transaction: PgTransaction<'static>,
+    lease: Lease,
     after_commit: Vec<Box<dyn FnOnce() + Send + Sync>>,
+    /// Was it committed or rolled back?
+    ended: bool,
     /// Counts against the transactions that may be open at once.
     _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if !self.ended {
+            // A handler was cut off. Its connection must not come back with the transaction still open.
+            self.lease.give_up();
+        }
+    }
 }
 
 impl Tx {
@@ -58,22 +74,26 @@ impl Tx {
         }
     }
 
-    /// The connection with the transaction open on it.
+    /// The connection with the transaction open on it; what is asked of it directly has no deadline.
     ///
     /// # Errors
     ///
     /// Postgres cannot be reached, or too many transactions were open for 2 s.
     pub async fn connection(&mut self) -> Result<&mut PgConnection, Error> {
+        Ok(self.lease().await?.connection()?)
+    }
+
+    pub(super) async fn lease(&mut self) -> Result<&mut Lease, Error> {
         let open = match self.open.take() {
             Some(open) => open,
             None => self.begin().await?,
         };
-        Ok(&mut self.open.insert(open).transaction)
+        Ok(&mut self.open.insert(open).lease)
     }
 
     async fn begin(&self) -> Result<Open, Error> {
         let turn = Arc::clone(self.db.transactions()).acquire_owned();
-        let permit = timeout(Db::patience(), turn)
+        let permit = timeout(TURN, turn)
             .await
             .map_err(|_| {
                 Error::unavailable(
@@ -81,10 +101,14 @@ impl Tx {
                 )
             })?
             .map_err(|closed| Error::unavailable("the process is closing").because(closed))?;
-        let connection = self.db.acquire().await?;
+        let mut lease = self.db.lease().await?;
+        lease
+            .ask(|connection| PgTransactionManager::begin(connection, None))
+            .await?;
         Ok(Open {
-            transaction: PgTransaction::begin(connection, None).await?,
+            lease,
             after_commit: Vec::new(),
+            ended: false,
             _permit: permit,
         })
     }
@@ -148,12 +172,10 @@ impl Slot {
             return Ok(());
         };
         // Postgres answers a COMMIT after a failed statement with a ROLLBACK and no error: it must be asked first.
-        sqlx::query("SELECT 1")
-            .execute(&mut *open.transaction)
-            .await
-            .map_err(|error| {
-                Error::from(error).in_the_way_of("nothing was committed: a statement had failed")
-            })?;
+        let asked = open.lease.ask(|connection| connection.execute("SELECT 1"));
+        asked.await.map_err(|error| {
+            Error::from(error).in_the_way_of("nothing was committed: a statement had failed")
+        })?;
         Self::finish(open).await
     }
 
@@ -169,16 +191,13 @@ impl Slot {
         }
     }
 
-    async fn finish(open: Open) -> Result<(), Error> {
-        let Open {
-            transaction,
-            after_commit,
-            _permit,
-        } = open;
-        transaction.commit().await.map_err(|error| {
+    async fn finish(mut open: Open) -> Result<(), Error> {
+        let commit = open.lease.ask(PgTransactionManager::commit);
+        commit.await.map_err(|error| {
             Error::from(error).in_the_way_of("the transaction could not be committed")
         })?;
-        for action in after_commit {
+        open.ended = true;
+        for action in std::mem::take(&mut open.after_commit) {
             action();
         }
         Ok(())
@@ -186,11 +205,18 @@ impl Slot {
 
     /// Undoes what the handler did.
     pub async fn rollback(&self) {
-        if let Ok(Some(open)) = self.take()
-            && let Err(error) = open.transaction.rollback().await
+        if let Ok(Some(mut open)) = self.take()
+            // A connection that owes an answer is closed instead, which ends its transaction too.
+            && !open.lease.is_waiting()
         {
-            // The connection is lost, and with it the transaction: that is a rollback too.
-            tracing::debug!(%error, "a transaction was lost rather than rolled back");
+            let rollback = open.lease.ask(PgTransactionManager::rollback);
+            match rollback.await {
+                Ok(()) => open.ended = true,
+                // The connection is lost, and with it the transaction: that is a rollback too.
+                Err(error) => {
+                    tracing::debug!(%error, "a transaction was lost rather than rolled back");
+                }
+            }
         }
     }
 

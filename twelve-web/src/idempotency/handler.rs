@@ -4,16 +4,17 @@ use axum::{
     RequestExt,
     body::Body,
     extract::{MatchedPath, Request},
-    http::request::Parts,
     response::{IntoResponse, Response},
 };
 use futures_util::future::BoxFuture;
 use http_body_util::BodyExt;
 use std::{fmt, sync::Arc};
 use tracing::Instrument;
-use twelve_core::{Context, Db, Error, Problem, Slot};
+use twelve_core::{Context, Db, Problem, Slot, Tx};
 
-use super::{Idempotency, Presence, attempt::Attempt, fingerprint::Fingerprint, key::Key};
+use super::{
+    Idempotency, Presence, fingerprint::Fingerprint, key::Key, keyed_request::KeyedRequest,
+};
 use crate::{
     endpoint::Endpoint,
     handler::{Description, HttpArguments, HttpHandler},
@@ -86,6 +87,10 @@ impl Idempotent {
         // The answers are stored in Postgres, whether or not the handler uses it.
         description.needs.add::<Db>();
         description.idempotent = true;
+        if policy.scope.needs().has::<Tx>() {
+            description.fault =
+                Some("its idempotency scope takes `Tx`, which nothing would commit: take `Db`");
+        }
         Self(Arc::new(Inner {
             endpoint,
             policy,
@@ -119,7 +124,7 @@ impl Inner {
         }
     }
 
-    /// Finds out whose request it is and which key it has, then attempts it; an `Err` is an answer that comes before the claim.
+    /// Finds out whose request it is and which key it has, then runs it; an `Err` is an answer that comes before the claim.
     async fn handle(
         &self,
         route: String,
@@ -140,12 +145,9 @@ impl Inner {
         };
         let body = match body.collect().await {
             Ok(body) => body.to_bytes(),
-            Err(error) => return Err(limit::read_problem(&error).into_response()),
+            Err(error) => return Err(limit::problem(&error).into_response()),
         };
-        end_of_scope(&parts)
-            .await
-            .map_err(IntoResponse::into_response)?;
-        let attempt = Attempt {
+        let keyed = KeyedRequest {
             route,
             endpoint: self.endpoint.clone(),
             policy: self.policy.clone(),
@@ -156,17 +158,9 @@ impl Inner {
             key,
             fingerprint: Fingerprint::of(&parts, &body),
         };
-        Ok(attempt
+        Ok(keyed
             .run(Request::from_parts(parts, Body::from(body)))
             .await)
-    }
-}
-
-/// A scope that took a `Tx` is a unit of work of its own: its connection must not be held while the attempt waits for one.
-async fn end_of_scope(parts: &Parts) -> Result<(), Error> {
-    match parts.extensions.get::<Slot>() {
-        Some(slot) => slot.commit().await,
-        None => Ok(()),
     }
 }
 

@@ -5,7 +5,9 @@ use twelve_core::{Context, Db};
 
 use super::store;
 
-/// One batch is deleted for so many stored answers; a batch is ten times as large, so the table cannot outgrow it.
+/// One batch is deleted for so many stored answers, the first with the first: a process may store few in its life.
+///
+/// A batch is ten times as large, so the table cannot outgrow it.
 const EVERY: u32 = 100;
 
 /// Counts the answers that this process has stored.
@@ -17,7 +19,8 @@ pub(super) fn after_storing(context: &Context, db: &Db) {
     let Ok(stored) = context.singleton(|| Ok(Stored::default())) else {
         return;
     };
-    if !(stored.0.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(EVERY) {
+    let before = stored.0.fetch_add(1, Ordering::Relaxed);
+    if !before.is_multiple_of(EVERY) {
         return;
     }
     let tracked = context

@@ -1,4 +1,7 @@
 //! Whose key it is: two callers may choose the same key, and must not see each other's answers.
+//!
+//! A scope is stored behind the process type, such as `web/7`: the customer 7 of `web` is not the partner 7 of `partners`.
+//! All processes of one type share their keys, whatever their release; a type that is renamed forgets them.
 
 use axum::{
     http::request::Parts,
@@ -78,7 +81,8 @@ impl Scope {
                 Box::pin(async move {
                     let arguments = A::gather(parts, &context).await?;
                     let scope = function.call(arguments).await.into_scope()?;
-                    Ok(storable(scope))
+                    let process_type = &context.identity().process_type;
+                    Ok(storable(format!("{process_type}/{scope}")))
                 })
             }),
         }

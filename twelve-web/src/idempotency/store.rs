@@ -1,25 +1,18 @@
 //! The statements of the table `twelve.idempotency_keys`.
 
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, Row as _};
 use std::time::Duration;
-use twelve_core::{Db, Error};
+use twelve_core::{Db, Error, Tx};
 
 use super::{fingerprint::Fingerprint, key::Key, record::Record};
 
-/// Claims a key until the transaction ends, or says at once that somebody else has it.
-///
-/// The unique index alone would make a duplicate wait for the first to commit.
-const LOCK: &str = "SELECT pg_try_advisory_xact_lock($1)";
-
-/// One row by the primary key. It must be a statement of its own: the snapshot of one that also took the lock could be older than the lock.
+/// One row by the primary key. It must come after the lock: a snapshot that is older could miss what the lock's last holder stored.
 const FIND: &str = "
 SELECT fingerprint, status, header_names, header_values, body
 FROM twelve.idempotency_keys
 WHERE scope = $1 AND key = $2 AND expires_at > now()";
 
-/// What comes after can be undone without giving up the claim.
-const BEGIN_HANDLER: &str = "SAVEPOINT twelve_handler";
-
+/// Back to the savepoint of [`claim`]: the lock is older, so it stays.
 const UNDO_HANDLER: &str = "ROLLBACK TO SAVEPOINT twelve_handler";
 
 /// One row by the primary key; an expired row of the same key gives way.
@@ -48,17 +41,19 @@ WHERE ctid = ANY (ARRAY(
     FOR UPDATE SKIP LOCKED
 ))";
 
-/// Claims a key for this transaction; `false` when another one has it.
-pub(super) async fn lock(connection: &mut PgConnection, number: i64) -> Result<bool, Error> {
-    Ok(sqlx::query_scalar(LOCK)
-        .bind(number)
-        .fetch_one(connection)
-        .await?)
+/// Claims a key until the transaction ends, or says at once that another one has it.
+///
+/// The unique index alone would make a duplicate wait for the first to commit.
+/// Lock and savepoint are two statements in one round trip; such a pair takes no parameters, hence the number in the text.
+pub(super) async fn claim(tx: &mut Tx, number: i64) -> Result<bool, Error> {
+    let claim = format!("SELECT pg_try_advisory_xact_lock({number}); SAVEPOINT twelve_handler");
+    let row = sqlx::raw_sql(AssertSqlSafe(claim)).fetch_one(tx).await?;
+    Ok(row.try_get(0)?)
 }
 
 /// The fingerprint and the answer of an earlier request with this key.
 pub(super) async fn find(
-    connection: &mut PgConnection,
+    tx: &mut Tx,
     scope: &str,
     key: &Key,
 ) -> Result<Option<(Vec<u8>, Record)>, Error> {
@@ -66,7 +61,7 @@ pub(super) async fn find(
     let row: Option<Row> = sqlx::query_as(FIND)
         .bind(scope)
         .bind(key.as_str())
-        .fetch_optional(connection)
+        .fetch_optional(tx)
         .await?;
     Ok(
         row.map(|(fingerprint, status, header_names, header_values, body)| {
@@ -81,21 +76,15 @@ pub(super) async fn find(
     )
 }
 
-/// Marks where the handler's writes begin.
-pub(super) async fn begin_handler(connection: &mut PgConnection) -> Result<(), Error> {
-    sqlx::query(BEGIN_HANDLER).execute(connection).await?;
-    Ok(())
-}
-
 /// Undoes the handler's writes.
-pub(super) async fn undo_handler(connection: &mut PgConnection) -> Result<(), Error> {
-    sqlx::query(UNDO_HANDLER).execute(connection).await?;
+pub(super) async fn undo_handler(tx: &mut Tx) -> Result<(), Error> {
+    sqlx::query(UNDO_HANDLER).execute(tx).await?;
     Ok(())
 }
 
 /// Stores an answer; `false` when the key has one already.
 pub(super) async fn insert(
-    connection: &mut PgConnection,
+    tx: &mut Tx,
     scope: &str,
     key: &Key,
     fingerprint: &Fingerprint,
@@ -111,7 +100,7 @@ pub(super) async fn insert(
         .bind(&record.header_values)
         .bind(&record.body)
         .bind(expires.as_secs_f64())
-        .execute(connection)
+        .execute(tx)
         .await?;
     Ok(done.rows_affected() == 1)
 }

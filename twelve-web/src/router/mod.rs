@@ -16,13 +16,19 @@ mod table;
 pub use method::{MethodRouter, delete, get, head, options, patch, post, put};
 pub use route::Route;
 
-use axum::{extract::Request, response::IntoResponse, routing};
+use axum::{
+    extract::{Request, State},
+    middleware::{self, Next},
+    response::IntoResponse,
+    routing,
+};
 use std::convert::Infallible;
 use tower::{Layer, Service};
-use twelve_core::{Context, Needs};
+use twelve_core::{Context, Handler, Needs};
 
 use self::table::{Table, fault_of_path};
 use crate::{
+    Middleware, MiddlewareArguments,
     endpoint::Endpoint,
     handler::{HttpArguments, HttpHandler},
 };
@@ -105,6 +111,42 @@ impl Router {
         self
     }
 
+    /// Wraps all routes so far, and the fallback, in an async function of extractors, then the [`Request`], then [`Next`].
+    ///
+    /// It is a layer of axum's `from_fn`, but its extractors find the process's context: `Conf<T>`, `Db`, `Res<T>`.
+    /// What they need is recorded like what handlers need, so it is checked at boot.
+    /// To wrap only some routes, give them a router of their own and [`merge`](Self::merge) it.
+    ///
+    /// ```
+    /// use axum::{extract::Request, response::Response};
+    /// use twelve_core::Db;
+    /// use twelve_web::{Next, Router, get};
+    ///
+    /// async fn with_greeting(_: Db, request: Request, next: Next) -> Response {
+    ///     let mut response = next.run(request).await;
+    ///     response.headers_mut().insert("x-greeting", "hello".parse().unwrap());
+    ///     response
+    /// }
+    ///
+    /// let router = Router::new()
+    ///     .route("/", get(async || "hello"))
+    ///     .middleware(with_greeting);
+    /// assert!(router.needs().has::<Db>());
+    /// ```
+    pub fn middleware<A, H>(mut self, function: H) -> Self
+    where
+        H: Handler<A>,
+        A: MiddlewareArguments,
+        H::Output: IntoResponse,
+        H::Future: Send,
+    {
+        let wrapping = Middleware::new(function);
+        self.table.wrap(wrapping.clone());
+        self.layer(middleware::from_fn(move |request: Request, next: Next| {
+            wrapping.clone().run(request, next)
+        }))
+    }
+
     /// Wraps all routes so far, and the fallback, in a tower layer.
     pub fn layer<L>(mut self, layer: L) -> Self
     where
@@ -145,22 +187,27 @@ impl Router {
         H::Future: Send,
     {
         let endpoint = Endpoint::new(handler);
-        self.table
-            .set_fallback(endpoint.description().needs.clone());
-        self.inner = self.inner.fallback(
-            move |axum::extract::State(context): axum::extract::State<Context>,
-                  request: Request| {
+        let route = Route::fallback(endpoint.description());
+        if self.table.admit(vec![route]) {
+            let call = move |State(context): State<Context>, request: Request| {
                 let answer = endpoint.call(request, context);
                 async move { answer.await.into_response() }
-            },
-        );
+            };
+            self.inner = self.inner.fallback(call);
+        }
         self
     }
 
-    /// Every route.
+    /// Every route, and every fallback as the route `* /*`.
     #[must_use]
     pub fn routes(&self) -> &[Route] {
         self.table.routes()
+    }
+
+    /// Every middleware.
+    #[must_use]
+    pub fn middlewares(&self) -> &[Middleware] {
+        self.table.middleware()
     }
 
     /// Whatever is wrong with the table; a process does not start with any of it.
@@ -169,7 +216,7 @@ impl Router {
         self.table.faults()
     }
 
-    /// What the arguments of all handlers need.
+    /// What the arguments of all handlers and all middleware need.
     #[must_use]
     pub fn needs(&self) -> Needs {
         self.table.needs()

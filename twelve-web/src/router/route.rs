@@ -1,22 +1,25 @@
 //! What is known of a route without running it.
 
-use serde::{Serialize, Serializer, ser::SerializeSeq};
 use twelve_core::Needs;
 
 use crate::handler::Description;
 
 /// One entry of a router's table.
-///
-/// It serializes as the listing of `myapp routes --json`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Route {
     method: &'static str,
     path: String,
-    handler: &'static str,
-    #[serde(serialize_with = "names")]
-    arguments: Needs,
-    idempotent: bool,
-    opaque: bool,
+    description: Description,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Path,
+    /// What no route matches, below the prefix if it is nested.
+    Fallback,
+    /// A whole `axum::Router`, which does not tell its routes.
+    Opaque,
 }
 
 impl Route {
@@ -24,22 +27,28 @@ impl Route {
         Self {
             method,
             path: path.to_owned(),
-            handler: description.name,
-            arguments: description.needs.clone(),
-            idempotent: description.idempotent,
-            opaque: false,
+            description: description.clone(),
+            kind: Kind::Path,
         }
     }
 
-    /// A whole `axum::Router`, which does not tell its routes.
-    pub(super) fn opaque() -> Self {
+    pub(super) fn fallback(description: &Description) -> Self {
         Self {
-            method: "*",
-            path: "/".to_owned(),
-            handler: "axum::Router",
-            arguments: Needs::default(),
+            kind: Kind::Fallback,
+            ..Self::new("*", "/*", description)
+        }
+    }
+
+    pub(super) fn opaque() -> Self {
+        let description = Description {
+            name: "axum::Router",
+            needs: Needs::default(),
             idempotent: false,
-            opaque: true,
+            fault: None,
+        };
+        Self {
+            kind: Kind::Opaque,
+            ..Self::new("*", "/", &description)
         }
     }
 
@@ -48,13 +57,13 @@ impl Route {
         self
     }
 
-    /// The method, such as `GET`; `*` for an opaque entry.
+    /// The method, such as `GET`; `*` for a fallback and for an opaque entry.
     #[must_use]
     pub fn method(&self) -> &'static str {
         self.method
     }
 
-    /// The path with its captures, such as `/orders/{id}`.
+    /// The path with its captures, such as `/orders/{id}`; `/*` for a fallback.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
@@ -63,25 +72,33 @@ impl Route {
     /// The name of the handler's type, such as `shop::orders::create_order`.
     #[must_use]
     pub fn handler(&self) -> &'static str {
-        self.handler
+        self.description.name
     }
 
     /// The types of the handler's arguments, its idempotency scope's included.
     #[must_use]
     pub fn needs(&self) -> &Needs {
-        &self.arguments
+        &self.description.needs
     }
 
     /// Does it take idempotency keys?
     #[must_use]
     pub fn is_idempotent(&self) -> bool {
-        self.idempotent
+        self.description.idempotent
     }
 
     /// Does this entry stand for a whole `axum::Router`, whose routes cannot be listed?
     #[must_use]
     pub fn is_opaque(&self) -> bool {
-        self.opaque
+        self.kind == Kind::Opaque
+    }
+
+    pub(super) fn is_fallback(&self) -> bool {
+        self.kind == Kind::Fallback
+    }
+
+    pub(super) fn fault(&self) -> Option<&'static str> {
+        self.description.fault
     }
 }
 
@@ -92,14 +109,6 @@ pub(super) fn join(prefix: &str, path: &str) -> String {
         None if path == "/" => prefix.to_owned(),
         None => format!("{prefix}{path}"),
     }
-}
-
-fn names<S: Serializer>(arguments: &Needs, serializer: S) -> Result<S::Ok, S::Error> {
-    let mut names = serializer.serialize_seq(None)?;
-    for argument in arguments.iter() {
-        names.serialize_element(argument.name)?;
-    }
-    names.end()
 }
 
 #[cfg(test)]

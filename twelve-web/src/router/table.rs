@@ -1,9 +1,10 @@
 //! The router's table: every route, and whatever is wrong with it.
 
 use std::collections::{BTreeMap, HashSet};
-use twelve_core::{Needs, takes_two_transactions};
+use twelve_core::Needs;
 
 use super::route::Route;
+use crate::Middleware;
 
 /// Paths that every HTTP process answers itself.
 const TAKEN: [&str; 2] = ["/health", "/ready"];
@@ -15,13 +16,21 @@ pub(super) struct Table {
     known: HashSet<(&'static str, String)>,
     /// From a path without the names of its captures to the path as it was written.
     shapes: BTreeMap<String, String>,
-    fallback: Option<Needs>,
+    middleware: Vec<Middleware>,
     faults: Vec<String>,
 }
 
 impl Table {
     pub(super) fn routes(&self) -> &[Route] {
         &self.routes
+    }
+
+    pub(super) fn middleware(&self) -> &[Middleware] {
+        &self.middleware
+    }
+
+    pub(super) fn wrap(&mut self, middleware: Middleware) {
+        self.middleware.push(middleware);
     }
 
     pub(super) fn faults(&self) -> &[String] {
@@ -32,18 +41,14 @@ impl Table {
         self.faults.push(fault.into());
     }
 
-    /// What all handlers need.
+    /// What all handlers and all middleware need.
     pub(super) fn needs(&self) -> Needs {
-        let mut needs = self.fallback.clone().unwrap_or_default();
-        for route in &self.routes {
-            needs.extend(route.needs());
+        let mut needs = Needs::default();
+        let routes = self.routes.iter().map(Route::needs);
+        for more in routes.chain(self.middleware.iter().map(Middleware::needs)) {
+            needs.extend(more);
         }
         needs
-    }
-
-    /// Records a fallback; a merged router may bring a second one, which axum cannot have.
-    pub(super) fn set_fallback(&mut self, needs: Needs) {
-        self.fallback = Some(needs);
     }
 
     /// Records the routes, if axum can take them: it panics over a table that is wrong.
@@ -53,13 +58,6 @@ impl Table {
             if let Some(fault) = self.fault_of(&route) {
                 self.faults.push(fault);
                 continue;
-            }
-            if takes_two_transactions(route.needs()) {
-                self.faults.push(format!(
-                    "{} {}: takes two `Tx`, which would be two commits",
-                    route.method(),
-                    route.path()
-                ));
             }
             if !route.is_opaque() {
                 let path = route.path().to_owned();
@@ -81,22 +79,18 @@ impl Table {
         };
         let before = self.faults.len();
         self.faults.extend(other.faults);
-        match (&mut self.fallback, other.fallback) {
-            // A nested fallback answers below its prefix only.
-            (Some(_), Some(_)) if prefix.is_none() => {
-                self.fault("two routers with a fallback are merged: only one can answer");
-            }
-            (Some(needs), Some(more)) => needs.extend(&more),
-            (mine @ None, theirs) if prefix.is_none() => *mine = theirs,
-            _ => {}
-        }
+        self.middleware.extend(other.middleware);
         let admitted = self.admit(other.routes.into_iter().map(under).collect());
         admitted && self.faults.len() == before
     }
 
     fn fault_of(&self, route: &Route) -> Option<String> {
         let (method, path) = (route.method(), route.path());
-        if let Some(fault) = fault_of_path(path) {
+        let fault = match route.fault() {
+            None if !route.is_fallback() => fault_of_path(path),
+            fault => fault,
+        };
+        if let Some(fault) = fault {
             return Some(format!("{method} {path}: {fault}"));
         }
         if TAKEN.contains(&path) {
@@ -108,7 +102,11 @@ impl Table {
             return None;
         }
         if self.known.contains(&(method, path.to_owned())) {
-            return Some(format!("{method} {path}: is routed twice"));
+            return Some(if route.is_fallback() {
+                format!("{path}: two fallbacks, of which only one can answer")
+            } else {
+                format!("{method} {path}: is routed twice")
+            });
         }
         let same_shape = self
             .shapes

@@ -1,11 +1,17 @@
 //! The table, its listing and its faults.
 
 use super::*;
+use crate::{Idempotency, IdempotencyExt};
 use twelve_core::{Db, Tx};
 
 async fn ok() {}
 async fn with_db(_: Db) {}
-async fn two(_: Tx, _: Tx) {}
+async fn by_tx(_: Tx) -> &'static str {
+    "scope"
+}
+async fn pass(_: Tx, request: Request, next: Next) -> axum::response::Response {
+    next.run(request).await
+}
 
 #[track_caller]
 fn only_fault(router: &Router) -> &str {
@@ -35,9 +41,25 @@ fn the_table_lists_methods_paths_handlers_and_arguments() {
         ]
     );
     assert!(router.needs().has::<Db>());
-    let json = serde_json::to_value(router.routes()).unwrap();
-    assert_eq!(json[0]["handler"], "twelve_web::router::tests::with_db");
-    assert!(json[0]["arguments"][0].as_str().unwrap().ends_with("::Db"));
+    let route = &router.routes()[0];
+    assert_eq!(route.handler(), "twelve_web::router::tests::with_db");
+    assert!(route.needs().has::<Db>());
+}
+
+#[test]
+fn fallbacks_and_middleware_are_listed_wherever_they_stand() {
+    let api = Router::new().fallback(with_db).middleware(pass);
+    let router = Router::new()
+        .nest("/outer", Router::new().nest("/api", api))
+        .fallback(ok);
+    let paths: Vec<_> = router.routes().iter().map(Route::path).collect();
+    assert_eq!(paths, ["/outer/api/*", "/*"]);
+    assert_eq!(
+        router.middlewares()[0].name(),
+        "twelve_web::router::tests::pass"
+    );
+    assert!(router.needs().has::<Db>() && router.needs().has::<Tx>());
+    assert!(router.faults().is_empty(), "{router:?}");
 }
 
 #[test]
@@ -68,14 +90,18 @@ fn a_wrong_table_is_told_and_does_not_panic() {
     let nested = Router::new().nest("/", Router::new().route("/a", get(ok)));
     assert!(only_fault(&nested).starts_with("nest /:"));
 
-    let two = Router::new().route("/a", post(two));
-    assert!(only_fault(&two).contains("two `Tx`"));
+    let scope = ok.idempotent(Idempotency::required(by_tx));
+    let scope = Router::new().route("/a", post(scope));
+    assert!(only_fault(&scope).contains("scope takes `Tx`"));
 
     let layer = Router::new().route_layer(axum::Extension(1));
     assert!(only_fault(&layer).starts_with("`route_layer`"));
 
     let fallbacks = Router::new().fallback(ok).merge(Router::new().fallback(ok));
-    assert!(only_fault(&fallbacks).starts_with("two routers with a fallback"));
+    assert_eq!(
+        only_fault(&fallbacks),
+        "/*: two fallbacks, of which only one can answer"
+    );
 }
 
 #[test]

@@ -102,6 +102,8 @@ impl Connections {
     pub(super) fn serve(self: &Arc<Self>, stream: TcpStream, permit: OwnedSemaphorePermit) {
         // Answers are written whole: waiting to fill a packet only delays them.
         let _ = stream.set_nodelay(true);
+        #[cfg(target_os = "linux")]
+        end_when_nothing_is_taken(&stream);
         let io = Io {
             stream,
             activity: Activity::new(),
@@ -161,6 +163,18 @@ impl Connections {
         // Whoever was let in a moment ago has not had the time to ask.
         activity.asked_or_had(GRACE).await;
         End::Draining
+    }
+}
+
+/// Has the kernel end the connection when the client takes nothing of what waits to be sent, for [`PROGRESS`](crate::limit::PROGRESS).
+///
+/// Only the kernel knows: it buffers megabytes, and asks us for more when a third of them is sent, which takes a slow client minutes.
+/// It counts only while something waits (tcp(7), `TCP_USER_TIMEOUT`): streams of events and upgraded connections with nothing to say are left alone.
+/// An HTTP/2 client that reads its socket but does not open the window of a stream holds that stream, and no more connections than any idle client.
+#[cfg(target_os = "linux")]
+fn end_when_nothing_is_taken(stream: &TcpStream) {
+    if let Ok(progress_ms) = u32::try_from(crate::limit::PROGRESS.as_millis()) {
+        let _ = rustix::net::sockopt::set_tcp_user_timeout(stream, progress_ms);
     }
 }
 

@@ -43,8 +43,7 @@ pub(super) async fn respond(
 
 fn name(request: &Request<Incoming>) -> String {
     let path = request.uri().path();
-    // A path is ASCII: hyper refuses anything else.
-    let shown = path.get(..SHOWN).unwrap_or(path);
+    let shown = &path[..path.floor_char_boundary(SHOWN)];
     format!("{} {shown}", request.method())
 }
 

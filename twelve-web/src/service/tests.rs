@@ -1,12 +1,12 @@
 //! Requests that need no socket and no backing service.
 
 use super::*;
-use crate::{Path, Query, get, post};
+use crate::{Next, Path, Query, get, post};
 use axum::{body::Bytes, http::Request as HttpRequest};
 use http_body_util::BodyExt;
 use serde::Deserialize;
 use serde_json::Value;
-use twelve_core::{Environment, Identity, Lifecycle, Registry};
+use twelve_core::{Environment, Identity, Lifecycle, Registry, Shutdown};
 use uuid::Uuid;
 
 fn context() -> Context {
@@ -35,6 +35,13 @@ async fn panics() {
 async fn order(_: Path<Uuid>) {}
 
 async fn page(_: Query<Page>) {}
+
+async fn sign(_: Shutdown, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let signature = "signed".parse().unwrap();
+    response.headers_mut().append("signature", signature);
+    response
+}
 
 fn routes() -> Router {
     Router::new()
@@ -93,6 +100,26 @@ async fn a_body_within_the_limit_passes() {
     assert_eq!(status, 200);
     let body = response.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(body, "1234567890");
+}
+
+#[tokio::test]
+async fn a_middleware_wraps_the_routes_before_it_and_finds_the_context() {
+    let routes = Router::new()
+        .nest("/in", Router::new().route("/", get(async || "in")))
+        .middleware(sign)
+        .route("/out", get(async || "out"));
+    let ask = async |path: &str| {
+        let request = HttpRequest::get(path).body(Body::empty()).unwrap();
+        let service = service(routes.clone(), &context()).unwrap();
+        let response = service.respond(request).await;
+        (
+            response.status().as_u16(),
+            response.headers().contains_key("signature"),
+        )
+    };
+    assert_eq!(ask("/in").await, (200, true));
+    assert_eq!(ask("/nothing").await, (404, true));
+    assert_eq!(ask("/out").await, (200, false));
 }
 
 #[tokio::test]

@@ -265,7 +265,15 @@ fn router(shared: &Arc<Shared>) -> Router {
         )
         .route(
             "/without-tx",
-            post(without_tx.idempotent(Idempotency::required(by_customer))),
+            post(
+                without_tx
+                    .clone()
+                    .idempotent(Idempotency::required(by_customer)),
+            ),
+        )
+        .route(
+            "/for-ever",
+            post(without_tx.idempotent(Idempotency::required(by_customer).expires(Duration::MAX))),
         )
         .route("/up", get(async || "up"))
         .merge(legacy)

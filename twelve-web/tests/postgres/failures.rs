@@ -36,7 +36,7 @@ async fn a_refused_commit_leaves_nothing_and_is_not_called_a_success() {
     let app = App::new().await;
     app.order("k", &Plan::then(Then::BreakTheCommit))
         .await
-        .expect(503);
+        .expect(500);
     assert_eq!((app.effects().await, app.records().await), (0, 0));
     assert!(
         !app.order("k", &Plan::default())

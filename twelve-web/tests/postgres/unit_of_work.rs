@@ -39,12 +39,13 @@ async fn a_panic_rolls_back() {
 }
 
 #[tokio::test]
-async fn a_refused_commit_is_a_503() {
+async fn what_cannot_be_committed_is_not_called_a_success() {
     let app = App::new().await;
-    post(&app, "/plain", &Plan::then(Then::BreakTheCommit))
-        .await
-        .expect(503);
+    for then in [Then::BreakTheCommit, Then::IgnoreAFailure] {
+        post(&app, "/plain", &Plan::then(then)).await.expect(500);
+    }
     assert_eq!(app.effects().await, 0);
+    assert_eq!(app.shared.commits.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]

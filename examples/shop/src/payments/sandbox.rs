@@ -6,7 +6,7 @@ use sqlx::FromRow;
 use std::time::Duration;
 use tokio::time::sleep;
 use twelve::axum::{extract::Request, http::HeaderMap, response::Response};
-use twelve::web::{Next, from_fn};
+use twelve::web::Next;
 use twelve::{Value, prelude::*};
 use uuid::Uuid;
 
@@ -45,7 +45,7 @@ pub(super) fn routes() -> Router {
     let once = Idempotency::required(by_merchant);
     Router::new()
         .route("/charges", get(list).post(charge.idempotent(once)))
-        .layer(from_fn(misbehave))
+        .middleware(misbehave)
 }
 
 /// Who is asking: this sandbox knows one merchant.

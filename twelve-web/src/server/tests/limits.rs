@@ -2,13 +2,34 @@
 
 use std::time::{Duration, Instant};
 
+use axum::body::Body;
+use futures_util::stream;
+use std::convert::Infallible;
+
 use super::Running;
-use crate::{Router, get, post};
+use crate::{Json, Router, get, limit::PROGRESS, post};
+
+/// More than the kernel buffers on both sides together.
+const LARGE: usize = 32 << 20;
+
+/// An answer that has nothing to say for a long time.
+async fn late() -> Body {
+    Body::from_stream(stream::once(async {
+        tokio::time::sleep(PROGRESS * 3 / 2).await;
+        Ok::<_, Infallible>("late")
+    }))
+}
 
 fn routes() -> Router {
     Router::new()
         .route("/", get(async || "hello"))
         .route("/echo", post(async |body: String| body))
+        .route(
+            "/count",
+            post(async |Json(all): Json<Vec<u8>>| all.len().to_string()),
+        )
+        .route("/large", get(async || vec![b'x'; LARGE]))
+        .route("/late", get(late))
 }
 
 #[tokio::test]
@@ -80,6 +101,74 @@ async fn a_slow_head_is_cut_off_and_an_idle_connection_is_not() {
     assert!(took >= Duration::from_millis(150), "{took:?}");
     assert!(took < Duration::from_secs(3), "{took:?}");
     assert_eq!(idle.get("/").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_body_that_stops_arriving_ends_the_connection() {
+    let server = Running::start(routes());
+    let mut client = server.connect().await;
+    client
+        .write("POST /count HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n[1,")
+        .await;
+    let begun = Instant::now();
+    assert_eq!(client.answer().await.status, 408);
+    assert!(begun.elapsed() >= PROGRESS, "{:?}", begun.elapsed());
+    assert!(client.is_closed().await);
+}
+
+#[tokio::test]
+async fn a_slow_body_that_moves_is_taken() {
+    let server = Running::start(routes());
+    let mut client = server.connect().await;
+    client
+        .write("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 6\r\n\r\n")
+        .await;
+    for byte in 0..6 {
+        tokio::time::sleep(PROGRESS / 4).await;
+        client.write([b'0' + byte]).await;
+    }
+    assert_eq!(client.answer().await.body, b"012345");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_answer_that_nobody_takes_ends_the_connection() {
+    let server = Running::with(routes(), &[("TWELVE_MAX_CONNECTIONS", "1")]);
+    let mut client = server.connect().await;
+    client.write("GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    client.more().await.unwrap();
+    // Its place is free once it is cut off.
+    assert_eq!(server.connect().await.get("/").await.status, 200);
+    let taken = client.rest().await.map(|read| read.len());
+    assert!(!matches!(taken, Ok(LARGE..)), "{taken:?}");
+}
+
+#[tokio::test]
+async fn a_slow_answer_that_is_taken_arrives_whole() {
+    let server = Running::start(routes());
+    let mut client = server.connect().await;
+    client
+        .write("GET /large HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .await;
+    for _ in 0..6 {
+        tokio::time::sleep(PROGRESS / 4).await;
+        let mut taken = 0;
+        while taken < 100_000 {
+            taken += client.more().await.unwrap();
+        }
+    }
+    assert!(client.rest().await.unwrap().len() > LARGE);
+}
+
+#[tokio::test]
+async fn an_answer_that_has_nothing_to_say_yet_is_waited_for() {
+    let server = Running::start(routes());
+    let mut client = server.connect().await;
+    client
+        .write("GET /late HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .await;
+    let all = client.rest().await.unwrap();
+    assert!(String::from_utf8_lossy(&all).contains("late"));
 }
 
 #[tokio::test]

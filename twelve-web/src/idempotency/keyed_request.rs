@@ -1,4 +1,4 @@
-//! One attempt at a request with a key, from the claim to the commit.
+//! One request with a key, from the claim to the commit.
 
 use axum::{
     extract::Request,
@@ -21,7 +21,7 @@ use crate::{endpoint::Endpoint, service::catch};
 const RETRY_AFTER_S: u32 = 1;
 
 /// A request with its key, about to be handled.
-pub(super) struct Attempt {
+pub(super) struct KeyedRequest {
     pub(super) route: String,
     pub(super) endpoint: Endpoint,
     pub(super) policy: Idempotency,
@@ -38,13 +38,13 @@ pub(super) struct Attempt {
 enum Claim {
     /// It is new, and ours until the transaction ends.
     Ours,
-    /// Another attempt is at work.
+    /// Another request with it is being handled.
     InFlight,
     /// It was answered already.
     Answered(Vec<u8>, Record),
 }
 
-impl Attempt {
+impl KeyedRequest {
     /// Handles the request, or repeats what it was answered before.
     pub(super) async fn run(self, request: Request) -> Response {
         match self.try_run(request).await {
@@ -79,17 +79,14 @@ impl Attempt {
 
     async fn claim(&self) -> Result<Claim, Error> {
         let mut tx = Tx::of(&self.slot, self.db.clone())?;
-        let connection = tx.connection().await?;
         let number = fingerprint::lock(&self.scope, &self.key);
-        if !store::lock(connection, number).await? {
+        if !store::claim(&mut tx, number).await? {
             return Ok(Claim::InFlight);
         }
-        if let Some((fingerprint, record)) = store::find(connection, &self.scope, &self.key).await?
-        {
-            return Ok(Claim::Answered(fingerprint, record));
-        }
-        store::begin_handler(connection).await?;
-        Ok(Claim::Ours)
+        Ok(match store::find(&mut tx, &self.scope, &self.key).await? {
+            Some((fingerprint, record)) => Claim::Answered(fingerprint, record),
+            None => Claim::Ours,
+        })
     }
 
     fn repeat(&self, fingerprint: &[u8], record: Record) -> Result<Response, Error> {
@@ -105,7 +102,7 @@ impl Attempt {
     async fn undo_handler(&self) -> Result<(), Error> {
         let mut tx = Tx::of(&self.slot, self.db.clone())?;
         tx.forget_after_commit();
-        store::undo_handler(tx.connection().await?).await
+        store::undo_handler(&mut tx).await
     }
 
     /// Commits the answer together with what the handler wrote.
@@ -116,7 +113,7 @@ impl Attempt {
         };
         let mut tx = Tx::of(&self.slot, self.db.clone())?;
         let stored = store::insert(
-            tx.connection().await?,
+            &mut tx,
             &self.scope,
             &self.key,
             &self.fingerprint,
@@ -126,10 +123,11 @@ impl Attempt {
         .await?;
         drop(tx);
         if !stored {
-            // The lock did not keep another attempt out, the index did: its answer is the one.
+            // The lock did not keep another request out, the index did: its answer is the one.
             return Ok(self.undone(in_flight()).await);
         }
-        self.slot.commit().await?;
+        // The insert has proved the transaction.
+        self.slot.commit_after_success().await?;
         prune::after_storing(&self.context, &self.db);
         Ok(response)
     }
