@@ -12,7 +12,9 @@ CREATE TABLE twelve.jobs (
     attempts int NOT NULL DEFAULT 0,
     max_attempts int NOT NULL,
     attempts_granted int NOT NULL,
-    -- Workers that died under this job since it was last granted attempts.
+    -- A worker died that held this job: it is claimed alone until an attempt at it has ended.
+    suspect boolean NOT NULL DEFAULT false,
+    -- Workers in a row that died while they ran this job alone.
     crashes int NOT NULL DEFAULT 0,
     -- How often in a row the current attempt was put off because a backing service was unavailable.
     deferrals int NOT NULL DEFAULT 0,
@@ -32,8 +34,9 @@ CREATE TABLE twelve.jobs (
     autovacuum_vacuum_cost_delay = 0
 );
 
--- The claim, in its order: a queue's oldest due job is the first entry.
-CREATE INDEX jobs_waiting ON twelve.jobs (queue, run_at, id) WHERE state = 'waiting';
+-- The two claims, in their order: a queue's oldest due job is the first entry.
+CREATE INDEX jobs_waiting ON twelve.jobs (queue, run_at, id) WHERE state = 'waiting' AND NOT suspect;
+CREATE INDEX jobs_suspect ON twelve.jobs (queue, run_at, id) WHERE state = 'waiting' AND suspect;
 
 -- The rescue: what one worker holds. As many entries as jobs run at this moment.
 CREATE INDEX jobs_running ON twelve.jobs (worker) WHERE state = 'running';
@@ -70,6 +73,5 @@ CREATE TABLE twelve.workers (
     pid int NOT NULL,
     queues text NOT NULL,
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    beat bigint NOT NULL,
-    draining boolean NOT NULL DEFAULT false
+    beat bigint NOT NULL
 ) WITH (fillfactor = 50);

@@ -26,12 +26,35 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
         Policy::new()
     }
 
-    /// The same job, to be run after this time: `jobs.enqueue(Remind { … }.after(HOUR))`.
+    /// The same job, to be run after this time.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use serde::{Serialize, Deserialize};
+    /// # use twelve_core::Error;
+    /// # use twelve_worker::{Job, Jobs};
+    /// # #[derive(Serialize, Deserialize)] struct Remind;
+    /// # impl Job for Remind { const KIND: &'static str = "remind"; }
+    /// async fn handler(jobs: Jobs) -> Result<(), Error> {
+    ///     jobs.enqueue(Remind.after(Duration::from_hours(1))).await?;
+    ///     Ok(())
+    /// }
+    /// ```
     fn after(self, delay: Duration) -> NewJob {
         NewJob::of(&self).after(delay)
     }
 
     /// The same job, to be run at this moment.
+    ///
+    /// ```
+    /// # use std::time::{Duration, SystemTime};
+    /// # use serde::{Serialize, Deserialize};
+    /// # use twelve_worker::Job;
+    /// # #[derive(Serialize, Deserialize)] struct Remind;
+    /// # impl Job for Remind { const KIND: &'static str = "remind"; }
+    /// let expires = SystemTime::now() + Duration::from_hours(24);
+    /// let job = Remind.at(expires);
+    /// ```
     fn at(self, moment: SystemTime) -> NewJob {
         NewJob::of(&self).at(moment)
     }

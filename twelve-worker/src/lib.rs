@@ -33,7 +33,7 @@ mod steps;
 #[doc(hidden)]
 pub mod store;
 
-pub use admin::{Admin, Discarded, Selection};
+pub use admin::Admin;
 pub use handler::JobArguments;
 pub use id::{JobId, WorkerId};
 pub use job::Job;
@@ -47,4 +47,4 @@ pub use registry::{Registered, Registry};
 pub use run::{Attempt, JobRun};
 pub use settings::Settings;
 pub use steps::{StepKey, Steps};
-pub use store::{Count, Filter, JobDetails, JobError, JobSummary, State, postgres::migrations};
+pub use store::{Filter, JobDetails, JobError, JobSummary, State, postgres::migrations};

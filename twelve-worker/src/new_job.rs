@@ -14,6 +14,21 @@ const MAX_PAYLOAD_BYTES: usize = 4 << 20;
 /// A job that is about to be enqueued, with what it does not share with its kind.
 ///
 /// Made by [`Job::after`], [`Job::at`] and [`Job::on_queue`].
+///
+/// ```
+/// # use std::time::Duration;
+/// # use serde::{Serialize, Deserialize};
+/// use twelve_worker::{Job, NewJob};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Remind { order: u64 }
+///
+/// impl Job for Remind { // or derive it
+///     const KIND: &'static str = "remind";
+/// }
+///
+/// let tomorrow: NewJob = Remind { order: 7 }.after(Duration::from_hours(24)).on_queue("mail");
+/// ```
 #[derive(Debug)]
 #[must_use = "it is not enqueued yet"]
 pub struct NewJob(Result<Draft, Error>);
@@ -73,6 +88,9 @@ fn draft<J: Job>(job: &J) -> Result<Draft, Error> {
         return Err(refused(J::KIND).because(problem));
     }
     let policy = J::policy();
+    policy
+        .check()
+        .map_err(|problem| refused(J::KIND).because(problem))?;
     Ok(Draft {
         id: JobId::new(),
         kind: J::KIND.to_owned(),

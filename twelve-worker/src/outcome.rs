@@ -6,11 +6,29 @@ use twelve_core::Failure;
 /// How an attempt ended, when it did not fail.
 ///
 /// Whatever it says, the handler returned `Ok`: its `Tx` commits, together with the record of this outcome.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use serde::{Serialize, Deserialize};
+/// # use twelve_worker::{Job, Outcome};
+/// # #[derive(Serialize, Deserialize)] struct Charge { order: u64 }
+/// # impl Job for Charge { const KIND: &'static str = "charge"; }
+/// # enum Order { Paid, Cancelled, Pending }
+/// # async fn find(_order: u64) -> twelve_core::Result<Order> { Ok(Order::Paid) }
+/// async fn charge(job: Charge) -> twelve_core::Result<Outcome> {
+///     Ok(match find(job.order).await? {
+///         Order::Paid => Outcome::done(),
+///         Order::Cancelled => Outcome::discard("the order was cancelled"),
+///         Order::Pending => Outcome::snooze(Duration::from_mins(5)),
+///     })
+/// }
+/// # twelve_worker::Registry::default().job(charge);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome(pub(crate) Verdict);
+pub struct Outcome(pub(crate) Wish);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Wish {
     Done,
     Snooze(Duration),
     Discard(String),
@@ -20,19 +38,19 @@ impl Outcome {
     /// The work is done.
     #[must_use]
     pub fn done() -> Self {
-        Self(Verdict::Done)
+        Self(Wish::Done)
     }
 
     /// Not yet: run the job again after this time. It spends no attempt.
     #[must_use]
     pub fn snooze(delay: Duration) -> Self {
-        Self(Verdict::Snooze(delay))
+        Self(Wish::Snooze(delay))
     }
 
     /// The work is not wanted any more: never run the job again. The reason is kept with it.
     #[must_use]
     pub fn discard(reason: impl Into<String>) -> Self {
-        Self(Verdict::Discard(reason.into()))
+        Self(Wish::Discard(reason.into()))
     }
 }
 

@@ -2,12 +2,20 @@
 
 use std::{borrow::Cow, time::Duration};
 
+use crate::label;
+
+/// The most attempts at a job: with the longest pauses, that is four days.
+const MAX_ATTEMPTS: u32 = 100;
+
 /// How jobs of one kind are run, unless one job says otherwise.
+///
+/// `derive(Job)` writes it from its attributes.
 ///
 /// ```
 /// # use std::time::Duration;
 /// # use twelve_worker::Policy;
 /// let policy = Policy::new().queue("billing").attempts(8).timeout(Duration::from_secs(30));
+/// assert_eq!(policy.max_attempts(), 8);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -40,18 +48,18 @@ impl Policy {
         self
     }
 
-    /// How many attempts may fail before the job has failed; at least 1.
+    /// How many attempts may fail before the job has failed: 1 to 100, as the boot checks.
     ///
     /// An attempt that failed because a backing service was unavailable ([`Error::is_unavailable`](twelve_core::Error::is_unavailable)) is put off and spends none: an outage is nobody's fault.
     /// The same holds when it waited in vain for a free connection.
     /// It is put off at most ten times in a row, for about three minutes in all; then it counts as failed.
     #[must_use]
     pub fn attempts(mut self, attempts: u32) -> Self {
-        self.attempts = attempts.max(1);
+        self.attempts = attempts;
         self
     }
 
-    /// How long one attempt may take.
+    /// How long one attempt may take: more than nothing, as the boot checks.
     ///
     /// A handler is stopped where it awaits: one that blocks its thread is stopped when it stops blocking.
     #[must_use]
@@ -92,6 +100,22 @@ impl Policy {
         self.timeout
     }
 
+    /// What no job can be run by; `derive(Job)` refuses the same at compile time.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, in lower case and without a full stop.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        label::check(&self.queue).map_err(|problem| format!("the queue {problem}"))?;
+        if !(1..=MAX_ATTEMPTS).contains(&self.attempts) {
+            return Err(format!("`attempts` is a number from 1 to {MAX_ATTEMPTS}"));
+        }
+        if self.timeout.is_zero() {
+            return Err("`timeout` is zero: every attempt would fail".to_owned());
+        }
+        Ok(())
+    }
+
     /// The pause after the failure number `failures`, counted from 1.
     ///
     /// It is drawn from the upper half of its range.
@@ -125,6 +149,20 @@ mod tests {
                     "{failures}: {pause:?}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn what_no_job_can_be_run_by_is_refused() {
+        assert_eq!(Policy::new().attempts(1).check(), Ok(()));
+        assert_eq!(Policy::new().attempts(100).check(), Ok(()));
+        for wrong in [
+            Policy::new().attempts(0),
+            Policy::new().attempts(101),
+            Policy::new().timeout(Duration::ZERO),
+            Policy::new().queue("no name"),
+        ] {
+            assert!(wrong.check().is_err(), "{wrong:?}");
         }
     }
 

@@ -5,7 +5,7 @@ use twelve_core::{Context, Error, ProcessKind, ProcessType};
 
 use crate::{
     Jobs, Queues, Registry,
-    engine::{Ending, Engine, attempt},
+    engine::{Engine, Heartbeat, Settled, attempt},
 };
 
 /// How many attempts one [`drain`] makes: jobs that enqueue each other for ever must not hang a test.
@@ -49,16 +49,16 @@ impl Drained {
         self.done + self.retried + self.failed + self.snoozed + self.discarded + self.put_back
     }
 
-    fn count(&mut self, ending: Ending) {
-        match ending {
-            Ending::Done => self.done += 1,
-            Ending::Retried => self.retried += 1,
-            Ending::Failed => self.failed += 1,
-            Ending::Snoozed => self.snoozed += 1,
-            Ending::Discarded => self.discarded += 1,
+    fn count(&mut self, settled: Settled) {
+        match settled {
+            Settled::Done => self.done += 1,
+            Settled::Retried => self.retried += 1,
+            Settled::Failed => self.failed += 1,
+            Settled::Snoozed => self.snoozed += 1,
+            Settled::Discarded => self.discarded += 1,
             // A job that was taken back belongs to another worker, which counts it.
-            Ending::Refused => {}
-            Ending::PutBack => self.put_back += 1,
+            Settled::Refused => {}
+            Settled::PutBack => self.put_back += 1,
         }
     }
 }
@@ -72,23 +72,31 @@ impl Drained {
 /// The store is unavailable, or the jobs do not come to an end.
 pub async fn drain(context: &Context, registry: &Arc<Registry>) -> Result<Drained, Error> {
     let engine = Engine::new(context.clone(), Arc::clone(registry), Queues::all())?;
+    // The first beat here, for only a registered worker can claim.
     engine.store.pulse().beat(&engine.profile()).await?;
+    let heartbeat = Heartbeat::start(&engine)?;
     let drained = drain_all(&engine).await;
-    engine.store.deregister(engine.worker).await?;
+    engine.leave(heartbeat).await;
     drained
 }
 
 async fn drain_all(engine: &Engine) -> Result<Drained, Error> {
     let mut drained = Drained::default();
     loop {
-        let jobs = engine.store.claim(engine.worker, &engine.queues, 1).await?;
-        if jobs.is_empty() {
-            return Ok(drained);
-        }
-        for job in jobs {
-            let ending = attempt(engine, job).await;
-            drained.count(ending);
-        }
+        let Engine {
+            store,
+            worker,
+            queues,
+            ..
+        } = engine;
+        let job = match store.claim(*worker, queues, 1).await?.pop() {
+            Some(job) => job,
+            None => match store.claim_suspect(*worker, queues).await? {
+                Some(suspect) => suspect,
+                None => return Ok(drained),
+            },
+        };
+        drained.count(attempt(engine, job).await);
         if drained.attempts() >= MAX_DRAINED {
             let message = format!("jobs are still due after {MAX_DRAINED} attempts");
             return Err(Error::internal(message));

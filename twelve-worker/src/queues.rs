@@ -3,6 +3,15 @@
 use std::fmt;
 
 /// The queues of one worker process type.
+///
+/// ```
+/// # use twelve_worker::Queues;
+/// let compute = Queues::only(["reports", "thumbnails"]);
+/// assert!(compute.takes("reports"));
+///
+/// let rest = Queues::all_except(["reports", "thumbnails"]);
+/// assert!(!rest.takes("reports") && rest.takes("default"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Queues(Choice);
 

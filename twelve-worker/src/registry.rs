@@ -24,11 +24,12 @@ pub struct Registered {
     call: Arc<Call>,
 }
 
-type Call = dyn Fn(Run<JobRun>, String) -> BoxFuture<'static, Result<Outcome, Fault>> + Send + Sync;
+type Call =
+    dyn Fn(Run<JobRun>, String) -> BoxFuture<'static, Result<Outcome, NoOutcome>> + Send + Sync;
 
 /// Why an attempt has no outcome.
 #[derive(Debug)]
-pub(crate) enum Fault {
+pub(crate) enum NoOutcome {
     /// The payload is not what the handler takes.
     Undecodable(serde_json::Error),
     /// An argument could not be made, or the handler failed.
@@ -60,10 +61,9 @@ impl Registry {
     }
 
     fn check(&mut self, job: &Registered) {
-        let mut names: Vec<&str> = job.names().collect();
-        names.push(job.policy.queue_name());
-        for name in names {
-            if let Err(problem) = label::check(name) {
+        let names = job.names().map(label::check);
+        for checked in names.chain([job.policy.check()]) {
+            if let Err(problem) = checked {
                 let fault = format!("the job `{}`: {problem}", job.kind);
                 self.faults.push(fault);
             }
@@ -115,10 +115,10 @@ impl Registered {
         let call = move |run, payload: String| -> BoxFuture<'static, _> {
             let handler = handler.clone();
             Box::pin(async move {
-                let payload = serde_json::from_str(&payload).map_err(Fault::Undecodable)?;
-                let arguments = A::gather(payload, &run).await.map_err(Fault::failed)?;
+                let payload = serde_json::from_str(&payload).map_err(NoOutcome::Undecodable)?;
+                let arguments = A::gather(payload, &run).await.map_err(NoOutcome::failed)?;
                 let output = handler.call(arguments).await;
-                output.into_outcome().map_err(Fault::Failed)
+                output.into_outcome().map_err(NoOutcome::Failed)
             })
         };
         Self {
@@ -163,12 +163,12 @@ impl Registered {
         &self,
         run: Run<JobRun>,
         payload: String,
-    ) -> BoxFuture<'static, Result<Outcome, Fault>> {
+    ) -> BoxFuture<'static, Result<Outcome, NoOutcome>> {
         (self.call)(run, payload)
     }
 }
 
-impl Fault {
+impl NoOutcome {
     fn failed(error: twelve_core::Error) -> Self {
         Self::Failed(error.into())
     }

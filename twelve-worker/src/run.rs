@@ -68,7 +68,7 @@ impl JobRun {
         self.lease.worker
     }
 
-    /// How often the job has been claimed: the fence of this run.
+    /// The fence of this run: it grows with each claim, and whenever the job is taken or handed back.
     #[must_use]
     pub fn epoch(&self) -> i64 {
         self.lease.epoch
@@ -86,6 +86,19 @@ impl JobRun {
 /// Which attempt at the job this is.
 ///
 /// Runs that spent no attempt do not count: those that snoozed, were handed back, or whose worker died.
+///
+/// ```
+/// # use serde::{Serialize, Deserialize};
+/// # use twelve_worker::{Attempt, Job};
+/// # #[derive(Serialize, Deserialize)] struct Charge;
+/// # impl Job for Charge { const KIND: &'static str = "charge"; }
+/// async fn charge(_job: Charge, attempt: Attempt) {
+///     if attempt.is_last() {
+///         println!("attempt {} of {}: tell somebody", attempt.number(), attempt.max());
+///     }
+/// }
+/// # twelve_worker::Registry::default().job(charge);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt {
     number: u32,

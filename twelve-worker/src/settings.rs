@@ -3,12 +3,12 @@
 use twelve_core::{Config, Environment, Error, Reader};
 
 /// The most jobs that one process may run at a time.
-const MAX_CONCURRENCY: usize = 1000;
+const MAX_CONCURRENCY: u32 = 1000;
 
 /// What a worker process reads from its environment.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    concurrency: usize,
+    concurrency: u32,
 }
 
 impl Settings {
@@ -18,7 +18,7 @@ impl Settings {
 
     /// How many jobs run at a time.
     #[must_use]
-    pub fn concurrency(&self) -> usize {
+    pub fn concurrency(&self) -> u32 {
         self.concurrency
     }
 }

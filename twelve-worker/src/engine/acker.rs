@@ -13,7 +13,7 @@ use twelve_core::{Error, Failure, Slot, Tx, chain};
 
 use super::{
     Engine,
-    executor::{End, Ending, failed, verdict},
+    executor::{End, Settled, ack_for, failed},
     setback::{PATIENCE, Setback, within},
 };
 use crate::{
@@ -37,11 +37,11 @@ pub(super) async fn settle(
     slot: Option<&Slot>,
     end: End,
     policy: &Policy,
-) -> Ending {
+) -> Settled {
     engine.held.has_ended(job.lease);
     log(job, &end);
     let is_ok = matches!(end, End::Ok(_));
-    let ack = verdict(end, job, policy);
+    let ack = ack_for(end, job, policy);
     let Some(slot) = slot else {
         return report(engine, job, &ack, Doubt::None).await;
     };
@@ -57,10 +57,10 @@ pub(super) async fn settle(
         };
     }
     match within(COMMIT, commit(engine, job, slot, &ack)).await {
-        Ok(Acked::Accepted) => Ending::of(&ack),
+        Ok(Acked::Accepted) => Settled::of(&ack),
         Ok(Acked::Refused) => {
             warn_refused(job);
-            Ending::Refused
+            Settled::Refused
         }
         Err(error) => give_up(engine, job, slot, &error, policy).await,
     }
@@ -86,11 +86,11 @@ async fn give_up(
     slot: &Slot,
     error: &Error,
     policy: &Policy,
-) -> Ending {
+) -> Settled {
     rollback(slot).await;
     let end = end_of_commit(error);
     log(job, &end);
-    let ack = verdict(end, job, policy);
+    let ack = ack_for(end, job, policy);
     report(engine, job, &ack, Doubt::Commit).await
 }
 
@@ -121,26 +121,26 @@ enum Doubt {
 }
 
 /// Acks in a statement of its own, and goes on trying: an attempt's end is not forgotten because the store is down.
-async fn report(engine: &Engine, job: &Claimed, ack: &Ack, mut doubt: Doubt) -> Ending {
+async fn report(engine: &Engine, job: &Claimed, ack: &Ack, mut doubt: Doubt) -> Settled {
     let mut setback = Setback::default();
     let mut wrong = 0;
     loop {
         match within(PATIENCE, engine.store.ack(job.lease, ack)).await {
-            Ok(Acked::Accepted) => return Ending::of(ack),
+            Ok(Acked::Accepted) => return Settled::of(ack),
             Ok(Acked::Refused) => {
                 refused(job, doubt);
-                return Ending::Refused;
+                return Settled::Refused;
             }
             Err(error) => {
                 doubt = Doubt::Ack;
                 wrong += u32::from(!error.is_unavailable());
                 if wrong >= MAX_TRIES {
-                    // Its lease is not held any more, so the rescuer gives the job back.
+                    // Its lease is not held any more, so the rescuer hands the job back.
                     tracing::error!(
                         error = chain(&error),
                         "the end of the attempt could not be recorded: the job will run again"
                     );
-                    return Ending::PutBack;
+                    return Settled::PutBack;
                 }
                 setback
                     .pause("recording the end of an attempt", &error)
@@ -175,15 +175,21 @@ fn warn_refused(job: &Claimed) {
 
 fn log(job: &Claimed, end: &End) {
     let (attempt, of) = (job.attempt(), job.max_attempts);
+    let is_last = attempt >= of;
     match end {
         End::Ok(outcome) => tracing::debug!(?outcome, "the attempt has ended"),
-        End::Failed(error) if attempt >= of => {
+        End::Failed(error) if is_last => {
             tracing::error!(
                 error,
                 "attempt {attempt} of {of} failed: the job has failed"
             );
         }
         End::Failed(error) => tracing::warn!(error, "attempt {attempt} of {of} failed"),
+        // The process's panic hook has logged the message, with its place.
+        End::Panicked(_) if is_last => {
+            tracing::error!("attempt {attempt} of {of} panicked: the job has failed");
+        }
+        End::Panicked(_) => tracing::warn!("attempt {attempt} of {of} panicked"),
         End::Unavailable(error) => tracing::warn!(error, "attempt {attempt} of {of} is put off"),
         End::Undecodable(error) => tracing::error!(error, "the job has failed"),
         End::UnknownKind(error) => tracing::warn!(error, "the job is put back"),

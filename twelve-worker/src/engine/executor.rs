@@ -1,7 +1,7 @@
 //! One attempt at one job.
 //!
 //! ```text
-//! find handler ─► decode ─► gather arguments ─► run ─► end ─► verdict ─► settle
+//! find handler ─► decode ─► gather arguments ─► run ─► end ─► ack ─► settle
 //! ```
 //!
 //! Every way in which an attempt can end is one [`End`], and every end is one [`Ack`].
@@ -15,8 +15,8 @@ use twelve_core::{Failure, Run};
 use super::{Engine, acker};
 use crate::{
     JobRun, Outcome, Policy,
-    outcome::Verdict,
-    registry::Fault,
+    outcome::Wish,
+    registry::NoOutcome,
     store::{Ack, Cause, Claimed, Evidence},
 };
 
@@ -36,8 +36,10 @@ const UNKNOWN_KIND_PAUSE: Duration = Duration::from_secs(30);
 pub(super) enum End {
     /// The handler returned `Ok`.
     Ok(Outcome),
-    /// The handler, an argument or the commit failed; or it panicked, or took too long.
+    /// The handler, an argument or the commit failed; or it took too long.
     Failed(String),
+    /// The handler panicked.
+    Panicked(String),
     /// A backing service was unavailable.
     Unavailable(String),
     /// The payload is not what the handler takes.
@@ -46,9 +48,9 @@ pub(super) enum End {
     UnknownKind(String),
 }
 
-/// What was recorded at the end.
+/// What was recorded of an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum Settled {
     Done,
     Discarded,
     Snoozed,
@@ -60,7 +62,7 @@ pub(crate) enum Ending {
 }
 
 /// Attempts a job, and records how that ended.
-pub(crate) async fn attempt(engine: &Engine, mut job: Claimed) -> Ending {
+pub(crate) async fn attempt(engine: &Engine, mut job: Claimed) -> Settled {
     let span = tracing::info_span!(
         "job",
         kind = job.kind,
@@ -88,15 +90,15 @@ pub(crate) async fn attempt(engine: &Engine, mut job: Claimed) -> Ending {
 }
 
 /// Runs a handler, but not for too long; nothing that it does stops the worker.
-async fn guard(handler: BoxFuture<'static, Result<Outcome, Fault>>, limit: Duration) -> End {
+async fn guard(handler: BoxFuture<'static, Result<Outcome, NoOutcome>>, limit: Duration) -> End {
     let mut handler = AssertUnwindSafe(handler).catch_unwind();
     let ended = timeout(limit, &mut handler).await;
     // A handler that was cut off is dropped here, and what it holds may panic.
     let dropped = std::panic::catch_unwind(AssertUnwindSafe(|| drop(handler)));
     match (ended, dropped) {
         (Ok(Ok(Ok(outcome))), _) => End::Ok(outcome),
-        (Ok(Ok(Err(fault))), _) => end_of(fault),
-        (Ok(Err(panic)), _) => End::Failed(format!("panicked: {}", message(&*panic))),
+        (Ok(Ok(Err(why))), _) => end_of(why),
+        (Ok(Err(panic)), _) => End::Panicked(format!("panicked: {}", message(&*panic))),
         (Err(_), Ok(())) => End::Failed(format!("took longer than {limit:?}")),
         (Err(_), Err(panic)) => End::Failed(format!(
             "took longer than {limit:?}, then panicked: {}",
@@ -105,12 +107,12 @@ async fn guard(handler: BoxFuture<'static, Result<Outcome, Fault>>, limit: Durat
     }
 }
 
-fn end_of(fault: Fault) -> End {
-    match fault {
-        Fault::Undecodable(error) => {
+fn end_of(why: NoOutcome) -> End {
+    match why {
+        NoOutcome::Undecodable(error) => {
             End::Undecodable(format!("the payload cannot be read: {error}"))
         }
-        Fault::Failed(failure) => failed(&failure),
+        NoOutcome::Failed(failure) => failed(&failure),
     }
 }
 
@@ -131,17 +133,17 @@ fn message(panic: &(dyn Any + Send)) -> &str {
 }
 
 /// What to record for an end.
-pub(super) fn verdict(end: End, job: &Claimed, policy: &Policy) -> Ack {
+pub(super) fn ack_for(end: End, job: &Claimed, policy: &Policy) -> Ack {
     match end {
-        End::Ok(Outcome(Verdict::Done)) => Ack::Done,
-        End::Ok(Outcome(Verdict::Snooze(delay))) => Ack::Snooze(delay),
-        End::Ok(Outcome(Verdict::Discard(reason))) => Ack::Discard(Evidence::new(&reason)),
+        End::Ok(Outcome(Wish::Done)) => Ack::Done,
+        End::Ok(Outcome(Wish::Snooze(delay))) => Ack::Snooze(delay),
+        End::Ok(Outcome(Wish::Discard(reason))) => Ack::Discard(Evidence::new(&reason)),
         End::Unavailable(error) if job.deferrals < MAX_DEFERRALS => {
             let patient = Policy::new().max_backoff(LONGEST_DEFERRAL);
             let pause = patient.pause_after(job.deferrals + 1);
             Ack::PutBack(pause, Cause::Unavailable, Evidence::new(&error))
         }
-        End::Failed(error) | End::Unavailable(error) => {
+        End::Failed(error) | End::Panicked(error) | End::Unavailable(error) => {
             let evidence = Evidence::new(&error);
             if job.attempt() < job.max_attempts {
                 Ack::Retry(policy.pause_after(job.attempt()), evidence)
@@ -158,7 +160,7 @@ pub(super) fn verdict(end: End, job: &Claimed, policy: &Policy) -> Ack {
     }
 }
 
-impl Ending {
+impl Settled {
     pub(super) fn of(ack: &Ack) -> Self {
         match ack {
             Ack::Done => Self::Done,
@@ -194,10 +196,12 @@ mod tests {
     }
 
     fn judge(end: End, job: &Claimed) -> Ack {
-        verdict(end, job, &Policy::new())
+        ack_for(end, job, &Policy::new())
     }
 
-    async fn end(handler: impl Future<Output = Result<Outcome, Fault>> + Send + 'static) -> End {
+    async fn end(
+        handler: impl Future<Output = Result<Outcome, NoOutcome>> + Send + 'static,
+    ) -> End {
         guard(Box::pin(handler), Duration::from_millis(10)).await
     }
 
@@ -243,7 +247,7 @@ mod tests {
     async fn a_panic_is_a_failed_attempt() {
         let panicking = async { panic!("the kettle is dry") };
         assert!(
-            matches!(end(panicking).await, End::Failed(why) if why == "panicked: the kettle is dry")
+            matches!(end(panicking).await, End::Panicked(why) if why == "panicked: the kettle is dry")
         );
     }
 
@@ -270,9 +274,13 @@ mod tests {
 
     #[tokio::test]
     async fn an_outage_is_told_from_a_mistake() {
-        let down = end(async { Err(Fault::Failed(Error::unavailable("Redis is down").into())) });
+        let down = end(async {
+            Err(NoOutcome::Failed(
+                Error::unavailable("Redis is down").into(),
+            ))
+        });
         assert!(matches!(down.await, End::Unavailable(_)));
-        let wrong = end(async { Err(Fault::Failed(Failure::new("no such order"))) });
+        let wrong = end(async { Err(NoOutcome::Failed(Failure::new("no such order"))) });
         assert!(matches!(wrong.await, End::Failed(_)));
     }
 }

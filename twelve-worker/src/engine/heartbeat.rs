@@ -6,7 +6,6 @@
 use std::{io, sync::Arc, thread, time::Duration};
 use tokio::{
     runtime,
-    sync::oneshot,
     time::{sleep, timeout},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -28,13 +27,22 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const STOP: Duration = Duration::from_secs(1);
 
 /// A running heartbeat; it stops when this is dropped.
-pub(super) struct Heartbeat {
+pub(crate) struct Heartbeat {
     stop: DropGuard,
-    stopped: oneshot::Receiver<()>,
+    stopped: CancellationToken,
 }
 
 impl Heartbeat {
-    pub(super) fn start(engine: &Engine) -> Result<Self, Error> {
+    pub(crate) fn start(engine: &Engine) -> Result<Self, Error> {
+        Self::of(Heart {
+            pulse: engine.store.pulse(),
+            worker: engine.profile(),
+            hint: Arc::clone(&engine.hint),
+            was_known: false,
+        })
+    }
+
+    fn of(heart: Heart) -> Result<Self, Error> {
         let refused =
             |error: io::Error| Error::internal("the heartbeat cannot start").because(error);
         let runtime = runtime::Builder::new_current_thread()
@@ -42,20 +50,15 @@ impl Heartbeat {
             .build()
             .map_err(refused)?;
         let stop = CancellationToken::new();
-        let (told, stopped) = oneshot::channel();
-        let heart = Heart {
-            pulse: engine.store.pulse(),
-            worker: engine.profile(),
-            hint: Arc::clone(&engine.hint),
-            was_known: false,
-        };
+        let stopped = CancellationToken::new();
+        // Dropped at the thread's end, even if that is a panic.
+        let tell = stopped.clone().drop_guard();
         let token = stop.clone();
         thread::Builder::new()
             .name("twelve-heartbeat".into())
             .spawn(move || {
+                let _tell = tell;
                 runtime.block_on(token.run_until_cancelled(heart.beat()));
-                // Nobody may be waiting for it.
-                let _ = told.send(());
             })
             .map_err(refused)?;
         Ok(Self {
@@ -64,11 +67,16 @@ impl Heartbeat {
         })
     }
 
+    /// Waits until the heart stands still, although nobody stopped it.
+    pub(super) async fn has_failed(&self) {
+        self.stopped.cancelled().await;
+    }
+
     /// Stops, and waits until no beat is under way.
     pub(super) async fn stop(self) {
         drop(self.stop);
         // A beat that is stuck for longer lists the worker again, until the beat after it is missed.
-        let _ = timeout(STOP, self.stopped).await;
+        let _ = timeout(STOP, self.stopped.cancelled()).await;
     }
 }
 
@@ -107,5 +115,38 @@ impl Heart {
         self.was_known = true;
         // A claim found nothing as long as the worker was not registered.
         self.hint.give();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{WorkerId, store::Answer};
+
+    struct Panics;
+
+    impl Pulse for Panics {
+        fn beat<'a>(&'a mut self, _worker: &'a Profile) -> Answer<'a, Beat> {
+            panic!("the connection has no arms");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_heart_that_panics_is_noticed() {
+        let heart = Heart {
+            pulse: Box::new(Panics),
+            worker: Profile {
+                id: WorkerId::new(),
+                process_type: "worker".into(),
+                host: "test".into(),
+                pid: 1,
+                queues: "all".into(),
+            },
+            hint: Arc::default(),
+            was_known: false,
+        };
+        let heartbeat = Heartbeat::of(heart).unwrap();
+        let noticed = timeout(PATIENCE, heartbeat.has_failed()).await;
+        assert!(noticed.is_ok());
     }
 }

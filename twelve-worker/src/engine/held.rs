@@ -5,10 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::{
-    task::AbortHandle,
-    time::{Instant, sleep},
-};
+use tokio::{sync::Notify, task::AbortHandle, time::timeout};
 
 use crate::store::Lease;
 
@@ -30,7 +27,11 @@ enum Phase {
 
 /// The leases of the jobs that run; clones share them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Held(Arc<Mutex<Leases>>);
+pub(super) struct Held {
+    leases: Arc<Mutex<Leases>>,
+    /// Told whenever a lease is not held any more.
+    let_go: Arc<Notify>,
+}
 
 /// A lease is held as long as this lives.
 #[derive(Debug)]
@@ -76,10 +77,13 @@ impl Held {
             let ending = held.keys().filter(|lease| !left.contains(lease));
             ending.copied().collect()
         };
-        let until = Instant::now() + LAST_ACKS;
-        while !ending().is_empty() && Instant::now() < until {
-            sleep(Duration::from_millis(5)).await;
-        }
+        let all_ended = async {
+            while !ending().is_empty() {
+                self.let_go.notified().await;
+            }
+        };
+        // Those that take longer are handed back too: whichever comes first wins.
+        let _ = timeout(LAST_ACKS, all_ended).await;
         let ending = ending();
         left.extend(ending);
         left
@@ -99,12 +103,14 @@ impl Held {
 
     /// A panic while the lock was held cannot leave the map half changed.
     fn lock(&self) -> MutexGuard<'_, Leases> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Holding {
     fn drop(&mut self) {
         self.held.lock().remove(&self.lease);
+        // Kept for `stop_all`, if that does not wait just now.
+        self.held.let_go.notify_one();
     }
 }

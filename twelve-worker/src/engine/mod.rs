@@ -22,14 +22,15 @@ mod rescuer;
 mod setback;
 mod waker;
 
-pub(crate) use executor::{Ending, attempt};
+pub(crate) use executor::{Settled, attempt};
+pub(crate) use heartbeat::Heartbeat;
 pub(crate) use waker::{Hint, Waker};
 
 use std::{fs, sync::Arc, time::Duration};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use twelve_core::{Context, Db, Error, Exit, Tx};
 
-use self::{heartbeat::Heartbeat, held::Held, setback::within};
+use self::{held::Held, setback::within};
 use crate::{
     Queues, Registry, Settings, WorkerId,
     store::{Profile, Store, postgres::PostgresStore},
@@ -37,7 +38,7 @@ use crate::{
 
 /// Connections for claims, acks and rescues, beside one each for the heart and for wake-ups.
 ///
-/// The engine does not share the handlers' pool: however many connections they hold, and for however long, an ack finds one.
+/// The engine does not share the handlers' pool: an ack waits for no handler, only for the few short statements of the engine itself.
 const CONNECTIONS: u32 = 2;
 
 /// How long saying goodbye may take: hosts kill soon after the budget.
@@ -94,28 +95,42 @@ impl Engine {
         duties.spawn(janitor::run(Arc::clone(&engine)));
         engine.context.lifecycle().ready();
 
-        claimer::run(&engine, settings.concurrency()).await;
-
-        let exit = engine.drain().await;
+        let work = async {
+            claimer::run(&engine, settings.concurrency()).await;
+            engine.drain().await
+        };
+        // Without one of its duties a worker would look well and be none: the host shall start another.
+        let ended = tokio::select! {
+            exit = work => Ok(exit),
+            Some(duty) = duties.join_next() => Err(broken("a duty of the worker has ended", duty.err())),
+            () = heartbeat.has_failed() => Err(broken("the heartbeat has ended", None)),
+        };
+        if ended.is_err() {
+            engine.hand_back().await;
+        }
         duties.shutdown().await;
         engine.leave(heartbeat).await;
-        Ok(exit)
+        ended
     }
 
     /// Waits for the jobs that run, and hands back what is left when the time is over.
     async fn drain(&self) -> Exit {
-        // Only listings show it: not worth a retry, nor a delay.
-        let announced = within(GOODBYE, self.store.announce_drain(self.worker));
         let lifecycle = self.context.lifecycle();
         tokio::select! {
             biased;
             () = lifecycle.overdue() => {}
-            () = async {
-                let _ = announced.await;
-                lifecycle.tracker().idle().await;
-            } => return Exit::Done,
+            () = lifecycle.tracker().idle() => return Exit::Done,
         }
+        self.hand_back().await;
+        Exit::Overdue
+    }
+
+    /// Stops what runs, and hands it back.
+    async fn hand_back(&self) {
         let leases = self.held.stop_all().await;
+        if leases.is_empty() {
+            return;
+        }
         match within(GOODBYE, self.store.hand_back(&leases)).await {
             Ok(jobs) => tracing::warn!(jobs, "unfinished jobs were handed back"),
             Err(error) => {
@@ -127,11 +142,10 @@ impl Engine {
                 );
             }
         }
-        Exit::Overdue
     }
 
     /// Stops the heart, then leaves the list of workers: a beat after that would put the worker back on it.
-    async fn leave(&self, heartbeat: Heartbeat) {
+    pub(crate) async fn leave(&self, heartbeat: Heartbeat) {
         heartbeat.stop().await;
         if let Err(error) = within(GOODBYE, self.store.deregister(self.worker)).await {
             tracing::debug!(%error, "the worker stays listed until its heartbeat is missed");
@@ -139,9 +153,18 @@ impl Engine {
     }
 }
 
+/// Whatever it died of, its panic has been logged.
+fn broken(what: &'static str, cause: Option<JoinError>) -> Error {
+    let error = Error::internal(what);
+    match cause {
+        Some(cause) => error.because(cause),
+        None => error,
+    }
+}
+
 /// Says so when jobs would wait for each other's transactions; runs that give up are put off, which works but is slow.
 fn warn_of_a_small_pool(engine: &Engine, settings: Settings) -> Result<(), Error> {
-    let pool = engine.context.db()?.pool().options().get_max_connections() as usize;
+    let pool = engine.context.db()?.pool().options().get_max_connections();
     let slots = settings.concurrency();
     if slots > pool.saturating_sub(2) && engine.registry.needs(&engine.queues).has::<Tx>() {
         tracing::warn!(

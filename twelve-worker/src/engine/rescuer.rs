@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
-use twelve_core::{Error, chain};
+use twelve_core::Error;
 
 use super::{
     Engine,
@@ -31,10 +31,19 @@ pub(super) async fn run(engine: Arc<Engine>) {
     let mut observer = Observer::new(engine.worker);
     let mut strays = Strays::default();
     let mut setback = Setback::default();
+    let mut steps = Setback::default();
     for look in 0_u32.. {
-        let with_strays = look % STRAYS_EVERY == 0;
-        match round(&engine, &mut observer, with_strays.then_some(&mut strays)).await {
-            Ok(()) => setback.over(),
+        match within(PATIENCE, engine.store.observe()).await {
+            Ok(seen) => {
+                setback.over();
+                let dead = observer.look(Instant::now(), &seen);
+                rescue(&engine, &mut steps, dead, seen.orphans).await;
+                if look % STRAYS_EVERY == 0
+                    && let Err(error) = strays.look(&engine).await
+                {
+                    steps.log("looking for jobs whose claim was never answered", &error);
+                }
+            }
             Err(error) => {
                 observer.forget();
                 setback.pause("looking for dead workers", &error).await;
@@ -44,35 +53,32 @@ pub(super) async fn run(engine: Arc<Engine>) {
     }
 }
 
-async fn round(
-    engine: &Engine,
-    observer: &mut Observer,
-    strays: Option<&mut Strays>,
-) -> Result<(), Error> {
-    let seen = within(PATIENCE, engine.store.observe()).await?;
-    let orphans = seen.orphans;
-    for (worker, beat) in observer.look(Instant::now(), &seen) {
-        let rescued = within(PATIENCE, engine.store.rescue(worker, beat)).await?;
-        tracing::warn!(%worker, jobs = rescued.len(), "a worker died; its jobs were taken back");
-        report(engine, &rescued);
+/// Each step on its own: one that fails keeps no other from being done, and is done again after the next look.
+async fn rescue(engine: &Engine, steps: &mut Setback, dead: Vec<(WorkerId, i64)>, orphans: bool) {
+    for (worker, beat) in dead {
+        match within(PATIENCE, engine.store.rescue(worker, beat)).await {
+            Ok(rescued) => {
+                tracing::warn!(%worker, jobs = rescued.len(), "a worker died; its jobs were taken back");
+                report(engine, &rescued);
+            }
+            Err(error) => steps.log("taking jobs back from a dead worker", &error),
+        }
     }
     if orphans {
-        let rescued = within(PATIENCE, engine.store.rescue_orphans()).await?;
-        report(engine, &rescued);
+        match within(PATIENCE, engine.store.rescue_orphans()).await {
+            Ok(rescued) => report(engine, &rescued),
+            Err(error) => steps.log("taking back jobs that nobody holds", &error),
+        }
     }
-    if let Some(strays) = strays {
-        strays.look(engine).await?;
-    }
-    Ok(())
 }
 
 fn report(engine: &Engine, rescued: &[Rescued]) {
     for job in rescued {
         let (id, kind) = (job.job, &job.kind);
         if job.state == State::Failed {
-            tracing::error!(job = %id, kind, "too many workers died under this job: it has failed");
+            tracing::error!(job = %id, kind, "too many workers died of this job: it has failed");
         } else {
-            tracing::warn!(job = %id, kind, "the job was taken back from a dead worker");
+            tracing::warn!(job = %id, kind, "the job was taken back");
         }
     }
     if !rescued.is_empty() {
@@ -150,18 +156,9 @@ impl Strays {
         if strays.is_empty() {
             return Ok(());
         }
-        match within(PATIENCE, engine.store.hand_back(&strays)).await {
-            Ok(jobs) => {
-                tracing::warn!(jobs, "jobs whose claim was never answered were handed back");
-            }
-            Err(error) => {
-                tracing::debug!(
-                    error = chain(&error),
-                    "jobs whose claim was never answered wait"
-                );
-                self.0.extend(strays);
-            }
-        }
+        // If it fails, they are unknown anew at the next look.
+        let jobs = within(PATIENCE, engine.store.hand_back(&strays)).await?;
+        tracing::warn!(jobs, "jobs whose claim was never answered were handed back");
         engine.hint.give();
         Ok(())
     }

@@ -54,7 +54,7 @@ impl Setback {
     }
 
     /// An outage is reported by the pool, once for the whole process; anything else is news, but not every second.
-    fn log(&mut self, doing: &str, error: &Error) {
+    pub(super) fn log(&mut self, doing: &str, error: &Error) {
         let error_chain = chain(error);
         if error.is_unavailable() {
             tracing::debug!(error = error_chain, "{doing} has to wait");

@@ -143,7 +143,7 @@ pub struct JobSummary {
     pub attempts: u32,
     /// Attempts after which it has failed.
     pub max_attempts: u32,
-    /// Workers that died under it.
+    /// Workers in a row that died while they ran it alone, as they do when one has died before.
     pub crashes: u32,
     /// The worker that runs it.
     pub worker: Option<WorkerId>,
@@ -168,7 +168,7 @@ pub struct JobDetails {
     pub summary: JobSummary,
     /// Its payload.
     pub payload: serde_json::Value,
-    /// How often it was claimed.
+    /// The number of its last claim; it also grows when the job is taken or handed back.
     pub epoch: i64,
     /// The evidence on its attempts, the oldest first.
     pub errors: Vec<JobError>,
@@ -192,24 +192,6 @@ pub struct JobError {
     pub at: String,
     /// The worker, the last time.
     pub worker: Option<WorkerId>,
-}
-
-/// How many jobs of one queue are in one state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Count {
-    /// The queue.
-    pub queue: String,
-    /// The state.
-    pub state: State,
-    /// How many.
-    pub jobs: u64,
-}
-
-impl Count {
-    pub(crate) fn new(queue: String, state: State, jobs: u64) -> Self {
-        Self { queue, state, jobs }
-    }
 }
 
 #[cfg(test)]

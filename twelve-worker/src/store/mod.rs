@@ -13,7 +13,7 @@ mod listing;
 mod model;
 pub mod postgres;
 
-pub use listing::{Count, Filter, JobDetails, JobError, JobSummary, State};
+pub use listing::{Filter, JobDetails, JobError, JobSummary, State};
 pub use model::{
     Ack, Acked, Beat, Cause, Claimed, Draft, Due, Evidence, Lease, Observation, Profile, Recorded,
     Rescued, Wake,
@@ -44,7 +44,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         drafts: Vec<Draft>,
     ) -> Answer<'a, ()>;
 
-    /// Takes at most `limit` due jobs for a registered worker; none, when the worker is not registered.
+    /// Takes at most `limit` due jobs for a registered worker, but no suspects; none, when the worker is not registered.
     ///
     /// Within a queue the oldest comes first; no queue starves another.
     fn claim<'a>(
@@ -53,6 +53,15 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         queues: &'a Queues,
         limit: usize,
     ) -> Answer<'a, Vec<Claimed>>;
+
+    /// Takes one due suspect for a registered worker, which must run it alone.
+    ///
+    /// A suspect is a job whose worker died: nobody knows whether of this one, and beside others it could take them along again.
+    fn claim_suspect<'a>(
+        &'a self,
+        worker: WorkerId,
+        queues: &'a Queues,
+    ) -> Answer<'a, Option<Claimed>>;
 
     /// Records how an attempt ended, if the lease still holds.
     fn ack<'a>(&'a self, lease: Lease, ack: &'a Ack) -> Answer<'a, Acked>;
@@ -74,21 +83,19 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// A heart for one worker, on a connection of its own.
     fn pulse(&self) -> Box<dyn Pulse>;
 
-    /// Shows that a worker takes no more jobs.
-    fn announce_drain(&self, worker: WorkerId) -> Answer<'_, ()>;
-
     /// Forgets a worker that has stopped.
     fn deregister(&self, worker: WorkerId) -> Answer<'_, ()>;
 
     /// The heartbeats of all workers.
     fn observe(&self) -> Answer<'_, Observation>;
 
-    /// Declares a worker dead, unless its heart has beaten since: gives its jobs back.
+    /// Declares a worker dead, unless its heart has beaten since: takes its jobs back, as suspects.
     ///
+    /// The crash is counted only against a suspect that was all the worker held; after three in a row that job has failed.
     /// A job whose ack is being committed at this moment is left to [`rescue_orphans`](Self::rescue_orphans): its fate is decided first.
     fn rescue(&self, worker: WorkerId, beat: i64) -> Answer<'_, Vec<Rescued>>;
 
-    /// Gives back the jobs that no registered worker holds.
+    /// Takes back the jobs that no registered worker holds. Nobody died of them, so they are no suspects.
     fn rescue_orphans(&self) -> Answer<'_, Vec<Rescued>>;
 
     /// Removes at most `limit` jobs that were done or discarded longer ago than `age`; tells how many.
@@ -117,14 +124,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// One job with all that is known about it.
     fn show(&self, job: JobId) -> Answer<'_, Option<JobDetails>>;
 
-    /// Makes those of these jobs that wait, have failed or were discarded due now, with all their attempts granted again; tells which, and their queues.
-    fn retry<'a>(&'a self, jobs: &'a [JobId]) -> Answer<'a, Vec<(JobId, String)>>;
+    /// Makes those of these jobs that wait, have failed or were discarded due now, with all their attempts granted again; tells which.
+    fn retry<'a>(&'a self, jobs: &'a [JobId]) -> Answer<'a, Vec<JobId>>;
 
     /// Discards those of these jobs that wait or have failed; tells which.
     fn discard<'a>(&'a self, jobs: &'a [JobId], reason: &'a Evidence) -> Answer<'a, Vec<JobId>>;
-
-    /// How many jobs there are of each queue and state.
-    fn counts(&self) -> Answer<'_, Vec<Count>>;
 }
 
 /// The heart of one worker.

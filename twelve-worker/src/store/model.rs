@@ -41,7 +41,7 @@ pub enum Due {
 pub struct Lease {
     /// The job.
     pub job: JobId,
-    /// How often it had been claimed, this claim included.
+    /// The number of this claim: it grows with each claim, and whenever the job is taken or handed back.
     pub epoch: i64,
     /// The worker that claimed it.
     pub worker: WorkerId,
@@ -210,12 +210,12 @@ pub struct Rescued {
     pub job: JobId,
     /// Its kind.
     pub kind: String,
-    /// Its state now: waiting, or failed when too many workers have died under it.
+    /// Its state now: waiting, or failed when too many workers have died of it.
     pub state: State,
 }
 
-/// How many workers may die under a job before it counts as failed.
-pub(crate) const MAX_CRASHES: i32 = 10;
+/// How many workers in a row may die while they run a job alone; then it has failed.
+pub(crate) const MAX_CRASHES: i32 = 3;
 
 /// There may be jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -185,6 +185,8 @@ async fn a_test_can_run_all_that_is_due() {
         .enqueue(Work(0).after(Duration::from_hours(1)))
         .await
         .unwrap();
+    app.execute("UPDATE twelve.jobs SET suspect = true WHERE payload::text = '0'")
+        .await;
     let drained = drain(&app.context, &app.registry).await.unwrap();
     assert_eq!(drained.done, 3);
     assert_eq!((drained.snoozed, drained.discarded), (1, 1));

@@ -1,11 +1,14 @@
 //! Workers that stop, die, or lose their connections.
 
 use sqlx::Connection;
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 use twelve_core::{Db, Exit, Failure, Res, Result, Tx};
-use twelve_worker::{Attempt, Job, State, store::conformance::until};
+use twelve_worker::{Attempt, Job, JobId, Jobs, State, store::conformance::until};
 
-use crate::app::{App, Stage, Work, write_effect};
+use crate::app::{App, Stage, Unknown, Work, write_effect};
 
 #[tokio::test]
 async fn a_drain_finishes_the_running_job_and_takes_no_other() {
@@ -19,11 +22,6 @@ async fn a_drain_finishes_the_running_job_and_takes_no_other() {
     app.stage.at_work.notified().await;
     worker.lifecycle.begin_drain();
     let late = app.jobs.enqueue(Work(1)).await.unwrap();
-    until("the drain to be announced", async || {
-        let draining = "SELECT count(*) FROM twelve.workers WHERE draining";
-        (app.count(draining).await == 1).then_some(())
-    })
-    .await;
     assert!(!worker.main.is_finished());
     app.stage.go_on.notify_one();
     assert_eq!(worker.stop().await, Exit::Done);
@@ -106,13 +104,35 @@ async fn a_job_whose_end_is_being_recorded_is_not_handed_back() {
 
 #[tokio::test]
 async fn a_dead_workers_job_runs_again_within_thirty_seconds() {
-    let app = App::new(async |_: Work, stage: Res<Stage>| {
+    outlive_a_worker(&app_that_hangs_once().await).await;
+}
+
+#[tokio::test]
+async fn a_job_that_cannot_be_rescued_keeps_no_other_from_it() {
+    let app = app_that_hangs_once().await;
+    app.jobs.enqueue(Unknown).await.unwrap();
+    app.execute("UPDATE twelve.jobs SET state = 'running', worker = gen_random_uuid()")
+        .await;
+    app.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$",
+    )
+    .await;
+    app.execute("CREATE TRIGGER refuse BEFORE UPDATE ON twelve.jobs FOR EACH ROW WHEN (OLD.kind = 'unknown') EXECUTE FUNCTION refuse()")
+        .await;
+    outlive_a_worker(&app).await;
+}
+
+async fn app_that_hangs_once() -> App {
+    App::new(async |_: Work, stage: Res<Stage>| {
         if stage.runs.count() == 1 {
             stage.at_work.notify_one();
             std::future::pending::<()>().await;
         }
     })
-    .await;
+    .await
+}
+
+async fn outlive_a_worker(app: &App) {
     let doomed = app.start();
     let job = app.jobs.enqueue(Work(0)).await.unwrap();
     app.stage.at_work.notified().await;
@@ -125,12 +145,79 @@ async fn a_dead_workers_job_runs_again_within_thirty_seconds() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let details = app.show(job).await;
-    assert_eq!((details.summary.attempts, details.summary.crashes), (1, 1));
+    assert_eq!((details.summary.attempts, details.summary.crashes), (1, 0));
+    assert_eq!(details.errors[0].cause, "crashed");
     assert!(
         died.elapsed() > Duration::from_secs(10),
         "{:?}",
         died.elapsed()
     );
+}
+
+#[tokio::test]
+async fn a_suspect_runs_alone_and_no_load_keeps_it_from_running() {
+    const SUSPECT: u32 = 99;
+    let app = App::new(
+        async |Work(n): Work, jobs: Jobs, stage: Res<Stage>| -> Result<()> {
+            stage.runs.count();
+            if n == SUSPECT {
+                for _ in 0..20 {
+                    stage.most.fetch_max(stage.runs.read(), Ordering::SeqCst);
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                stage.saw(n);
+            } else {
+                // One job follows another until the suspect has run.
+                tokio::time::sleep(Duration::from_millis(u64::from(n) * 20)).await;
+                if stage.seen.lock().unwrap().is_empty() {
+                    jobs.enqueue(Work(n)).await?;
+                }
+            }
+            stage.runs.0.fetch_sub(1, Ordering::SeqCst);
+            Ok(())
+        },
+    )
+    .await;
+    app.jobs.enqueue_many((1..=12).map(Work)).await.unwrap();
+    let worker = app.start();
+    until("every slot to be taken", async || {
+        (app.stage.runs.read() == 8).then_some(())
+    })
+    .await;
+    let suspect = enqueue_suspect(&app, Work(SUSPECT)).await;
+    app.until_state(suspect, State::Done).await;
+    assert_eq!(app.stage.most.load(Ordering::SeqCst), 1);
+    assert_eq!(worker.stop().await, Exit::Done);
+    let lost = "SELECT count(*) FROM twelve.jobs WHERE state = 'running'";
+    assert_eq!(app.count(lost).await, 0);
+}
+
+#[tokio::test]
+async fn a_suspect_that_waits_for_the_others_is_handed_back_by_a_drain() {
+    let app = App::new(async |_: Work, stage: Res<Stage>| {
+        stage.at_work.notify_one();
+        stage.go_on.notified().await;
+    })
+    .await;
+    let worker = app.start();
+    app.jobs.enqueue(Work(0)).await.unwrap();
+    app.stage.at_work.notified().await;
+    let suspect = enqueue_suspect(&app, Work(1)).await;
+    app.until_state(suspect, State::Running).await;
+    worker.lifecycle.begin_drain();
+    app.until_state(suspect, State::Waiting).await;
+    app.stage.go_on.notify_one();
+    assert_eq!(worker.stop().await, Exit::Done);
+    assert!(app.show(suspect).await.errors.is_empty());
+}
+
+/// Enqueues a job that has never been anything but a suspect.
+async fn enqueue_suspect(app: &App, job: Work) -> JobId {
+    let later = job.after(Duration::from_hours(1));
+    let id = app.jobs.enqueue(later).await.unwrap();
+    app.execute("UPDATE twelve.jobs SET suspect = true, run_at = now() WHERE run_at > now() + interval '1 minute'")
+        .await;
+    id
 }
 
 /// The runtime of this test has one thread.
@@ -170,7 +257,7 @@ async fn a_job_whose_claim_was_never_answered_is_handed_back() {
     })
     .await;
     app.execute(
-        "UPDATE twelve.jobs SET state = 'running', epoch = 1, worker = (SELECT id FROM twelve.workers)",
+        "UPDATE twelve.jobs SET state = 'running', run_at = now(), epoch = 1, worker = (SELECT id FROM twelve.workers)",
     )
     .await;
     let lost = Instant::now();

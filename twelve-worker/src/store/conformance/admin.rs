@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::fixture::{Fixture, draft};
 use crate::{
     JobId,
-    store::{Ack, Count, Draft, Due, Evidence, Filter, State},
+    store::{Ack, Draft, Due, Evidence, Filter, State},
 };
 
 pub(super) async fn a_retry_grants_all_attempts_again_and_their_numbers_go_on(it: Fixture) {
@@ -19,7 +19,7 @@ pub(super) async fn a_retry_grants_all_attempts_again_and_their_numbers_go_on(it
     it.ack(&job, Ack::Fail(Evidence::new("no"))).await;
 
     let retried = it.store.retry(&[id, JobId::new()]).await.unwrap();
-    assert_eq!(retried, [(id, "default".to_owned())]);
+    assert_eq!(retried, [id]);
     let job = it.claim_one().await;
     assert_eq!((job.attempt(), job.max_attempts), (4, 6));
     it.ack(&job, Ack::Fail(Evidence::new("no"))).await;
@@ -78,22 +78,6 @@ pub(super) async fn a_listing_shows_what_its_filter_says(it: Fixture) {
     let json = serde_json::to_value(&listed[0]).unwrap();
     assert_eq!(json["state"], "scheduled");
     assert!(json["run_at"].as_str().unwrap().ends_with('Z'));
-}
-
-pub(super) async fn jobs_are_counted_by_queue_and_state(it: Fixture) {
-    it.enqueue().await;
-    it.claim_one().await;
-    it.enqueue().await;
-    it.enqueue_draft(on("mail", Due::Now)).await;
-    it.enqueue_draft(on("mail", Due::Now)).await;
-    let counts = it.store.counts().await.unwrap();
-    let expected = [
-        ("default", State::Running, 1),
-        ("default", State::Waiting, 1),
-        ("mail", State::Waiting, 2),
-    ];
-    let expected = expected.map(|(queue, state, jobs)| Count::new(queue.into(), state, jobs));
-    assert_eq!(counts, expected);
 }
 
 fn on(queue: &str, due: Due) -> Draft {

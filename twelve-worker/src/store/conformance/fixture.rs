@@ -65,14 +65,23 @@ impl Fixture {
         id
     }
 
-    /// Everything that is due, for the first worker.
+    /// Everything that is due, suspects too, for the first worker.
     pub(super) async fn claim(&self) -> Vec<Claimed> {
         self.claim_as(self.worker).await
     }
 
     pub(super) async fn claim_as(&self, worker: WorkerId) -> Vec<Claimed> {
         let queues = Queues::all();
-        self.store.claim(worker, &queues, 100).await.unwrap()
+        let mut claimed = self.store.claim(worker, &queues, 100).await.unwrap();
+        while let Some(suspect) = self.claim_suspect_as(worker).await {
+            claimed.push(suspect);
+        }
+        claimed
+    }
+
+    pub(super) async fn claim_suspect_as(&self, worker: WorkerId) -> Option<Claimed> {
+        let queues = Queues::all();
+        self.store.claim_suspect(worker, &queues).await.unwrap()
     }
 
     /// The one job that is due.

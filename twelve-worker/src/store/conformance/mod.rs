@@ -91,6 +91,10 @@ cases! {
         a_worker_whose_heart_has_beaten_since_is_not_dead,
         a_worker_that_was_declared_dead_is_registered_by_its_next_beat,
         a_job_under_which_too_many_workers_die_fails,
+        a_suspect_is_claimed_alone,
+        the_neighbours_of_a_job_that_kills_are_not_blamed,
+        a_suspect_that_has_run_to_an_orderly_end_is_none_any_more,
+        jobs_that_come_back_keep_their_place,
         a_job_that_nobody_holds_is_rescued,
         a_claim_and_a_rescue_at_once_strand_no_job,
         two_rescuers_rescue_once,
@@ -106,7 +110,6 @@ cases! {
         a_running_job_can_neither_be_retried_nor_discarded,
         a_job_that_was_discarded_by_hand_does_not_run,
         a_listing_shows_what_its_filter_says,
-        jobs_are_counted_by_queue_and_state,
     ];
 }
 

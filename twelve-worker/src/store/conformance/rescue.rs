@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::fixture::{Fixture, profile};
 use crate::{
     Queues, WorkerId,
-    store::{Ack, Beat, State, model::MAX_CRASHES},
+    store::{Ack, Beat, Cause, Evidence, State, model::MAX_CRASHES},
 };
 
 pub(super) async fn a_dead_workers_jobs_run_again_and_spend_no_attempt(it: Fixture) {
@@ -20,7 +20,7 @@ pub(super) async fn a_dead_workers_jobs_run_again_and_spend_no_attempt(it: Fixtu
     it.refuse(&stale, Ack::Done).await;
     it.ack(&again, Ack::Done).await;
     let details = it.store.show(id).await.unwrap().unwrap();
-    assert_eq!(details.summary.crashes, 1);
+    assert_eq!(details.summary.crashes, 0);
     assert_eq!(details.errors[0].cause, "crashed");
     assert_eq!(details.errors[0].worker, Some(it.worker));
 }
@@ -49,7 +49,8 @@ pub(super) async fn a_worker_that_was_declared_dead_is_registered_by_its_next_be
 
 pub(super) async fn a_job_under_which_too_many_workers_die_fails(it: Fixture) {
     let id = it.enqueue().await;
-    for death in 1..=MAX_CRASHES {
+    // The first is not counted: nothing is known yet.
+    for death in 0..=MAX_CRASHES {
         let worker = WorkerId::new();
         it.register(worker).await;
         it.claim_one_as(worker).await;
@@ -61,11 +62,104 @@ pub(super) async fn a_job_under_which_too_many_workers_die_fails(it: Fixture) {
     let details = it.store.show(id).await.unwrap().unwrap();
     assert_eq!(details.summary.attempts, 0);
     assert_eq!(details.errors.len(), 1);
-    assert_eq!(details.errors[0].times, MAX_CRASHES.unsigned_abs());
+    assert_eq!(details.errors[0].times, MAX_CRASHES.unsigned_abs() + 1);
     it.store.retry(&[id]).await.unwrap();
-    it.claim_one().await;
+    assert!(it.claim_suspect_as(it.worker).await.is_some());
     it.kill(it.worker).await;
     assert_eq!(it.state(id).await, State::Waiting);
+}
+
+pub(super) async fn a_suspect_is_claimed_alone(it: Fixture) {
+    let suspects = [it.enqueue().await, it.enqueue().await];
+    it.claim().await;
+    it.kill(it.worker).await;
+    let other = it.enqueue().await;
+    let claimed = it.store.claim(it.other, &Queues::all(), 100).await.unwrap();
+    let claimed: Vec<_> = claimed.iter().map(|job| job.lease.job).collect();
+    assert_eq!(claimed, [other]);
+
+    let others = Queues::all_except(["default"]);
+    let elsewhere = it.store.claim_suspect(it.other, &others).await.unwrap();
+    assert!(elsewhere.is_none());
+    let stranger = it.claim_suspect_as(WorkerId::new()).await;
+    assert!(stranger.is_none(), "it is not registered");
+    let queues = Queues::only(["default"]);
+    let first = it.store.claim_suspect(it.other, &queues).await.unwrap();
+    assert_eq!(first.unwrap().lease.job, suspects[0]);
+    let second = it.claim_suspect_as(it.other).await;
+    assert_eq!(second.unwrap().lease.job, suspects[1]);
+    assert!(it.claim_suspect_as(it.other).await.is_none());
+}
+
+pub(super) async fn the_neighbours_of_a_job_that_kills_are_not_blamed(it: Fixture) {
+    let poison = it.enqueue().await;
+    let innocent = [it.enqueue().await, it.enqueue().await];
+    assert_eq!(it.claim().await.len(), 3);
+    assert_eq!(it.kill(it.worker).await, 3);
+    for death in 1..=MAX_CRASHES {
+        let worker = WorkerId::new();
+        it.register(worker).await;
+        let alone = it.claim_suspect_as(worker).await.unwrap();
+        assert_eq!(alone.lease.job, poison, "death {death}");
+        it.kill(worker).await;
+    }
+    assert_eq!(it.state(poison).await, State::Failed);
+    for id in innocent {
+        let details = it.store.show(id).await.unwrap().unwrap();
+        assert_eq!(details.summary.crashes, 0);
+        assert_eq!(details.errors[0].cause, "crashed");
+        let job = it.claim_suspect_as(it.other).await.unwrap();
+        assert_eq!(job.lease.job, id);
+        it.ack(&job, Ack::Done).await;
+    }
+}
+
+pub(super) async fn a_suspect_that_has_run_to_an_orderly_end_is_none_any_more(it: Fixture) {
+    let id = it.enqueue().await;
+    let no = || Evidence::new("no");
+    for (ack, is_suspect) in [
+        (Ack::PutBack(Duration::ZERO, Cause::UnknownKind, no()), true),
+        (Ack::PutBack(Duration::ZERO, Cause::Unavailable, no()), true),
+        (Ack::Snooze(Duration::ZERO), false),
+        (Ack::Retry(Duration::ZERO, no()), false),
+    ] {
+        for _ in 0..2 {
+            let worker = WorkerId::new();
+            it.register(worker).await;
+            it.claim_one_as(worker).await;
+            it.kill(worker).await;
+        }
+        let job = it.claim_suspect_as(it.worker).await.unwrap();
+        it.ack(&job, ack).await;
+        let crashes = it.store.show(id).await.unwrap().unwrap().summary.crashes;
+        assert_eq!(crashes > 0, is_suspect);
+        let suspect = it.claim_suspect_as(it.worker).await;
+        assert_eq!(suspect.is_some(), is_suspect);
+        let job = match suspect {
+            Some(job) => job,
+            None => it.claim_one().await,
+        };
+        it.ack(&job, Ack::Snooze(Duration::ZERO)).await;
+    }
+}
+
+pub(super) async fn jobs_that_come_back_keep_their_place(it: Fixture) {
+    let claim = async |worker| {
+        let claimed = it.store.claim(worker, &Queues::all(), 1).await.unwrap();
+        claimed[0].lease
+    };
+    let older = it.enqueue().await;
+    let lease = claim(it.worker).await;
+    let younger = it.enqueue().await;
+    it.store.hand_back(&[lease]).await.unwrap();
+    assert_eq!(claim(it.worker).await.job, older);
+    assert_eq!(claim(it.other).await.job, younger);
+
+    it.kill(it.other).await;
+    it.kill(it.worker).await;
+    it.register(it.worker).await;
+    let first = it.claim_suspect_as(it.worker).await.unwrap();
+    assert_eq!(first.lease.job, older);
 }
 
 pub(super) async fn a_job_that_nobody_holds_is_rescued(it: Fixture) {
@@ -77,6 +171,8 @@ pub(super) async fn a_job_that_nobody_holds_is_rescued(it: Fixture) {
     let rescued = it.store.rescue_orphans().await.unwrap();
     assert_eq!(rescued[0].job, id);
     assert!(!it.store.observe().await.unwrap().orphans);
+    // Nobody died of it.
+    assert!(it.claim_suspect_as(it.other).await.is_none());
     it.claim_one_as(it.other).await;
 }
 

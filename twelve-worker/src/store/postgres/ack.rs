@@ -21,6 +21,7 @@ WHERE id = $1 AND epoch = $2 AND worker = $3";
 
 /// Every other way to end, with its evidence. Plan: the primary keys.
 ///
+/// A job that has run to an orderly end is suspect no longer; one that was put back has not run, or not far.
 /// The evidence on one attempt is one row for each cause, so a job that is put back again and again does not grow.
 /// Times are taken when the statement runs: in a transaction, `now()` is when that began.
 const SETTLE: &str = "
@@ -30,6 +31,8 @@ WITH settled AS (
         worker = NULL,
         attempts = attempts + $5,
         deferrals = CASE WHEN $7 = 'unavailable' THEN deferrals + 1 WHEN $7 = 'unknown_kind' THEN deferrals ELSE 0 END,
+        suspect = CASE WHEN $7 IN ('unavailable', 'unknown_kind') THEN suspect ELSE false END,
+        crashes = CASE WHEN $7 IN ('unavailable', 'unknown_kind') THEN crashes ELSE 0 END,
         run_at = CASE WHEN $4 = 'waiting' THEN clock_timestamp() + $6 * interval '1 microsecond' ELSE run_at END,
         finished_at = CASE WHEN $4 = 'waiting' THEN NULL ELSE clock_timestamp() END
     WHERE id = $1 AND epoch = $2 AND worker = $3
@@ -43,10 +46,12 @@ noted AS (
 )
 SELECT count(*) FROM settled";
 
-/// Gives back what a stopping worker holds. Plan: the primary key, once for each lease.
+/// Hands back what a stopping worker holds. Plan: the primary key, once for each lease.
+///
+/// `run_at` stays: the job keeps its place.
 const HAND_BACK: &str = "
 UPDATE twelve.jobs AS job
-SET state = 'waiting', worker = NULL, epoch = job.epoch + 1, run_at = clock_timestamp()
+SET state = 'waiting', worker = NULL, epoch = job.epoch + 1
 FROM unnest($1::uuid[], $2::bigint[], $3::uuid[]) AS lease (job, epoch, worker)
 WHERE job.id = lease.job AND job.epoch = lease.epoch AND job.worker = lease.worker";
 
@@ -58,26 +63,26 @@ pub(super) async fn ack(
     let moved = match ack {
         Ack::Done => done(connection, lease).await,
         Ack::Discard(reason) => {
-            let end = End::spent("discarded").with(Cause::Discarded, reason);
-            settle(connection, lease, end).await
+            let settlement = Settlement::spent("discarded").with(Cause::Discarded, reason);
+            settle(connection, lease, settlement).await
         }
-        Ack::Snooze(delay) => settle(connection, lease, End::waiting(0, *delay)).await,
+        Ack::Snooze(delay) => settle(connection, lease, Settlement::waiting(0, *delay)).await,
         Ack::Retry(delay, evidence) => {
-            let end = End::waiting(1, *delay).with(Cause::Failed, evidence);
-            settle(connection, lease, end).await
+            let settlement = Settlement::waiting(1, *delay).with(Cause::Failed, evidence);
+            settle(connection, lease, settlement).await
         }
         Ack::Fail(evidence) => {
-            let end = End::spent("failed").with(Cause::Failed, evidence);
-            settle(connection, lease, end).await
+            let settlement = Settlement::spent("failed").with(Cause::Failed, evidence);
+            settle(connection, lease, settlement).await
         }
         Ack::Undecodable(evidence) => {
-            let mut end = End::spent("failed").with(Cause::Undecodable, evidence);
-            end.spent = 0;
-            settle(connection, lease, end).await
+            let mut settlement = Settlement::spent("failed").with(Cause::Undecodable, evidence);
+            settlement.spent = 0;
+            settle(connection, lease, settlement).await
         }
         Ack::PutBack(delay, cause, evidence) => {
-            let end = End::waiting(0, *delay).with(*cause, evidence);
-            settle(connection, lease, end).await
+            let settlement = Settlement::waiting(0, *delay).with(*cause, evidence);
+            settle(connection, lease, settlement).await
         }
     };
     match moved.map_err(failed)? {
@@ -87,14 +92,14 @@ pub(super) async fn ack(
 }
 
 /// What [`SETTLE`] writes.
-struct End<'a> {
+struct Settlement<'a> {
     state: &'static str,
     spent: i32,
     delay: Duration,
     evidence: Option<(Cause, &'a Evidence)>,
 }
 
-impl<'a> End<'a> {
+impl<'a> Settlement<'a> {
     fn spent(state: &'static str) -> Self {
         Self {
             state,
@@ -134,17 +139,17 @@ async fn done(connection: &mut PgConnection, lease: Lease) -> Result<u64, sqlx::
 async fn settle(
     connection: &mut PgConnection,
     lease: Lease,
-    end: End<'_>,
+    settlement: Settlement<'_>,
 ) -> Result<u64, sqlx::Error> {
     let settled: i64 = sqlx::query_scalar(SETTLE)
         .bind(*lease.job.as_uuid())
         .bind(lease.epoch)
         .bind(*lease.worker.as_uuid())
-        .bind(end.state)
-        .bind(end.spent)
-        .bind(microseconds(end.delay))
-        .bind(end.evidence.map(|(cause, _)| cause.name()))
-        .bind(end.evidence.map(|(_, evidence)| evidence.as_str()))
+        .bind(settlement.state)
+        .bind(settlement.spent)
+        .bind(microseconds(settlement.delay))
+        .bind(settlement.evidence.map(|(cause, _)| cause.name()))
+        .bind(settlement.evidence.map(|(_, evidence)| evidence.as_str()))
         .fetch_one(connection)
         .await?;
     Ok(settled.unsigned_abs())
@@ -154,12 +159,12 @@ pub(super) async fn hand_back(db: &Db, leases: &[Lease]) -> Result<usize, Error>
     let jobs: Vec<Uuid> = leases.iter().map(|lease| *lease.job.as_uuid()).collect();
     let epochs: Vec<i64> = leases.iter().map(|lease| lease.epoch).collect();
     let workers: Vec<Uuid> = leases.iter().map(|lease| *lease.worker.as_uuid()).collect();
-    let returned = sqlx::query(HAND_BACK)
+    let handed_back = sqlx::query(HAND_BACK)
         .bind(jobs)
         .bind(epochs)
         .bind(workers)
         .execute(db)
         .await
         .map_err(failed)?;
-    Ok(usize::try_from(returned.rows_affected()).unwrap_or(usize::MAX))
+    Ok(usize::try_from(handed_back.rows_affected()).unwrap_or(usize::MAX))
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{counter, failed, rows};
 use crate::{
     JobId, WorkerId,
-    store::{Count, Evidence, Filter, JobDetails, JobError, JobSummary},
+    store::{Evidence, Filter, JobDetails, JobError, JobSummary},
 };
 
 /// The newest jobs that match. Plan: the primary key backwards, whose ids sort by time; a rare state may read far.
@@ -46,13 +46,13 @@ ORDER BY attempt, at";
 const STEPS: &str = "
 SELECT name FROM twelve.job_steps WHERE job_id = $1 ORDER BY recorded_at, name";
 
-/// Plan: the primary key, once for each id. Numbers of attempts go on, so that older evidence stays.
+/// Plan: the primary key, once for each id. Numbers of attempts go on, so that older evidence stays. A suspect stays one.
 const RETRY: &str = "
 UPDATE twelve.jobs
 SET state = 'waiting', run_at = clock_timestamp(), finished_at = NULL,
     max_attempts = attempts + attempts_granted, crashes = 0, deferrals = 0
 WHERE id = ANY ($1) AND state IN ('waiting', 'failed', 'discarded')
-RETURNING id, queue";
+RETURNING id";
 
 /// Plan: the primary key, once for each id.
 const DISCARD: &str = "
@@ -69,13 +69,6 @@ noted AS (
     SET message = excluded.message, worker = NULL, at = excluded.at, times = known.times + 1
 )
 SELECT id FROM discarded";
-
-/// Reads the whole table: for people, not for the engine.
-const COUNTS: &str = "
-SELECT queue, CASE WHEN state = 'waiting' AND run_at > now() THEN 'scheduled' ELSE state END AS shown, count(*)
-FROM twelve.jobs
-GROUP BY 1, 2
-ORDER BY 1, 2";
 
 pub(super) async fn list(db: &Db, filter: &Filter) -> Result<Vec<JobSummary>, Error> {
     let states: Vec<_> = filter.states.iter().map(|state| state.name()).collect();
@@ -156,16 +149,13 @@ fn evidence(row: &PgRow) -> Result<JobError, Error> {
     })
 }
 
-pub(super) async fn retry(db: &Db, jobs: &[JobId]) -> Result<Vec<(JobId, String)>, Error> {
-    let retried: Vec<(Uuid, String)> = sqlx::query_as(RETRY)
+pub(super) async fn retry(db: &Db, jobs: &[JobId]) -> Result<Vec<JobId>, Error> {
+    let retried: Vec<Uuid> = sqlx::query_scalar(RETRY)
         .bind(uuids(jobs))
         .fetch_all(db)
         .await
         .map_err(failed)?;
-    Ok(retried
-        .into_iter()
-        .map(|(id, queue)| (JobId::from_uuid(id), queue))
-        .collect())
+    Ok(retried.into_iter().map(JobId::from_uuid).collect())
 }
 
 pub(super) async fn discard(
@@ -184,12 +174,4 @@ pub(super) async fn discard(
 
 fn uuids(jobs: &[JobId]) -> Vec<Uuid> {
     jobs.iter().map(|job| *job.as_uuid()).collect()
-}
-
-pub(super) async fn counts(db: &Db) -> Result<Vec<Count>, Error> {
-    let rows: Vec<(String, String, i64)> =
-        sqlx::query_as(COUNTS).fetch_all(db).await.map_err(failed)?;
-    rows.into_iter()
-        .map(|(queue, state, jobs)| Ok(Count::new(queue, state.parse()?, jobs.unsigned_abs())))
-        .collect()
 }

@@ -28,7 +28,7 @@ use std::time::Duration;
 use twelve_core::{Db, Error};
 
 use super::{
-    Ack, Acked, Answer, Claimed, Count, Draft, Evidence, Filter, JobDetails, JobSummary, Lease,
+    Ack, Acked, Answer, Claimed, Draft, Evidence, Filter, JobDetails, JobSummary, Lease,
     Observation, Pulse, Recorded, Rescued, Store, Wake,
 };
 use crate::{JobId, Queues, WorkerId};
@@ -72,6 +72,14 @@ impl Store for PostgresStore {
         Box::pin(claim::claim(&self.db, worker, queues, limit))
     }
 
+    fn claim_suspect<'a>(
+        &'a self,
+        worker: WorkerId,
+        queues: &'a Queues,
+    ) -> Answer<'a, Option<Claimed>> {
+        Box::pin(claim::claim_suspect(&self.db, worker, queues))
+    }
+
     fn ack<'a>(&'a self, lease: Lease, ack: &'a Ack) -> Answer<'a, Acked> {
         Box::pin(async move {
             let mut connection = self.db.acquire().await?;
@@ -98,10 +106,6 @@ impl Store for PostgresStore {
 
     fn pulse(&self) -> Box<dyn Pulse> {
         Box::new(workers::Heart::new(self.db.options().clone()))
-    }
-
-    fn announce_drain(&self, worker: WorkerId) -> Answer<'_, ()> {
-        Box::pin(workers::announce_drain(&self.db, worker))
     }
 
     fn deregister(&self, worker: WorkerId) -> Answer<'_, ()> {
@@ -153,16 +157,12 @@ impl Store for PostgresStore {
         Box::pin(admin::show(&self.db, job))
     }
 
-    fn retry<'a>(&'a self, jobs: &'a [JobId]) -> Answer<'a, Vec<(JobId, String)>> {
+    fn retry<'a>(&'a self, jobs: &'a [JobId]) -> Answer<'a, Vec<JobId>> {
         Box::pin(admin::retry(&self.db, jobs))
     }
 
     fn discard<'a>(&'a self, jobs: &'a [JobId], reason: &'a Evidence) -> Answer<'a, Vec<JobId>> {
         Box::pin(admin::discard(&self.db, jobs, reason))
-    }
-
-    fn counts(&self) -> Answer<'_, Vec<Count>> {
-        Box::pin(admin::counts(&self.db))
     }
 }
 

@@ -20,9 +20,6 @@ INSERT INTO twelve.workers (id, process_type, host, pid, queues, beat)
 VALUES ($1, $2, $3, $4, $5, floor(random() * 1000000000)::bigint)
 ON CONFLICT (id) DO NOTHING";
 
-const ANNOUNCE_DRAIN: &str = "
-UPDATE twelve.workers SET draining = true WHERE id = $1";
-
 const DEREGISTER: &str = "
 DELETE FROM twelve.workers WHERE id = $1";
 
@@ -82,15 +79,6 @@ impl Pulse for Heart {
     fn beat<'a>(&'a mut self, worker: &'a Profile) -> Answer<'a, Beat> {
         Box::pin(async move { self.try_beat(worker).await.map_err(failed) })
     }
-}
-
-pub(super) async fn announce_drain(db: &Db, worker: WorkerId) -> Result<(), Error> {
-    sqlx::query(ANNOUNCE_DRAIN)
-        .bind(*worker.as_uuid())
-        .execute(db)
-        .await
-        .map_err(failed)?;
-    Ok(())
 }
 
 pub(super) async fn deregister(db: &Db, worker: WorkerId) -> Result<(), Error> {
