@@ -44,7 +44,11 @@ impl Jobs {
         let inner = context.singleton(|| {
             let store: Arc<dyn Store> = Arc::new(PostgresStore::new(context.db()?));
             Ok(Inner {
-                waker: Waker::new(Arc::clone(&store), hint),
+                waker: Waker::new(
+                    Arc::clone(&store),
+                    hint,
+                    context.lifecycle().tracker().clone(),
+                ),
                 store,
             })
         })?;

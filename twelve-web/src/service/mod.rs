@@ -25,6 +25,7 @@ use std::{
     task::{Context as TaskContext, Poll},
     time::Instant,
 };
+use tracing::Instrument;
 use twelve_core::{Context, Error};
 
 use crate::{Router, limit, settings::Settings};
@@ -81,7 +82,15 @@ impl Service {
             Ok(mut request) => {
                 // Middleware is built before there is a context, and finds it here.
                 request.extensions_mut().insert(self.context.clone());
-                unit_of_work::run(self.routes, request).await
+                // Whatever is logged on the way tells which request it was.
+                let span = tracing::info_span!(
+                    "request",
+                    method = request.method().as_str(),
+                    path = request.uri().path(),
+                );
+                unit_of_work::run(self.routes, request)
+                    .instrument(span)
+                    .await
             }
             Err(refusal) => refusal,
         };

@@ -151,6 +151,10 @@ pub(super) fn ack_for(end: End, job: &Claimed, policy: &Policy) -> Ack {
                 Ack::Fail(evidence)
             }
         }
+        // In a rolling deploy an old worker meets payloads of the new shape: they must live until a new one takes them.
+        End::Undecodable(error) if job.attempt() < job.max_attempts => {
+            Ack::Retry(policy.pause_after(job.attempt()), Evidence::new(&error))
+        }
         End::Undecodable(error) => Ack::Undecodable(Evidence::new(&error)),
         End::UnknownKind(error) => Ack::PutBack(
             UNKNOWN_KIND_PAUSE,
@@ -239,8 +243,13 @@ mod tests {
             unknown,
             Ack::PutBack(UNKNOWN_KIND_PAUSE, Cause::UnknownKind, _)
         ));
-        let undecodable = judge(End::Undecodable("no".into()), &job(0, 0));
-        assert!(matches!(undecodable, Ack::Undecodable(_)));
+    }
+
+    #[test]
+    fn a_payload_that_cannot_be_read_is_tried_again_by_whoever_may_be_newer() {
+        let undecodable = |attempts| judge(End::Undecodable("no".into()), &job(attempts, 0));
+        assert!(matches!(undecodable(0), Ack::Retry(..)));
+        assert!(matches!(undecodable(2), Ack::Undecodable(_)));
     }
 
     #[tokio::test]

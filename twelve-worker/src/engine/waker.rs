@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 use tokio::{runtime::Handle, sync::Notify, time::sleep};
-use twelve_core::{Context, Error};
+use twelve_core::{Context, Error, Tracker};
 
 use crate::store::Store;
 
@@ -37,6 +37,7 @@ impl Hint {
 pub(crate) struct Waker {
     store: Arc<dyn Store>,
     local: Arc<Hint>,
+    tracker: Tracker,
     pending: Arc<Mutex<Pending>>,
 }
 
@@ -47,10 +48,11 @@ struct Pending {
 }
 
 impl Waker {
-    pub(crate) fn new(store: Arc<dyn Store>, local: Arc<Hint>) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, local: Arc<Hint>, tracker: Tracker) -> Self {
         Self {
             store,
             local,
+            tracker,
             pending: Arc::default(),
         }
     }
@@ -68,7 +70,13 @@ impl Waker {
         let mut pending = lock(&self.pending);
         pending.queues.extend(queues);
         if !std::mem::replace(&mut pending.announcing, true) {
-            runtime.spawn(self.clone().announce());
+            // A command that has enqueued something waits for this before it closes its connections.
+            let announcing = self.tracker.begin("waking the workers");
+            let waker = self.clone();
+            runtime.spawn(async move {
+                waker.announce().await;
+                drop(announcing);
+            });
         }
     }
 

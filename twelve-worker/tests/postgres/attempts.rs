@@ -105,13 +105,13 @@ impl Job for OldWork {
 }
 
 #[tokio::test]
-async fn a_payload_that_cannot_be_read_fails_the_job_and_is_kept() {
+async fn a_payload_that_cannot_be_read_is_kept_and_tried_again() {
     let app = App::new(async |_: Work| {}).await;
     let _worker = app.start();
     let name = "tea\0".to_owned();
     let job = app.jobs.enqueue(OldWork { name }).await.unwrap();
-    let details = app.until_state(job, State::Failed).await;
-    assert_eq!(details.summary.attempts, 0);
+    let details = app.until_state(job, State::Scheduled).await;
+    assert_eq!(details.summary.attempts, 1);
     assert_eq!(details.payload, serde_json::json!({"name": "tea\0"}));
     assert!(details.errors[0].message.contains("invalid type"));
 }
