@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::{sync::atomic::Ordering, time::Duration};
 use twelve_core::{Exit, Failure, Res, Result};
 use twelve_worker::{
-    Attempt, Job, Jobs, Outcome, State, StepKey, Steps, drain, store::conformance::until,
+    Attempt, Job, Jobs, Outcome, Policy, State, StepKey, Steps, drain, store::conformance::until,
 };
 
 use crate::app::{App, Stage, Unknown, Work, context};
@@ -102,15 +102,19 @@ struct OldWork {
 
 impl Job for OldWork {
     const KIND: &'static str = "work";
+
+    fn policy() -> Policy {
+        Policy::new().attempts(2)
+    }
 }
 
 #[tokio::test]
-async fn a_payload_that_cannot_be_read_is_kept_and_tried_again() {
+async fn a_payload_that_cannot_be_read_is_tried_again_and_then_kept() {
     let app = App::new(async |_: Work| {}).await;
     let _worker = app.start();
     let name = "tea\0".to_owned();
     let job = app.jobs.enqueue(OldWork { name }).await.unwrap();
-    let details = app.until_state(job, State::Scheduled).await;
+    let details = app.until_state(job, State::Failed).await;
     assert_eq!(details.summary.attempts, 1);
     assert_eq!(details.payload, serde_json::json!({"name": "tea\0"}));
     assert!(details.errors[0].message.contains("invalid type"));
