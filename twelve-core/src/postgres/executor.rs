@@ -9,9 +9,9 @@ use sqlx::{
     postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 
-use super::{Db, Tx, lease::within};
+use super::{Db, Tx};
 
-type Step = Result<Either<PgQueryResult, PgRow>, sqlx::Error>;
+pub(super) type Step = Result<Either<PgQueryResult, PgRow>, sqlx::Error>;
 type Description = sqlx::Describe<Postgres>;
 
 impl<'c> Executor<'c> for &Db {
@@ -25,13 +25,10 @@ impl<'c> Executor<'c> for &Db {
         let db = self.clone();
         Box::pin(async_stream::try_stream! {
             let mut lease = db.lease().await?;
-            let patience = db.patience();
-            let mut steps = lease.connection()?.fetch_many(query);
-            while let Some(step) = within(patience, steps.try_next()).await.inspect_err(|error| db.note(error))? {
+            let mut steps = lease.stream(query);
+            while let Some(step) = steps.try_next().await? {
                 yield step;
             }
-            drop(steps);
-            lease.settle();
         })
     }
 
@@ -82,14 +79,10 @@ impl<'c> Executor<'c> for &'c mut Tx {
         E: 'q + Execute<'q, Postgres>,
     {
         Box::pin(async_stream::try_stream! {
-            let lease = self.lease().await?;
-            let db = lease.db().clone();
-            let mut steps = lease.connection()?.fetch_many(query);
-            while let Some(step) = within(db.patience(), steps.try_next()).await.inspect_err(|error| db.note(error))? {
+            let mut steps = self.lease().await?.stream(query);
+            while let Some(step) = steps.try_next().await? {
                 yield step;
             }
-            drop(steps);
-            lease.settle();
         })
     }
 

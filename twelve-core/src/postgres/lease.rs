@@ -1,10 +1,11 @@
 //! A connection on loan from the pool, which only goes back when it has nothing left to say.
 
-use sqlx::{PgConnection, Postgres, pool::PoolConnection};
+use futures_util::stream::{BoxStream, TryStreamExt};
+use sqlx::{Execute, Executor, PgConnection, Postgres, pool::PoolConnection};
 use std::time::Duration;
 use tokio::time::timeout;
 
-use super::Db;
+use super::{Db, executor::Step};
 use crate::Error;
 
 /// A connection on loan.
@@ -53,13 +54,29 @@ impl Lease {
             .as_deref_mut()
             .ok_or(sqlx::Error::PoolClosed)?;
         let answer = within(self.db.patience(), question(connection)).await;
-        self.waiting = answer.is_err();
-        if let Err(error) = &answer {
-            self.db.note(error);
-            // Postgres has answered, if only with an error.
-            self.waiting = error.as_database_error().is_none();
-        }
+        self.waiting = is_owed(&self.db, &answer);
         answer
+    }
+
+    /// Streams the answers to a statement, each up to the deadline for one.
+    pub(super) fn stream<'e, 'q: 'e, E>(&'e mut self, query: E) -> BoxStream<'e, Step>
+    where
+        E: 'q + Execute<'q, Postgres>,
+    {
+        Box::pin(async_stream::try_stream! {
+            let patience = self.db.patience();
+            let mut steps = self.connection()?.fetch_many(query);
+            let end = loop {
+                match within(patience, steps.try_next()).await {
+                    Ok(Some(step)) => yield step,
+                    Ok(None) => break Ok(()),
+                    Err(error) => break Err(error),
+                }
+            };
+            drop(steps);
+            self.waiting = is_owed(&self.db, &end);
+            end?;
+        })
     }
 
     /// The connection is in no state to be used again.
@@ -71,15 +88,13 @@ impl Lease {
     pub(super) fn is_waiting(&self) -> bool {
         self.waiting
     }
+}
 
-    /// Every answer has arrived.
-    pub(super) fn settle(&mut self) {
-        self.waiting = false;
-    }
-
-    pub(super) fn db(&self) -> &Db {
-        &self.db
-    }
+/// Is an answer still to come after this? An error of Postgres' own is an answer too.
+fn is_owed<T>(db: &Db, answer: &Result<T, sqlx::Error>) -> bool {
+    let Err(error) = answer else { return false };
+    db.note(error);
+    error.as_database_error().is_none()
 }
 
 impl Drop for Lease {

@@ -348,7 +348,7 @@ async fn legacy(
     Ok(StatusCode::from_u16(plan.status)?)
 }
 
-async fn database() -> PgConnectOptions {
+pub(crate) async fn database() -> PgConnectOptions {
     let migrations = Migrations::new(migrations(), None);
     let database = TestDatabase::fresh(&migrations).await.unwrap();
     let options: PgConnectOptions = database.url().parse().unwrap();

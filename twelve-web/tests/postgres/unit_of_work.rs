@@ -3,8 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use axum::{body::Body, http::Request};
+use twelve_core::Db;
 
-use super::app::{Answer, App, Plan, Then};
+use super::app::{Answer, App, Plan, Then, database};
 
 async fn post(app: &App, path: &str, plan: &Plan) -> Answer {
     let request = Request::post(path)
@@ -57,4 +58,17 @@ async fn a_request_without_statements_opens_no_connection() {
         .count("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'shop/web'")
         .await;
     assert_eq!(ours, 0);
+}
+
+#[tokio::test]
+async fn a_statement_that_postgres_refuses_costs_no_connection() {
+    let db = Db::new(database().await, 3);
+    let pid = async || {
+        let pid = sqlx::query_scalar("SELECT pg_backend_pid()");
+        pid.fetch_one(&db).await.unwrap()
+    };
+    let before: i32 = pid().await;
+    let refused = sqlx::query("SELECT 1 / 0").execute(&db).await;
+    assert!(refused.unwrap_err().as_database_error().is_some());
+    assert_eq!(pid().await, before);
 }
