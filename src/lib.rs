@@ -6,8 +6,12 @@ extern crate self as twelve;
 
 mod app;
 mod cli;
-#[cfg(feature = "test")]
+#[cfg(feature = "dev")]
+mod dev;
+#[cfg(any(feature = "dev", feature = "test"))]
 pub mod services;
+#[cfg(feature = "dev")]
+mod supervisor;
 mod task;
 #[cfg(feature = "test")]
 pub mod test;

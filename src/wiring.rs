@@ -5,6 +5,7 @@ use std::{any::TypeId, path::PathBuf, sync::Arc};
 use twelve_core::{
     Budget, Config, Environment, Needs, ProcessKind, ProcessType, Reader, Variable,
     service_variables, takes_two_transactions,
+    telemetry::{LOG_FORMAT, LogFormat},
 };
 use twelve_worker::{Jobs, Queues};
 
@@ -86,6 +87,11 @@ impl App {
             "RUST_LOG",
             None,
             "which logs are written, such as info,my_app=debug",
+        );
+        let _: Option<Option<LogFormat>> = reader.read(
+            LOG_FORMAT,
+            None,
+            "how logs look; text on a terminal, json elsewhere",
         );
         variables.extend(reader.into_variables());
         variables

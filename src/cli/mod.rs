@@ -5,6 +5,8 @@
 //! ```
 
 mod config;
+#[cfg(feature = "dev")]
+mod dev;
 mod export;
 mod health;
 mod jobs;
@@ -12,6 +14,8 @@ mod output;
 mod release;
 mod routes;
 mod run;
+#[cfg(feature = "dev")]
+mod start;
 mod words;
 
 pub(crate) use words::COMMANDS;
@@ -67,12 +71,16 @@ impl Cli {
         };
         match name {
             "config" => config::run(self, matches),
+            #[cfg(feature = "dev")]
+            "dev" => dev::run(self, matches),
             "export" => export::run(self),
             "health" => health::run(self, matches),
             "jobs" => jobs::run(self, matches),
             "release" => release::run(self, matches),
             "routes" => routes::run(self, matches),
             "run" => run::run(self, matches),
+            #[cfg(feature = "dev")]
+            "start" => start::run(self, matches),
             process_type => self.start(process_type),
         }
     }

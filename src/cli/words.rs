@@ -35,6 +35,32 @@ pub(crate) const COMMANDS: &[Spec] = &[
             )
         },
     },
+    #[cfg(feature = "dev")]
+    Spec {
+        name: "start",
+        about: "Run a formation of processes: start -m web=2,worker=1",
+        words: formation,
+    },
+    #[cfg(feature = "dev")]
+    Spec {
+        name: "dev",
+        about: "Run everything here, with private servers, anew with each build",
+        words: |command| {
+            formation(command)
+                .arg(flag("fresh", "Begin with empty private servers"))
+                .arg(
+                    Arg::new("command")
+                        .value_name("COMMAND")
+                        .num_args(1..)
+                        .trailing_var_arg(true)
+                        .allow_hyphen_values(true)
+                        .value_parser(value_parser!(OsString))
+                        .help(
+                            "Run this command in the surroundings of `dev`, such as: dev jobs list",
+                        ),
+                )
+        },
+    },
     Spec {
         name: "routes",
         about: "List the routes of every HTTP process type",
@@ -111,6 +137,29 @@ fn jobs(command: Command) -> Command {
                 .arg(option("reason", "TEXT", "Why").default_value("discarded by hand"))
                 .arg(json()),
         )
+}
+
+#[cfg(feature = "dev")]
+fn formation(command: Command) -> Command {
+    command
+        .arg(
+            option(
+                "formation",
+                "FORMATION",
+                "How many of each type: web=2,worker=1 or all=1,web=2",
+            )
+            .short('m')
+            .action(ArgAction::Append),
+        )
+        .arg(
+            option(
+                "port",
+                "PORT",
+                "The base port; each type has its own, 100 above the last",
+            )
+            .value_parser(value_parser!(u16).range(1..)),
+        )
+        .arg(flag("exit-on-crash", "End all processes when one ends"))
 }
 
 fn health(command: Command) -> Command {

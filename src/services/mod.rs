@@ -72,7 +72,7 @@ use users::User;
 
 pub use directory::Directory;
 pub use error::Error;
-#[cfg(feature = "redis")]
+#[cfg(all(feature = "redis", feature = "test"))]
 pub(crate) use redis::DATABASES as REDIS_DATABASES;
 pub use server::{Server, Stop};
 

@@ -81,7 +81,7 @@ fn try_listen(context: &Context) -> io::Result<PathBuf> {
     let identity = context.identity();
     let directory = directory(&identity.app, context.environment());
     create_private(&directory)?;
-    let path = directory.join(format!("{}.{}.sock", identity.process_type, process::id()));
+    let path = directory.join(socket(&identity.process_type, process::id()));
     // The process that had our id before is dead.
     let _ = fs::remove_file(&path);
     let listener = UnixListener::bind(&path)?;
@@ -127,6 +127,21 @@ pub fn probe(app: &str, environment: &Environment) -> Vec<Report> {
         .collect();
     reports.sort_by(|a, b| (&a.process_type, a.pid).cmp(&(&b.process_type, b.pid)));
     reports
+}
+
+/// Asks one process of this app; `None` when it does not answer probes, or not yet.
+#[must_use]
+pub fn probe_one(
+    app: &str,
+    environment: &Environment,
+    process_type: &str,
+    pid: u32,
+) -> Option<Report> {
+    ask(&directory(app, environment).join(socket(process_type, pid)))
+}
+
+fn socket(process_type: &str, pid: u32) -> String {
+    format!("{process_type}.{pid}.sock")
 }
 
 fn ask(path: &Path) -> Option<Report> {

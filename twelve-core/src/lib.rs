@@ -25,6 +25,7 @@ mod redis_pool;
 mod resource;
 mod run;
 mod settings;
+pub mod supervision;
 pub mod telemetry;
 
 pub use config::{Conf, Config, Environment, Faults, Origin, Reader, Secret, Value, Variable};

@@ -9,6 +9,7 @@ use crate::{
     handler::{Arguments, Erased},
     health,
     lifecycle::signals,
+    supervision,
 };
 
 /// How long closing may take.
@@ -144,6 +145,7 @@ impl ProcessType {
         });
         let refused = |error| Error::internal("the process cannot start").because(error);
         signals::watch(lifecycle.clone()).map_err(refused)?;
+        supervision::end_with_supervisor(context.environment()).map_err(refused)?;
         let runtime = runtime::Builder::new_multi_thread()
             .enable_all()
             .thread_name(format!("twelve-{}", self.name))

@@ -1,6 +1,7 @@
 //! Logs: JSON for machines, readable lines on a terminal, one event stream on one file descriptor.
 
 use std::{
+    ffi::OsStr,
     io::{self, IsTerminal},
     panic,
 };
@@ -12,7 +13,31 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::Environment;
+use crate::{Environment, Value};
+
+/// The variable that says how a line looks: a [`LogFormat`].
+pub const LOG_FORMAT: &str = "TWELVE_LOG_FORMAT";
+
+/// How a line looks; text on a terminal and JSON elsewhere, unless `TWELVE_LOG_FORMAT` says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+impl Value for LogFormat {
+    const EXPECTED: &'static str = "text or json";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err("neither text nor json".into()),
+        }
+    }
+}
 
 /// Where the logs go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,9 +68,15 @@ pub fn start(logs: Logs, environment: &Environment) {
             .with_target("sqlx", LevelFilter::ERROR),
     };
     let started = match logs {
-        Logs::Stdout => subscribe(io::stdout, io::stdout().is_terminal(), filter, environment),
-        Logs::Stderr => subscribe(io::stderr, io::stderr().is_terminal(), filter, environment),
-        Logs::Test => subscribe(TestWriter::new(), true, filter, environment),
+        Logs::Stdout => {
+            let format = Format::of(environment, io::stdout().is_terminal());
+            subscribe(io::stdout, format, filter)
+        }
+        Logs::Stderr => {
+            let format = Format::of(environment, io::stderr().is_terminal());
+            subscribe(io::stderr, format, filter)
+        }
+        Logs::Test => subscribe(TestWriter::new(), Format::Text { colours: false }, filter),
     };
     // An author's own subscriber stays in charge, and a test prints its panics itself.
     if !started || logs == Logs::Test {
@@ -63,19 +94,63 @@ pub fn start(logs: Logs, environment: &Environment) {
     }));
 }
 
-fn subscribe<W>(writer: W, terminal: bool, filter: Targets, environment: &Environment) -> bool
+/// How a line looks, colours included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Json,
+    Text { colours: bool },
+}
+
+impl Format {
+    /// `CLICOLOR_FORCE` asks for colours where there is no terminal: a supervisor shows its children's lines on its own.
+    fn of(environment: &Environment, terminal: bool) -> Self {
+        let wanted = environment.var(LOG_FORMAT).and_then(OsStr::to_str);
+        // A wrong value is reported with the other variables.
+        match wanted.and_then(|text| LogFormat::parse(text).ok()) {
+            Some(LogFormat::Json) => return Self::Json,
+            None if !terminal => return Self::Json,
+            _ => {}
+        }
+        let forced = environment
+            .var("CLICOLOR_FORCE")
+            .is_some_and(|value| value != "0");
+        let colours = environment.var("NO_COLOR").is_none() && (terminal || forced);
+        Self::Text { colours }
+    }
+}
+
+fn subscribe<W>(writer: W, format: Format, filter: Targets) -> bool
 where
     W: for<'w> fmt::MakeWriter<'w> + Send + Sync + 'static,
 {
     let layer = fmt::layer().with_writer(writer);
-    let layer: Box<dyn Layer<Registry> + Send + Sync> = if terminal {
-        let colours = environment.var("NO_COLOR").is_none();
-        layer.with_ansi(colours).with_filter(filter).boxed()
-    } else {
-        layer.json().flatten_event(true).with_filter(filter).boxed()
+    let layer: Box<dyn Layer<Registry> + Send + Sync> = match format {
+        Format::Text { colours } => layer.with_ansi(colours).with_filter(filter).boxed(),
+        Format::Json => layer.json().flatten_event(true).with_filter(filter).boxed(),
     };
     tracing_subscriber::registry()
         .with(layer)
         .try_init()
         .is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_text_on_a_terminal_and_json_elsewhere_unless_somebody_says_otherwise() {
+        let of = |variables: &[(&str, &str)], terminal| {
+            let environment = variables.iter().copied().collect();
+            Format::of(&environment, terminal)
+        };
+        let text = |colours| Format::Text { colours };
+        assert_eq!(of(&[], true), text(true));
+        assert_eq!(of(&[], false), Format::Json);
+        assert_eq!(of(&[("NO_COLOR", "1")], true), text(false));
+        assert_eq!(of(&[(LOG_FORMAT, "json")], true), Format::Json);
+        assert_eq!(of(&[(LOG_FORMAT, "text")], false), text(false));
+        let forced = [(LOG_FORMAT, "text"), ("CLICOLOR_FORCE", "1")];
+        assert_eq!(of(&forced, false), text(true));
+    }
 }

@@ -33,6 +33,13 @@ impl Budget {
         self
     }
 
+    /// For a process that outlives others, such as a supervisor.
+    #[must_use]
+    pub fn longer_by(mut self, margin: Duration) -> Self {
+        self.total += margin;
+        self
+    }
+
     /// From the first signal to the moment when unfinished work is handed back.
     #[must_use]
     pub fn until_overdue(&self) -> Duration {

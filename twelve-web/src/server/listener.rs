@@ -2,13 +2,25 @@
 
 use std::{io, net::SocketAddr};
 use tokio::net::{TcpListener, TcpSocket};
-use twelve_core::Error;
+use twelve_core::{Environment, Error, supervision::inherited_listener};
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
 
-/// Binds the address; only within a runtime.
-pub(super) fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+/// The socket that a supervisor has bound for this process, else one on the address; only within a runtime.
+pub(super) fn open(address: SocketAddr, environment: &Environment) -> Result<TcpListener, Error> {
+    let inherited = inherited_listener(environment)
+        .and_then(|listener| listener.map(TcpListener::from_std).transpose())
+        .map_err(|error| {
+            Error::internal("the supervisor's listening socket is not usable").because(error)
+        })?;
+    match inherited {
+        Some(listener) => Ok(listener),
+        None => bind(address),
+    }
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     try_bind(address).map_err(|error| {
         let port = address.port();
         let why = match error.kind() {

@@ -56,7 +56,7 @@ impl Server {
         // The wiring is checked before the port is bound.
         let service = Service::new(router, context, &settings)?;
         Ok(Self {
-            listener: listener::bind(settings.address)?,
+            listener: listener::open(settings.address, context.environment())?,
             connections: Arc::new(Connections::new(service, context, &settings)),
             context: context.clone(),
         })

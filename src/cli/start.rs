@@ -1,0 +1,181 @@
+//! `start`: a whole formation on this host, under one supervisor.
+
+use clap::ArgMatches;
+use std::{
+    env, io,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::Duration,
+};
+use twelve_core::{
+    Budget, Config, Context, Environment, Error, Exit, Faults, Identity, Lifecycle, Needs,
+    ProcessKind, ProcessType, Reader, Variable,
+};
+
+use super::Cli;
+use crate::{
+    dev::dotenv,
+    supervisor::{
+        BASE_PORT, Formation, Launch, Listening, OnCrash, Plan, Printer, bind, sibling_urls,
+    },
+};
+
+/// How much longer than its children a supervisor may take: they are killed first.
+const MARGIN: Duration = Duration::from_secs(3);
+
+pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
+    let environment = dotenv::load(&cli.environment)?;
+    let formation = formation(cli, matches)?;
+    let base = base_port(matches, &environment)?.unwrap_or(BASE_PORT);
+    let host = host(&environment)?.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+    let slots = formation.slots(&cli.processes, base)?;
+    let slots = bind(slots, host).map_err(|(address, error)| {
+        let message = format!("{address} cannot be listened on");
+        match error.kind() {
+            io::ErrorKind::AddrInUse => Error::internal(message).because(error),
+            _ => Error::configuration(message).because(error),
+        }
+    })?;
+    let on_crash = match matches.get_flag("exit-on-crash") {
+        true => OnCrash::End,
+        false => OnCrash::RestartOrEnd,
+    };
+    let siblings = sibling_urls(slots.iter().map(|(slot, _)| slot));
+    let environment = siblings.fold(environment, |environment, (name, url)| {
+        match environment.var(&name) {
+            Some(_) => environment,
+            None => environment.with(name, url),
+        }
+    });
+    let supervision = Supervision {
+        name: "start",
+        environment,
+        slots,
+        on_crash,
+        follow_binary: false,
+        welcome: Vec::new(),
+    };
+    supervision.run(cli)
+}
+
+/// What `start` and `dev` have in common: from here on both supervise.
+pub(super) struct Supervision {
+    pub(super) name: &'static str,
+    /// The variables of every child.
+    pub(super) environment: Environment,
+    pub(super) slots: Vec<Listening>,
+    pub(super) on_crash: OnCrash,
+    pub(super) follow_binary: bool,
+    pub(super) welcome: Vec<String>,
+}
+
+impl Supervision {
+    /// Checks the variables of all processes at once, then runs them until told to stop.
+    pub(super) fn run(self, cli: &Cli) -> Result<Exit, Error> {
+        if let Some(faults) = Faults::among(self.variables(cli)) {
+            let message = format!("`{}` cannot start", self.name);
+            return Err(Error::configuration(message).because(faults));
+        }
+        let budget = Budget::load(&mut Reader::new(&self.environment)).unwrap_or_default();
+        let name = self.name;
+        let plan = Arc::new(self.plan(cli, budget.total)?);
+        let process = ProcessType::new(name, ProcessKind::Custom, Needs::default(), {
+            move |context: Context| {
+                let plan = Arc::clone(&plan);
+                async move { Ok(plan.run(context.lifecycle().clone()).await?) }
+            }
+        });
+        let context = Context::new(
+            Identity::new(cli.app.name.as_str(), name),
+            cli.environment.clone(),
+            Lifecycle::default(),
+            cli.app.registry.clone(),
+        );
+        process
+            .run(&context, budget.longer_by(MARGIN))
+            .map_err(|failure| failure.into_error(format!("`{name}` failed")))
+    }
+
+    fn variables(&self, cli: &Cli) -> Vec<Variable> {
+        let runs = |process: &&ProcessType| {
+            let name = process.name();
+            self.slots.iter().any(|(slot, _)| slot.process_type == name)
+        };
+        let mut all: Vec<Variable> = Vec::new();
+        for process in cli.processes.iter().filter(runs) {
+            for variable in cli.app.variables(process, &self.environment) {
+                // Every process type reads some of them: one line each.
+                let known =
+                    |other: &Variable| other.name == variable.name && other.fault == variable.fault;
+                if !all.iter().any(known) {
+                    all.push(variable);
+                }
+            }
+        }
+        all
+    }
+
+    fn plan(self, cli: &Cli, budget: Duration) -> Result<Plan, Error> {
+        let lost = |error| Error::internal("this binary cannot be found").because(error);
+        let names = self.slots.iter().map(|(slot, _)| slot.name.clone());
+        let names = names.chain(["release".into(), self.name.into()]).collect();
+        let printer = Printer::new(names, &cli.environment);
+        Ok(Plan {
+            name: self.name,
+            launch: Arc::new(Launch {
+                app: cli.app.name.clone(),
+                binary: env::current_exe().map_err(lost)?,
+                environment: printer.colour(self.environment),
+                budget,
+                printer,
+            }),
+            slots: self.slots,
+            follow_binary: self.follow_binary,
+            on_crash: self.on_crash,
+            welcome: self.welcome,
+        })
+    }
+}
+
+/// The formation on the command line; one process of each type when there is none.
+pub(super) fn formation(cli: &Cli, matches: &ArgMatches) -> Result<Formation, Error> {
+    match matches.get_many::<String>("formation") {
+        Some(texts) => {
+            let texts: Vec<_> = texts.cloned().collect();
+            Formation::parse(&texts, &cli.processes)
+        }
+        None => Ok(Formation::one_of_each()),
+    }
+}
+
+/// The base port, if somebody named one.
+pub(super) fn base_port(
+    matches: &ArgMatches,
+    environment: &Environment,
+) -> Result<Option<u16>, Error> {
+    if let Some(port) = matches.get_one::<u16>("port") {
+        return Ok(Some(*port));
+    }
+    read(environment, "PORT", "the base port")
+}
+
+/// The address to listen on, if somebody named one.
+pub(super) fn host(environment: &Environment) -> Result<Option<IpAddr>, Error> {
+    read(environment, "HOST", "the address to listen on")
+}
+
+fn read<T: twelve_core::Value>(
+    environment: &Environment,
+    name: &'static str,
+    purpose: &'static str,
+) -> Result<Option<T>, Error> {
+    let mut reader = Reader::new(environment);
+    let value: Option<Option<T>> = reader.read(name, None, purpose);
+    value.ok_or_else(|| {
+        let error = Error::configuration(format!("{name} is wrong"));
+        match Faults::among(reader.into_variables()) {
+            Some(faults) => error.because(faults),
+            None => error,
+        }
+    })
+}

@@ -1,0 +1,66 @@
+//! How a child is started: the same binary, with the argv that it has in production.
+
+use std::{
+    io,
+    net::TcpListener,
+    os::fd::OwnedFd,
+    path::PathBuf,
+    process::{self, Stdio},
+    time::Duration,
+};
+use tokio::process::Command;
+
+use super::{child::Child, formation::Slot, printer::Printer};
+use twelve_core::{
+    Environment,
+    supervision::{LISTEN, STDIN, SUPERVISOR},
+};
+
+/// What all children of a supervisor share.
+#[derive(Debug)]
+pub(crate) struct Launch {
+    /// The app's name.
+    pub(crate) app: String,
+    /// The binary: it is looked up at each start, so a new build is used by the next one.
+    pub(crate) binary: PathBuf,
+    /// The variables of every child.
+    pub(crate) environment: Environment,
+    /// How long a child may take from SIGTERM to its end.
+    pub(crate) budget: Duration,
+    pub(crate) printer: Printer,
+}
+
+impl Launch {
+    /// Starts the process of a slot.
+    pub(super) fn process(&self, slot: &Slot, listener: Option<&TcpListener>) -> io::Result<Child> {
+        let mut command = self.command(&slot.process_type);
+        command.env("PORT", slot.port.to_string());
+        command.env("PS", &slot.name);
+        if let Some(listener) = listener {
+            command.env(LISTEN, STDIN);
+            command.stdin(OwnedFd::from(listener.try_clone()?));
+        }
+        Child::start(&mut command, &slot.name, &self.printer)
+    }
+
+    /// Starts `release`.
+    pub(super) fn release(&self) -> io::Result<Child> {
+        Child::start(&mut self.command("release"), "release", &self.printer)
+    }
+
+    fn command(&self, word: &str) -> Command {
+        let mut command = Command::new(&self.binary);
+        command
+            .arg(word)
+            .env_clear()
+            .envs(self.environment.iter())
+            .env(SUPERVISOR, process::id().to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // Ctrl-C goes to the supervisor alone, which then tells each child once.
+            .process_group(0)
+            .kill_on_drop(true);
+        command
+    }
+}

@@ -1,0 +1,222 @@
+//! `start` and `dev`: a formation of real processes under one supervisor.
+//!
+//! ```text
+//! Plan ─► bind the ports ─► (release) ─► keeper for each slot ─► child
+//!                                          ▲
+//! a new binary ─► release ─► roll: keeper after keeper replaces its child
+//! SIGTERM, Ctrl-C ─► every keeper drains its child ─► exit
+//! ```
+//!
+//! - Children are real processes with the argv of production, each in a process group of its own.
+//! - The supervisor binds the ports and hands them on, so a restart refuses no connection.
+//! - A child that finds its supervisor gone drains: nothing stays behind.
+
+mod backoff;
+mod binary;
+mod child;
+mod formation;
+mod keeper;
+mod launch;
+mod printer;
+
+pub(crate) use formation::{BASE_PORT, Formation, Slot, sibling_urls};
+pub(crate) use launch::Launch;
+pub(crate) use printer::Printer;
+
+use std::{
+    collections::HashSet,
+    io,
+    net::{IpAddr, SocketAddr, TcpListener},
+    sync::Arc,
+    time::Instant,
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+};
+use twelve_core::{Error, Exit, Lifecycle, State, chain};
+
+use self::{
+    binary::Binary,
+    child::Ended,
+    keeper::{Keeper, News, Replace},
+};
+
+/// What a supervisor does.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// What the supervisor calls itself before its own lines: `start` or `dev`.
+    pub(crate) name: &'static str,
+    pub(crate) launch: Arc<Launch>,
+    pub(crate) slots: Vec<Listening>,
+    /// Run `release` first, and everything anew when the binary changes.
+    pub(crate) follow_binary: bool,
+    pub(crate) on_crash: OnCrash,
+    /// What to say when everything is ready: where things are.
+    pub(crate) welcome: Vec<String>,
+}
+
+/// What to do when a process ends though nobody had asked it to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnCrash {
+    /// Start it again; wait for another binary when that would not help.
+    Restart,
+    /// Start it again; end all when that would not help, for nobody will mend it here.
+    RestartOrEnd,
+    /// End all.
+    End,
+}
+
+/// A process of the formation, with its listening socket if it serves HTTP.
+pub(crate) type Listening = (Slot, Option<TcpListener>);
+
+/// Binds the ports of a formation; an error names the address that was refused.
+pub(crate) fn bind(
+    slots: Vec<Slot>,
+    host: IpAddr,
+) -> Result<Vec<Listening>, (SocketAddr, io::Error)> {
+    let bind = |slot: Slot| {
+        let address = SocketAddr::new(host, slot.port);
+        let listener = slot.listens.then(|| TcpListener::bind(address)).transpose();
+        listener
+            .map(|listener| (slot, listener))
+            .map_err(|error| (address, error))
+    };
+    slots.into_iter().map(bind).collect()
+}
+
+/// A keeper as its supervisor sees it.
+struct Kept {
+    name: String,
+    orders: mpsc::Sender<Replace>,
+}
+
+impl Plan {
+    /// Runs the formation until it is told to stop.
+    pub(crate) async fn run(&self, lifecycle: Lifecycle) -> Result<Exit, Error> {
+        let begun = Instant::now();
+        let mut binary = Binary::new(&self.launch.binary);
+        if self.follow_binary && !self.release(&lifecycle).await? {
+            return Ok(Exit::Failure);
+        }
+        let (news, mut heard) = mpsc::unbounded_channel();
+        let mut running = JoinSet::new();
+        let keepers: Vec<Kept> = self
+            .slots
+            .iter()
+            .map(|(slot, listener)| {
+                let (orders, receiver) = mpsc::channel(1);
+                running.spawn(
+                    Keeper {
+                        slot: slot.clone(),
+                        launch: Arc::clone(&self.launch),
+                        // Without a descriptor to spare the child binds the port itself.
+                        listener: listener
+                            .as_ref()
+                            .and_then(|listener| listener.try_clone().ok()),
+                        lifecycle: lifecycle.clone(),
+                        news: news.clone(),
+                    }
+                    .run(receiver),
+                );
+                Kept {
+                    name: slot.name.clone(),
+                    orders,
+                }
+            })
+            .collect();
+        let mut waiting: HashSet<String> = keepers.iter().map(|kept| kept.name.clone()).collect();
+        let mut exit = Exit::Done;
+        loop {
+            tokio::select! {
+                biased;
+                () = lifecycle.draining() => break,
+                Some((name, news)) = heard.recv() => match news {
+                    News::Ready => {
+                        if waiting.remove(&name) && waiting.is_empty() {
+                            lifecycle.ready();
+                            self.welcome(begun);
+                        }
+                    }
+                    News::Crashed(ended) if self.ends_with(ended) => {
+                        self.say(&format!("{name} ended with {ended}: ending all"));
+                        exit = ended.as_failure();
+                        lifecycle.begin_drain();
+                    }
+                    News::Crashed(_) => {}
+                },
+                () = binary.changed(), if self.follow_binary => self.roll(&keepers, &lifecycle).await,
+            }
+        }
+        self.say("draining");
+        while let Some(ended) = running.join_next().await {
+            let ended = ended.unwrap_or(Exit::Failure);
+            if exit == Exit::Done {
+                exit = ended;
+            }
+        }
+        Ok(exit)
+    }
+
+    fn ends_with(&self, ended: Ended) -> bool {
+        match self.on_crash {
+            OnCrash::Restart => false,
+            OnCrash::RestartOrEnd => ended.is_final(),
+            OnCrash::End => true,
+        }
+    }
+
+    /// Runs `release`; tells whether it went well.
+    async fn release(&self, lifecycle: &Lifecycle) -> Result<bool, Error> {
+        let refused = |error| Error::internal("`release` cannot be started").because(error);
+        let mut release = self.launch.release().map_err(refused)?;
+        let ended = tokio::select! {
+            biased;
+            () = lifecycle.draining() => release.stop(self.launch.budget).await,
+            ended = release.ended() => ended,
+        };
+        if !ended.is_success() {
+            self.say(&format!("the release ended with {ended}"));
+        }
+        Ok(ended.is_success())
+    }
+
+    /// Replaces every process, one after the other; stops at the first that does not become ready.
+    async fn roll(&self, keepers: &[Kept], lifecycle: &Lifecycle) {
+        self.say("the binary has changed");
+        let begun = Instant::now();
+        match self.release(lifecycle).await {
+            Ok(true) => {}
+            Ok(false) => return self.say("the old processes go on"),
+            Err(error) => return self.say(&format!("{}; the old processes go on", chain(&error))),
+        }
+        for kept in keepers {
+            let (answer, replaced) = oneshot::channel();
+            // A keeper that is gone was told to drain.
+            let _ = kept.orders.send(answer).await;
+            if let Ok(Err(problem)) = replaced.await {
+                let name = &kept.name;
+                return self.say(&format!(
+                    "the new {name}: {problem}; the old processes go on"
+                ));
+            }
+        }
+        if lifecycle.state() < State::Drain {
+            let took = begun.elapsed();
+            self.say(&format!(
+                "every process runs the new binary, after {took:.1?}"
+            ));
+        }
+    }
+
+    fn welcome(&self, begun: Instant) {
+        self.say(&format!("ready after {:.1?}", begun.elapsed()));
+        for line in &self.welcome {
+            self.say(line);
+        }
+    }
+
+    fn say(&self, text: &str) {
+        self.launch.printer.line(self.name, text.as_bytes());
+    }
+}
