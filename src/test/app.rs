@@ -4,12 +4,13 @@ use std::{
     env, io,
     path::Path,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use twelve_core::{Context, Db, Environment, Error, Identity, Lifecycle};
 use twelve_worker::{Admin, Drained, Filter, Job, Jobs, State};
 
-use super::{TestProcess, TestRequest, database::TestDatabase};
+use super::{TestProcess, TestRequest, clock, database::TestDatabase};
 use crate::{
     App,
     services::{Directory, Services, Wanted},
@@ -199,6 +200,22 @@ impl TestApp {
     pub async fn assert_enqueued<J: Job>(&self, count: usize) {
         let enqueued = self.enqueued::<J>().await.len();
         assert_eq!(enqueued, count, "jobs of kind `{}` that wait", J::KIND);
+    }
+
+    /// Moves the clock of the test's database forward: what is due by then is due now.
+    ///
+    /// It is the clock of everything that asks Postgres for the time by `now()`: jobs, schedules, idempotency keys, and the app's own statements.
+    /// `CURRENT_TIMESTAMP`, the defaults of columns and the clock of Rust are not moved.
+    ///
+    /// # Panics
+    ///
+    /// Postgres cannot be reached.
+    pub async fn advance(&self, time: Duration) {
+        sqlx::query(clock::ADVANCE)
+            .bind(i64::try_from(time.as_micros()).expect("no more than 292,000 years"))
+            .execute(&self.db())
+            .await
+            .expect("the clock can be moved");
     }
 
     /// Starts a real process of the app: `app.spawn(env!("CARGO_BIN_EXE_shop"), &["worker"])`.

@@ -24,7 +24,7 @@ use url::Url;
 
 use twelve_core::{Db, Error, migrations::Migrations};
 
-use super::app::servers;
+use super::{app::servers, clock};
 
 /// Serialises the making of templates among all test processes: "twelve" in hexadecimal digits of its own.
 const TEMPLATE_LOCK: i64 = 0x7e_1e5e;
@@ -81,6 +81,12 @@ impl TestDatabase {
         connection.execute(AssertSqlSafe(drop_old)).await?;
         let clone = format!(r#"CREATE DATABASE "{name}" TEMPLATE "{template}""#);
         connection.execute(AssertSqlSafe(clone)).await?;
+        // A clone does not inherit the settings of its template.
+        let path = format!(
+            r#"ALTER DATABASE "{name}" SET search_path = {}"#,
+            clock::SEARCH_PATH
+        );
+        connection.execute(AssertSqlSafe(path)).await?;
         connection.close().await?;
         let url = with_database(url, &name)?;
         Ok(Self(Arc::new(Inner { admin, name, url })))
@@ -120,6 +126,7 @@ async fn template(
         .await?;
     drop_orphans(connection).await?;
     let mut hash = DefaultHasher::new();
+    clock::INSTALL.hash(&mut hash);
     migrations
         .checksums()
         .for_each(|checksum| checksum.hash(&mut hash));
@@ -138,6 +145,7 @@ async fn template(
         connection.execute(AssertSqlSafe(create)).await?;
         let db = Db::new(PgConnectOptions::from_str(&with_database(url, &draft)?)?, 3);
         migrations.apply(&db).await?;
+        db.pool().execute(clock::INSTALL).await?;
         db.pool().close().await;
         let rename = format!(r#"ALTER DATABASE "{draft}" RENAME TO "{name}""#);
         connection.execute(AssertSqlSafe(rename)).await?;

@@ -9,6 +9,7 @@
 //! A URL that is set wins, and a Redis that is named so is shared by all tests; otherwise private servers are started from the installed binaries.
 
 mod app;
+mod clock;
 mod database;
 mod process;
 #[cfg(feature = "redis")]

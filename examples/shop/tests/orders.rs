@@ -103,6 +103,10 @@ async fn without_the_provider_an_order_waits_for_the_next_attempt(app: TestApp) 
     let drained = app.drain_jobs().await;
     assert_eq!(drained.retried, 1);
     app.assert_enqueued::<ChargeOrder>(1).await;
+
+    assert_eq!(app.drain_jobs().await.attempts(), 0, "it is not due yet");
+    app.advance(Duration::from_mins(1)).await;
+    assert_eq!(app.drain_jobs().await.retried, 1);
 }
 
 async fn sign_up(app: &TestApp) -> String {
