@@ -3,16 +3,24 @@
 //! `dev COMMAND` runs one command in the same surroundings: `myapp dev jobs list`.
 
 use clap::ArgMatches;
-use std::{env, ffi::OsString, io, net::Ipv4Addr, os::unix::process::CommandExt, process::Command};
+use std::{
+    env,
+    ffi::OsString,
+    io,
+    net::{IpAddr, Ipv4Addr},
+    os::unix::process::CommandExt,
+    process::Command,
+    time::Instant,
+};
 use twelve_core::{Environment, Error, Exit};
 
 use super::{
     Cli,
-    start::{Supervision, base_port, formation, host},
+    start::{Supervision, base_port, formation, host, on_crash, printer, refused},
 };
 use crate::{
     dev::{Surroundings, dotenv},
-    supervisor::{BASE_PORT, Listening, OnCrash, bind, sibling_urls},
+    supervisor::{BASE_PORT, Formation, Listening, OnCrash, bind, sibling_urls},
 };
 
 /// How far apart the base ports are that are tried one after the other.
@@ -22,20 +30,21 @@ const BASE_STEP: u16 = 1000;
 const BASES: u16 = 10;
 
 pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
+    let begun = Instant::now();
     let environment = dotenv::load(&cli.environment)?;
-    let formation = formation(cli, matches)?;
-    let mut surroundings = Surroundings::attach(&cli.app.name, environment, wants_redis(cli))?;
+    let attach = || Surroundings::attach(&cli.app.name, environment, wants_redis(cli));
     if let Some(words) = matches.get_many::<OsString>("command") {
+        let mut surroundings = attach()?;
         surroundings.join()?;
         return become_command(surroundings.environment(), words);
     }
-    let environment = surroundings.environment().clone();
-    let host = host(&environment)?.unwrap_or(Ipv4Addr::LOCALHOST.into());
-    let named = base_port(matches, &environment)?;
-    let slots = bind_somewhere(named, |base| {
-        let slots = formation.slots(&cli.processes, base)?;
-        Ok(bind(slots, host))
-    })?;
+    let formation = formation(cli, matches)?;
+    let printer = printer(cli, "dev", &formation);
+    printer.line("dev", b"starting");
+    let mut surroundings = attach()?;
+    let host = host(surroundings.environment())?.unwrap_or(Ipv4Addr::LOCALHOST.into());
+    let base = base_port(matches, surroundings.environment())?;
+    let slots = bind_somewhere(cli, &formation, host, base)?;
     // Nobody balances load here, so nobody has to notice that a process stops.
     surroundings.set_default("TWELVE_ANNOUNCE", "0s");
     surroundings.set_default("HOST", &host.to_string());
@@ -48,13 +57,12 @@ pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
     }
     let supervision = Supervision {
         name: "dev",
-        welcome: welcome(&slots),
+        begun,
+        printer,
         environment: surroundings.environment().clone(),
+        welcome: welcome(&slots, &surroundings),
         slots,
-        on_crash: match matches.get_flag("exit-on-crash") {
-            true => OnCrash::End,
-            false => OnCrash::Restart,
-        },
+        on_crash: on_crash(matches, OnCrash::Restart),
         follow_binary: true,
     };
     let exit = supervision.run(cli);
@@ -75,43 +83,41 @@ fn wants_redis(cli: &Cli) -> bool {
 
 /// Binds the ports from the base port on that somebody named, else from the first of some base ports where all are free.
 fn bind_somewhere(
+    cli: &Cli,
+    formation: &Formation,
+    host: IpAddr,
     named: Option<u16>,
-    bind: impl Fn(u16) -> Result<Result<Vec<Listening>, (std::net::SocketAddr, io::Error)>, Error>,
 ) -> Result<Vec<Listening>, Error> {
-    let bases = match named {
-        Some(base) => vec![base],
-        None => (0..BASES)
-            .map(|step| BASE_PORT + step * BASE_STEP)
-            .collect(),
-    };
-    let mut refused = Error::usage("there is no base port");
-    for base in bases {
-        match bind(base)? {
+    let steps = if named.is_some() { 0..1 } else { 0..BASES };
+    let mut in_use = None;
+    for step in steps {
+        let base = named.unwrap_or(BASE_PORT + step * BASE_STEP);
+        match bind(formation.slots(&cli.processes, base)?, host) {
             Ok(slots) => return Ok(slots),
             Err((address, error)) if error.kind() == io::ErrorKind::AddrInUse => {
-                refused = Error::internal(format!(
-                    "{address} is in use; name another base with --port"
-                ))
-                .because(error);
+                in_use.get_or_insert(refused(address, error));
             }
-            Err((address, error)) => {
-                let message = format!("{address} cannot be listened on");
-                return Err(Error::configuration(message).because(error));
-            }
+            Err((address, error)) => return Err(refused(address, error)),
         }
     }
-    Err(refused)
+    Err(in_use.unwrap_or_else(|| Error::internal("no port was tried")))
 }
 
 /// Where everything is.
-fn welcome(slots: &[Listening]) -> Vec<String> {
+fn welcome(slots: &[Listening], surroundings: &Surroundings) -> Vec<String> {
     let listening = slots.iter().filter(|(slot, _)| slot.listens);
-    listening
-        .map(|(slot, _)| format!("{}  http://localhost:{}", slot.name, slot.port))
-        .collect()
+    let listening = listening.map(|(slot, _)| {
+        let url = format!("http://localhost:{}", slot.port);
+        (slot.name.as_str(), url)
+    });
+    let places: Vec<_> = listening.chain(surroundings.private_urls()).collect();
+    let widths = places.iter().map(|(name, _)| name.len());
+    let width = widths.max().unwrap_or_default();
+    let line = |(name, place): &(&str, String)| format!("{name:width$}  {place}");
+    places.iter().map(line).collect()
 }
 
-/// Becomes this binary with other words: the private servers see the same process, and stay for it.
+/// Becomes this binary with other words: to the private servers it is the same process, so they stay for it.
 fn become_command<'w>(
     environment: &Environment,
     words: impl Iterator<Item = &'w OsString>,

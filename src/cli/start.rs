@@ -3,9 +3,9 @@
 use clap::ArgMatches;
 use std::{
     env, io,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use twelve_core::{
     Budget, Config, Context, Environment, Error, Exit, Faults, Identity, Lifecycle, Needs,
@@ -24,22 +24,13 @@ use crate::{
 const MARGIN: Duration = Duration::from_secs(3);
 
 pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
+    let begun = Instant::now();
     let environment = dotenv::load(&cli.environment)?;
     let formation = formation(cli, matches)?;
     let base = base_port(matches, &environment)?.unwrap_or(BASE_PORT);
     let host = host(&environment)?.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
     let slots = formation.slots(&cli.processes, base)?;
-    let slots = bind(slots, host).map_err(|(address, error)| {
-        let message = format!("{address} cannot be listened on");
-        match error.kind() {
-            io::ErrorKind::AddrInUse => Error::internal(message).because(error),
-            _ => Error::configuration(message).because(error),
-        }
-    })?;
-    let on_crash = match matches.get_flag("exit-on-crash") {
-        true => OnCrash::End,
-        false => OnCrash::RestartOrEnd,
-    };
+    let slots = bind(slots, host).map_err(|(address, error)| refused(address, error))?;
     let siblings = sibling_urls(slots.iter().map(|(slot, _)| slot));
     let environment = siblings.fold(environment, |environment, (name, url)| {
         match environment.var(&name) {
@@ -49,9 +40,11 @@ pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
     });
     let supervision = Supervision {
         name: "start",
+        begun,
+        printer: printer(cli, "start", &formation),
         environment,
         slots,
-        on_crash,
+        on_crash: on_crash(matches, OnCrash::RestartOrEnd),
         follow_binary: false,
         welcome: Vec::new(),
     };
@@ -61,6 +54,8 @@ pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
 /// What `start` and `dev` have in common: from here on both supervise.
 pub(super) struct Supervision {
     pub(super) name: &'static str,
+    pub(super) begun: Instant,
+    pub(super) printer: Printer,
     /// The variables of every child.
     pub(super) environment: Environment,
     pub(super) slots: Vec<Listening>,
@@ -117,23 +112,40 @@ impl Supervision {
 
     fn plan(self, cli: &Cli, budget: Duration) -> Result<Plan, Error> {
         let lost = |error| Error::internal("this binary cannot be found").because(error);
-        let names = self.slots.iter().map(|(slot, _)| slot.name.clone());
-        let names = names.chain(["release".into(), self.name.into()]).collect();
-        let printer = Printer::new(names, &cli.environment);
         Ok(Plan {
             name: self.name,
+            begun: self.begun,
             launch: Arc::new(Launch {
                 app: cli.app.name.clone(),
                 binary: env::current_exe().map_err(lost)?,
-                environment: printer.colour(self.environment),
+                environment: self.printer.colour(self.environment),
                 budget,
-                printer,
+                printer: self.printer,
             }),
             slots: self.slots,
             follow_binary: self.follow_binary,
             on_crash: self.on_crash,
             welcome: self.welcome,
         })
+    }
+}
+
+/// What the command line says about crashes, else `otherwise`.
+pub(super) fn on_crash(matches: &ArgMatches, otherwise: OnCrash) -> OnCrash {
+    if matches.get_flag("exit-on-crash") {
+        OnCrash::End
+    } else {
+        otherwise
+    }
+}
+
+/// Why a port cannot be listened on.
+pub(super) fn refused(address: SocketAddr, error: io::Error) -> Error {
+    let message = format!("cannot listen on {address}; --port names another base port");
+    match error.kind() {
+        // Its owner may be about to end: unlike the others, this is worth another start.
+        io::ErrorKind::AddrInUse => Error::internal(message).because(error),
+        _ => Error::configuration(message).because(error),
     }
 }
 
@@ -146,6 +158,13 @@ pub(super) fn formation(cli: &Cli, matches: &ArgMatches) -> Result<Formation, Er
         }
         None => Ok(Formation::one_of_each()),
     }
+}
+
+/// A printer that knows the names of all processes before they are started.
+pub(super) fn printer(cli: &Cli, name: &str, formation: &Formation) -> Printer {
+    let names = formation.names(&cli.processes);
+    let names = names.chain(["release".into(), name.to_owned()]).collect();
+    Printer::new(names, &cli.environment)
 }
 
 /// The base port, if somebody named one.

@@ -120,6 +120,17 @@ impl Surroundings {
         &self.environment
     }
 
+    /// Where the private servers are, for whoever wants to look inside.
+    pub(crate) fn private_urls(&self) -> impl Iterator<Item = (&str, String)> {
+        let named = |name: &str| match name {
+            "DATABASE_URL" => Some("postgres"),
+            "REDIS_URL" => Some("redis"),
+            _ => None,
+        };
+        let defaults = self.defaults.iter();
+        defaults.filter_map(move |(name, url)| Some((named(name)?, url.clone())))
+    }
+
     /// Sets a variable, unless somebody has set it already.
     pub(crate) fn set_default(&mut self, name: &str, value: &str) {
         if self.environment.var(name).is_none() {

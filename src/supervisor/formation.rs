@@ -65,6 +65,14 @@ impl Formation {
         named.copied().unwrap_or_default()
     }
 
+    /// The names of the processes, such as `web.1`.
+    pub(crate) fn names(&self, types: &[ProcessType]) -> impl Iterator<Item = String> {
+        types.iter().flat_map(|process_type| {
+            let name = process_type.name();
+            (1..=self.count(name)).map(move |number| format!("{name}.{number}"))
+        })
+    }
+
     /// The processes in the order of the Procfile: ports rise by 100 with each type, by 1 with each process.
     ///
     /// Types that are not run keep their place, so that a port does not depend on the formation.

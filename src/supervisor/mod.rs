@@ -52,6 +52,8 @@ pub(crate) struct Plan {
     /// Run `release` first, and everything anew when the binary changes.
     pub(crate) follow_binary: bool,
     pub(crate) on_crash: OnCrash,
+    /// When the supervisor itself began.
+    pub(crate) begun: Instant,
     /// What to say when everything is ready: where things are.
     pub(crate) welcome: Vec<String>,
 }
@@ -94,7 +96,6 @@ struct Kept {
 impl Plan {
     /// Runs the formation until it is told to stop.
     pub(crate) async fn run(&self, lifecycle: Lifecycle) -> Result<Exit, Error> {
-        let begun = Instant::now();
         let mut binary = Binary::new(&self.launch.binary);
         if self.follow_binary && !self.release(&lifecycle).await? {
             return Ok(Exit::Failure);
@@ -135,7 +136,7 @@ impl Plan {
                     News::Ready => {
                         if waiting.remove(&name) && waiting.is_empty() {
                             lifecycle.ready();
-                            self.welcome(begun);
+                            self.welcome();
                         }
                     }
                     News::Crashed(ended) if self.ends_with(ended) => {
@@ -209,8 +210,8 @@ impl Plan {
         }
     }
 
-    fn welcome(&self, begun: Instant) {
-        self.say(&format!("ready after {:.1?}", begun.elapsed()));
+    fn welcome(&self) {
+        self.say(&format!("ready after {:.1?}", self.begun.elapsed()));
         for line in &self.welcome {
             self.say(line);
         }
