@@ -45,8 +45,8 @@ pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
     let host = host(surroundings.environment())?.unwrap_or(Ipv4Addr::LOCALHOST.into());
     let base = base_port(matches, surroundings.environment())?;
     let slots = bind_somewhere(cli, &formation, host, base)?;
-    // Nobody balances load here, so nobody has to notice that a process stops.
-    surroundings.set_default("TWELVE_ANNOUNCE", "0s");
+    // No balancer has to notice that a process stops, but clients with open connections do.
+    surroundings.set_default("TWELVE_ANNOUNCE", "1s");
     surroundings.set_default("HOST", &host.to_string());
     for (name, url) in sibling_urls(slots.iter().map(|(slot, _)| slot)) {
         surroundings.set_default(&name, &url);

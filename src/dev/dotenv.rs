@@ -40,7 +40,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("twelve-dotenv-{}", std::process::id()));
         fs::write(&path, "# a comment\nA=1\nexport B='two words'\n").unwrap();
         let set = Environment::default().with("A", "kept");
-        let read = |environment| super::read(&path, environment);
+        let read = |environment: &Environment| super::read(&path, environment);
         let environment = read(&set).unwrap();
         assert_eq!(environment.var("A").unwrap(), "kept");
         assert_eq!(environment.var("B").unwrap(), "two words");

@@ -6,6 +6,10 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::directory::Afterwards;
 use super::launch::launch;
@@ -13,6 +17,9 @@ use super::lifeline::Locked;
 use super::{Directory, Error};
 
 const SCRIPT: &str = include_str!("guardian.sh");
+
+/// How long a guardian may take to end; one that does not is left to end by itself.
+const GONE: Duration = Duration::from_secs(1);
 
 /// What the guardian of a directory does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +52,28 @@ impl Guardian {
             None => Ok(Self::Watches),
         }
     }
+}
+
+/// Ends the guardian of servers that were stopped by request, and waits until it is gone.
+///
+/// The caller holds the lock, so nobody can attach to a directory whose guardian is just ending.
+pub(super) fn dismiss(directory: &Directory, _lock: &Locked) -> Result<(), Error> {
+    if directory.afterwards == Afterwards::Remove {
+        // It has the directory to remove.
+        return Ok(());
+    }
+    let lifeline = directory.file("guardian", "lock");
+    let pid = fs::read_to_string(directory.file("guardian", "pid")).ok();
+    let pid = pid.and_then(|text| Pid::from_raw(text.trim().parse().ok()?));
+    let deadline = Instant::now() + GONE;
+    // As long as the lifeline is held the guardian lives, and the id is its own.
+    while Locked::is_held(&lifeline)? && Instant::now() < deadline {
+        if let Some(pid) = pid {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
 }
 
 /// Removes the mark of a guardian that did its work, or was killed at it.

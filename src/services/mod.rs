@@ -219,7 +219,7 @@ impl Services {
         for server in [&postgres, &redis].into_iter().flatten() {
             server.end(Stop::Clean, &lock)?;
         }
-        Ok(())
+        guardian::dismiss(&directory, &lock)
     }
 }
 

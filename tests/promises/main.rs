@@ -10,6 +10,7 @@ mod harness;
 
 mod cli;
 mod crash;
+mod dev;
 mod drain;
 mod idempotency;
 mod listing;

@@ -82,9 +82,12 @@ fn try_listen(context: &Context) -> io::Result<PathBuf> {
     let directory = directory(&identity.app, context.environment());
     create_private(&directory)?;
     let path = directory.join(socket(&identity.process_type, process::id()));
-    // The process that had our id before is dead.
-    let _ = fs::remove_file(&path);
-    let listener = UnixListener::bind(&path)?;
+    // Renamed into place once it listens: a probe that meets a socket without a listener takes its process for dead, and removes it.
+    // It also takes the place of what a dead process that had our id before has left.
+    let unready = path.with_extension("new");
+    let _ = fs::remove_file(&unready);
+    let listener = UnixListener::bind(&unready)?;
+    fs::rename(&unready, &path)?;
     let context = context.clone();
     thread::Builder::new()
         .name("twelve-health".into())

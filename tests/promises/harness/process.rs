@@ -20,6 +20,7 @@ pub(crate) struct Launch {
     binary: PathBuf,
     arguments: Vec<String>,
     variables: BTreeMap<String, String>,
+    directory: Option<PathBuf>,
 }
 
 impl Launch {
@@ -33,6 +34,7 @@ impl Launch {
             binary: binary.to_owned(),
             arguments: Vec::new(),
             variables,
+            directory: None,
         }
     }
 
@@ -51,6 +53,12 @@ impl Launch {
         variables
             .iter()
             .fold(self, |launch, (name, value)| launch.var(name, *value))
+    }
+
+    /// Where it runs; else where the test does.
+    pub(crate) fn directory(mut self, directory: &Path) -> Self {
+        self.directory = Some(directory.to_owned());
+        self
     }
 
     /// Starts it as a process that runs until it is told to end.
@@ -106,6 +114,9 @@ impl Launch {
             .envs(&self.variables)
             .stdin(Stdio::null())
             .process_group(0);
+        if let Some(directory) = &self.directory {
+            command.current_dir(directory);
+        }
         command
     }
 }
