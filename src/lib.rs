@@ -5,6 +5,9 @@
 extern crate self as twelve;
 
 mod app;
+#[cfg(feature = "dev")]
+#[allow(dead_code, reason = "the supervisor of `dev` runs it")]
+mod catcher;
 mod cli;
 #[cfg(feature = "dev")]
 mod dev;

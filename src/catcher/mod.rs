@@ -1,0 +1,98 @@
+//! The mail catcher of `myapp dev`: a real SMTP server that delivers nothing, and a page that shows what it was given.
+//!
+//! ```text
+//! app ── SMTP ──► smtp ──► inbox ──► page ──► browser, scripts
+//!                                      ▲
+//!            previews, rendered anew ──┘
+//! ```
+//!
+//! # Invariants
+//!
+//! * Both listen on the loopback address alone, and the page answers only to its names, so no other machine and no other site reads a mail (`guard.rs`).
+//! * What stands in a mail never runs a script, and never is part of the page: its HTML is a document of its own in a sandbox (`page.rs`).
+//! * Text becomes markup in `html.rs` alone, which escapes it.
+//! * A mail is kept when its end has arrived and before that is acknowledged, never a part of one.
+//! * Everything has a bound: lines, mails, the inbox, connections, waits.
+
+mod connections;
+mod content;
+mod guard;
+mod html;
+mod inbox;
+mod page;
+mod smtp;
+mod views;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    future::Future,
+    io,
+    net::{Ipv4Addr, TcpListener},
+    sync::Arc,
+};
+
+use inbox::Inbox;
+
+/// How one registered mail looks.
+#[derive(Debug)]
+pub(crate) struct Preview {
+    /// Its place in the page: `/previews/NAME`.
+    pub(crate) name: String,
+    /// The whole message as it would be sent, so that headers and attachments show too.
+    pub(crate) message: Vec<u8>,
+}
+
+/// Renders every registered mail, or says why one cannot be; called for each look at the page, on a thread that may block.
+pub(crate) type Previews = Arc<dyn Fn() -> Vec<Result<Preview, String>> + Send + Sync>;
+
+/// An SMTP server and the page of its inbox.
+pub(crate) struct Catcher {
+    smtp: TcpListener,
+    page: TcpListener,
+    previews: Previews,
+}
+
+impl Catcher {
+    /// Takes the port of the page, 0 for any, and a free port for SMTP. It needs no runtime.
+    pub(crate) fn bind(page_port: u16, previews: Previews) -> io::Result<Self> {
+        Ok(Self {
+            smtp: TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?,
+            page: TcpListener::bind((Ipv4Addr::LOCALHOST, page_port))?,
+            previews,
+        })
+    }
+
+    /// What `SMTP_URL` should be.
+    pub(crate) fn smtp_url(&self) -> io::Result<String> {
+        Ok(format!("smtp://{}", self.smtp.local_addr()?))
+    }
+
+    /// Where the page is.
+    pub(crate) fn page_url(&self) -> io::Result<String> {
+        Ok(format!("http://{}", self.page.local_addr()?))
+    }
+
+    /// Serves both until told to stop, then drops what is open.
+    pub(crate) async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        let inbox = Arc::new(Inbox::new());
+        let page = page::router(page::Page {
+            smtp_url: self.smtp_url()?,
+            inbox: inbox.clone(),
+            previews: self.previews,
+        });
+        let smtp = connections::serve(self.smtp, smtp::BUSY, move |stream| {
+            smtp::converse(stream, inbox.clone())
+        });
+        let page = connections::serve(self.page, connections::BUSY, move |stream| {
+            connections::http(stream, page.clone())
+        });
+        tokio::select! {
+            biased;
+            () = shutdown => Ok(()),
+            Err(error) = smtp => Err(error),
+            Err(error) = page => Err(error),
+        }
+    }
+}
