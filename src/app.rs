@@ -42,6 +42,8 @@ pub struct App {
     pub(crate) workers: Vec<(String, Queues)>,
     pub(crate) processes: Vec<ProcessType>,
     pub(crate) tasks: Vec<Task>,
+    #[cfg(feature = "mail")]
+    pub(crate) mails: Vec<twelve_worker::mail::Registered>,
 }
 
 impl App {
@@ -56,6 +58,8 @@ impl App {
             workers: Vec::new(),
             processes: Vec::new(),
             tasks: Vec::new(),
+            #[cfg(feature = "mail")]
+            mails: Vec::new(),
         }
     }
 

@@ -11,6 +11,8 @@ mod catcher;
 mod cli;
 #[cfg(feature = "dev")]
 mod dev;
+#[cfg(feature = "mail")]
+mod mail;
 #[cfg(any(feature = "dev", feature = "test"))]
 pub mod services;
 #[cfg(feature = "dev")]
@@ -32,6 +34,8 @@ pub use twelve_core::{
 #[cfg(feature = "redis")]
 pub use twelve_core::{Redis, RedisConnection, redis};
 pub use twelve_web::{self as web, Idempotency, Json, Router};
+#[cfg(feature = "mail")]
+pub use twelve_worker::mail::{Attachment, Mail, Mailer, MessageId, Preview};
 pub use twelve_worker::{
     self as worker, Attempt, Job, JobId, Jobs, NewJob, Outcome, Policy, Queues, StepKey, Steps,
 };
@@ -80,6 +84,41 @@ pub use twelve_macros::FromContext;
 /// ```
 pub use twelve_macros::Job;
 
+/// Makes a struct a [`Mail`](trait@Mail).
+///
+/// The templates are [askama](https://docs.rs/askama)'s, in the package's `templates/`; they name the struct's fields.
+///
+/// ```
+/// use twelve::{Attachment, Mail, Preview};
+///
+/// #[derive(Mail)]
+/// #[mail(subject = "Your order {{ number }}", text = "receipt.txt", html = "receipt.html")]
+/// struct Receipt {
+///     #[mail(to)]
+///     email: String, // ada@example.org, or Ada <ada@example.org>
+///     number: u32,
+///     lines: Vec<String>,
+///     #[mail(attach)]
+///     invoice: Option<Attachment>,
+/// }
+///
+/// impl Preview for Receipt {
+///     fn preview() -> Self {
+///         Self {
+///             email: "Ada <ada@example.org>".to_owned(),
+///             number: 7,
+///             lines: vec!["1 lamp".to_owned()],
+///             invoice: None,
+///         }
+///     }
+/// }
+///
+/// let app = twelve::App::new("shop").mail::<Receipt>();
+/// assert_eq!(app.check(), Vec::<String>::new());
+/// ```
+#[cfg(feature = "mail")]
+pub use twelve_macros::Mail;
+
 #[cfg(feature = "test")]
 pub use twelve_macros::test;
 
@@ -93,6 +132,8 @@ pub mod prelude {
         JobId, Jobs, Json, Outcome, Problem, Queues, Res, Result, Router, Secret, Shutdown,
         StepKey, Steps, Tx,
     };
+    #[cfg(feature = "mail")]
+    pub use crate::{Attachment, Mail, Mailer, Preview};
     #[cfg(feature = "redis")]
     pub use crate::{Redis, RedisConnection};
     pub use axum::{http::StatusCode, response::IntoResponse};
@@ -103,9 +144,15 @@ pub mod prelude {
 /// What macros expand to; not part of the API.
 #[doc(hidden)]
 pub mod __private {
+    #[cfg(feature = "mail")]
+    pub use crate::mail::render;
     #[cfg(feature = "test")]
     pub use crate::test::run as run_test;
+    #[cfg(feature = "mail")]
+    pub use askama;
     pub use twelve_core::__private::{FromRef, FromRequestParts, Parts};
     pub use twelve_core::{Config, Context, Error, FromContext, Needs, Reader, Request, Run};
+    #[cfg(feature = "mail")]
+    pub use twelve_worker::mail::{Mail, Rendered};
     pub use twelve_worker::{Job, Policy};
 }

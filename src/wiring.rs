@@ -29,13 +29,15 @@ impl App {
         }
         faults.extend(self.jobs.faults());
         self.check_queues(&mut faults);
+        #[cfg(feature = "mail")]
+        self.check_mails(&mut faults);
         for (who, needs) in self.handlers() {
             self.check_arguments(&who, &needs, &mut faults);
         }
         faults
     }
 
-    /// Every process type that argv can name, in the order of the builder: HTTP, workers, the author's own.
+    /// Every process type that argv can name, in the order of the builder: HTTP, workers, the mailer, the author's own.
     pub(crate) fn process_types(&self) -> Vec<ProcessType> {
         let jobs = Arc::new(self.jobs.clone());
         let http = self
@@ -46,6 +48,8 @@ impl App {
             .worker_queues()
             .into_iter()
             .map(|(name, queues)| twelve_worker::worker(name, queues, Arc::clone(&jobs)));
+        #[cfg(feature = "mail")]
+        let workers = workers.chain(self.mailer());
         http.chain(workers)
             .chain(self.processes.iter().cloned())
             .collect()
@@ -57,7 +61,10 @@ impl App {
             return Vec::new();
         }
         let claimed = self.workers.iter().filter_map(|(_, queues)| queues.named());
-        let rest = Queues::all_except(claimed.flatten().cloned());
+        let claimed = claimed.flatten().cloned();
+        #[cfg(feature = "mail")]
+        let claimed = claimed.chain(self.mail_queue());
+        let rest = Queues::all_except(claimed);
         std::iter::once(("worker".to_owned(), rest))
             .chain(self.workers.iter().cloned())
             .collect()
@@ -74,6 +81,8 @@ impl App {
         jobs.add::<Jobs>();
         let mut variables = self.registry.read_configs(&needs, environment);
         variables.extend(service_variables(&needs, &jobs, environment));
+        #[cfg(feature = "mail")]
+        variables.extend(twelve_worker::mail::variables(&needs, environment));
         let mut reader = Reader::new(environment);
         let _ = Budget::load(&mut reader);
         match process.kind() {
@@ -159,7 +168,7 @@ impl App {
     }
 
     /// Every handler, with what its arguments need.
-    fn handlers(&self) -> Vec<(String, Needs)> {
+    pub(crate) fn handlers(&self) -> Vec<(String, Needs)> {
         let routes = self.http.iter().flat_map(|(_, router)| {
             router.routes().iter().map(|route| {
                 let who = format!("the handler of {} {}", route.method(), route.path());

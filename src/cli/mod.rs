@@ -10,6 +10,8 @@ mod dev;
 mod export;
 mod health;
 mod jobs;
+#[cfg(feature = "mail")]
+mod mail;
 mod output;
 mod release;
 mod routes;
@@ -76,6 +78,8 @@ impl Cli {
             "export" => export::run(self),
             "health" => health::run(self, matches),
             "jobs" => jobs::run(self, matches),
+            #[cfg(feature = "mail")]
+            "mail" => mail::run(self, matches),
             "release" => release::run(self, matches),
             "routes" => routes::run(self, matches),
             "run" => run::run(self, matches),

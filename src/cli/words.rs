@@ -71,6 +71,12 @@ pub(crate) const COMMANDS: &[Spec] = &[
         about: "List, show, retry and discard jobs",
         words: jobs,
     },
+    #[cfg(feature = "mail")]
+    Spec {
+        name: "mail",
+        about: "Look at the mails of this app, and send one to try the server",
+        words: mail,
+    },
     Spec {
         name: "config",
         about: "List every variable, its source and what is wrong with it",
@@ -160,6 +166,37 @@ fn formation(command: Command) -> Command {
             .value_parser(value_parser!(u16).range(1..)),
         )
         .arg(flag("exit-on-crash", "End all processes when one ends"))
+}
+
+#[cfg(feature = "mail")]
+fn mail(command: Command) -> Command {
+    let name = || {
+        Arg::new("name")
+            .value_name("NAME")
+            .help("The mail's name; without it, all are listed")
+    };
+    command
+        .subcommand_required(true)
+        .subcommand(
+            Command::new("preview")
+                .about("List the registered mails, or print one with its example data")
+                .arg(name())
+                .arg(flag("html", "Print only its HTML").conflicts_with("text"))
+                .arg(flag("text", "Print only its text"))
+                .arg(json()),
+        )
+        .subcommand(
+            Command::new("send-test")
+                .about("Send a mail through SMTP_URL now, and tell what the server says")
+                .arg(
+                    Arg::new("address")
+                        .value_name("ADDRESS")
+                        .required(true)
+                        .help("Who gets it"),
+                )
+                .arg(name().help("The mail that is sent; without it, a plain one"))
+                .arg(json()),
+        )
 }
 
 fn health(command: Command) -> Command {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use twelve_core::{Context, Db, Environment, Error, Identity, Lifecycle};
-use twelve_worker::{Admin, Drained, Filter, Job, Jobs, State};
+use twelve_worker::{Admin, Drained, Filter, Job, Jobs, Queues, State};
 
 use super::{TestProcess, TestRequest, clock, database::TestDatabase};
 use crate::{
@@ -47,6 +47,8 @@ impl TestApp {
         let environment = environment.with("DATABASE_URL", database.url());
         #[cfg(feature = "redis")]
         let environment = with_own_redis(environment).await?;
+        #[cfg(feature = "mail")]
+        let environment = super::mails::with_sender(environment);
         Ok(Self::assemble(make, environment, database))
     }
 
@@ -160,12 +162,18 @@ impl TestApp {
 
     /// Runs every job that is due, those that they enqueue included, until none is left.
     ///
+    /// Mails stay in their queue, for there is no server to send them through: [`mails`](Self::mails) has them.
+    ///
     /// # Panics
     ///
     /// Postgres cannot be reached.
     pub async fn drain_jobs(&self) -> Drained {
         let registry = Arc::new(self.app.jobs.clone());
-        twelve_worker::drain(&self.context, &registry)
+        #[cfg(feature = "mail")]
+        let queues = Queues::all_except(self.app.mail_queue());
+        #[cfg(not(feature = "mail"))]
+        let queues = Queues::all();
+        twelve_worker::drain(&self.context, &registry, queues)
             .await
             .expect("jobs can be drained")
     }

@@ -11,6 +11,8 @@
 mod app;
 mod clock;
 mod database;
+#[cfg(feature = "mail")]
+mod mails;
 mod process;
 #[cfg(feature = "redis")]
 mod redis;
@@ -18,6 +20,8 @@ mod request;
 
 pub use app::{TestApp, environment};
 pub use database::TestDatabase;
+#[cfg(feature = "mail")]
+pub use mails::TestMail;
 pub use process::{Signal, TestProcess};
 pub use request::{TestRequest, TestResponse};
 

@@ -1,4 +1,4 @@
-//! Reads the keys of `#[config(…)]` and `#[job(…)]`.
+//! Reads the keys of `#[config(…)]`, `#[job(…)]` and `#[mail(…)]`.
 
 use quote::ToTokens;
 use syn::punctuated::Punctuated;

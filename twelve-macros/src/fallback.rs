@@ -45,6 +45,26 @@ pub(crate) fn job(input: &DeriveInput, error: &syn::Error) -> TokenStream {
     )
 }
 
+/// Stands in for `derive(Mail)`.
+pub(crate) fn mail(input: &DeriveInput, error: &syn::Error) -> TokenStream {
+    let name = &input.ident;
+    beside(
+        input,
+        error,
+        &quote! {
+            #[automatically_derived]
+            impl ::twelve::__private::Mail for #name {
+                const NAME: &'static str = "";
+                fn render(
+                    &self,
+                ) -> ::core::result::Result<::twelve::__private::Rendered, ::twelve::__private::Error> {
+                    ::core::unimplemented!()
+                }
+            }
+        },
+    )
+}
+
 /// Stands in for `derive(FromContext)`.
 pub(crate) fn from_context(input: &DeriveInput, error: &syn::Error) -> TokenStream {
     let impls = crate::from_context::impls(
@@ -74,9 +94,9 @@ fn beside(input: &DeriveInput, error: &syn::Error, impls: &TokenStream) -> Token
 mod tests {
     use super::*;
 
-    fn all(input: &DeriveInput) -> [String; 3] {
+    fn all(input: &DeriveInput) -> [String; 4] {
         let error = syn::Error::new_spanned(&input.ident, "no good");
-        [config, job, from_context].map(|fallback| fallback(input, &error).to_string())
+        [config, job, mail, from_context].map(|fallback| fallback(input, &error).to_string())
     }
 
     #[test]

@@ -16,6 +16,7 @@
 mod config;
 mod from_context;
 mod job;
+mod mail;
 mod test;
 
 mod attribute;
@@ -62,6 +63,24 @@ pub fn derive_config(input: TokenStream) -> TokenStream {
 #[proc_macro_derive(Job, attributes(job))]
 pub fn derive_job(input: TokenStream) -> TokenStream {
     job::derive(&parse_macro_input!(input as DeriveInput)).into()
+}
+
+/// Makes a struct a mail.
+///
+/// The struct takes `#[mail(…)]` with these keys, of which `subject` and `text` are mandatory:
+///
+/// - `subject = "Your order {{ number }}"`: an askama template in one line; nothing in it is escaped.
+/// - `text = "receipt.txt"`: an askama template in the package's `templates/`.
+/// - `html = "receipt.html"`: another one, whose values are escaped; its `<style>` is inlined.
+/// - `from = "Shop <shop@example.org>"`: the sender, in place of `TWELVE_MAIL_FROM`.
+/// - `name = "receipt"`: what listings and `mail preview` call it; the type's name unless given.
+///
+/// Templates name the fields of the struct.
+/// A field may be marked `#[mail(to)]`, `cc`, `bcc` or `reply_to`: it is a `String`, an `Option` or a `Vec` of it, each `shop@example.org` or `Shop <shop@example.org>`.
+/// A field marked `#[mail(attach)]` is an `Attachment`, an `Option` or a `Vec` of it.
+#[proc_macro_derive(Mail, attributes(mail))]
+pub fn derive_mail(input: TokenStream) -> TokenStream {
+    mail::derive(&parse_macro_input!(input as DeriveInput)).into()
 }
 
 /// Makes a struct of extractors an extractor.

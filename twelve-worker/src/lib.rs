@@ -21,6 +21,8 @@ mod id;
 mod job;
 mod jobs;
 mod label;
+#[cfg(feature = "mail")]
+pub mod mail;
 mod new_job;
 mod outcome;
 mod policy;

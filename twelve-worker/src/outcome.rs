@@ -13,13 +13,14 @@ use twelve_core::Failure;
 /// # use twelve_worker::{Job, Outcome};
 /// # #[derive(Serialize, Deserialize)] struct Charge { order: u64 }
 /// # impl Job for Charge { const KIND: &'static str = "charge"; }
-/// # enum Order { Paid, Cancelled, Pending }
+/// # enum Order { Paid, Cancelled, Pending, Refused }
 /// # async fn find(_order: u64) -> twelve_core::Result<Order> { Ok(Order::Paid) }
 /// async fn charge(job: Charge) -> twelve_core::Result<Outcome> {
 ///     Ok(match find(job.order).await? {
 ///         Order::Paid => Outcome::done(),
 ///         Order::Cancelled => Outcome::discard("the order was cancelled"),
 ///         Order::Pending => Outcome::snooze(Duration::from_mins(5)),
+///         Order::Refused => Outcome::fail("the card was refused"),
 ///     })
 /// }
 /// # twelve_worker::Registry::default().job(charge);
@@ -32,6 +33,7 @@ pub(crate) enum Wish {
     Done,
     Snooze(Duration),
     Discard(String),
+    Fail(String),
 }
 
 impl Outcome {
@@ -51,6 +53,14 @@ impl Outcome {
     #[must_use]
     pub fn discard(reason: impl Into<String>) -> Self {
         Self(Wish::Discard(reason.into()))
+    }
+
+    /// The work has failed, and no further attempt would change that: the job has failed with this reason as its last error.
+    ///
+    /// Somebody may mend the cause and run it again by `jobs retry`.
+    #[must_use]
+    pub fn fail(reason: impl Into<String>) -> Self {
+        Self(Wish::Fail(reason.into()))
     }
 }
 

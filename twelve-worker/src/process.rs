@@ -63,15 +63,19 @@ impl Drained {
     }
 }
 
-/// Runs every job that is due, one after the other, until none is: for tests.
+/// Runs every job that is due on these queues, one after the other, until none is: for tests.
 ///
 /// What a job enqueues is run too; what is due later, such as the next attempt of a job that failed, is left.
 ///
 /// # Errors
 ///
 /// The store is unavailable, or the jobs do not come to an end.
-pub async fn drain(context: &Context, registry: &Arc<Registry>) -> Result<Drained, Error> {
-    let engine = Engine::new(context.clone(), Arc::clone(registry), Queues::all())?;
+pub async fn drain(
+    context: &Context,
+    registry: &Arc<Registry>,
+    queues: Queues,
+) -> Result<Drained, Error> {
+    let engine = Engine::new(context.clone(), Arc::clone(registry), queues)?;
     // The first beat here, for only a registered worker can claim.
     engine.store.pulse().beat(&engine.profile()).await?;
     let heartbeat = Heartbeat::start(&engine)?;

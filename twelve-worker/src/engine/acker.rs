@@ -17,7 +17,8 @@ use super::{
     setback::{PATIENCE, Setback, within},
 };
 use crate::{
-    Policy,
+    Outcome, Policy,
+    outcome::Wish,
     store::{Ack, Acked, Claimed},
 };
 
@@ -177,6 +178,7 @@ fn log(job: &Claimed, end: &End) {
     let (attempt, of) = (job.attempt(), job.max_attempts);
     let is_last = attempt >= of;
     match end {
+        End::Ok(Outcome(Wish::Fail(reason))) => tracing::error!(reason, "the job has failed"),
         End::Ok(outcome) => tracing::debug!(?outcome, "the attempt has ended"),
         End::Failed(error) if is_last => {
             tracing::error!(

@@ -138,6 +138,7 @@ pub(super) fn ack_for(end: End, job: &Claimed, policy: &Policy) -> Ack {
         End::Ok(Outcome(Wish::Done)) => Ack::Done,
         End::Ok(Outcome(Wish::Snooze(delay))) => Ack::Snooze(delay),
         End::Ok(Outcome(Wish::Discard(reason))) => Ack::Discard(Evidence::new(&reason)),
+        End::Ok(Outcome(Wish::Fail(reason))) => Ack::Fail(Evidence::new(&reason)),
         End::Unavailable(error) if job.deferrals < MAX_DEFERRALS => {
             let patient = Policy::new().max_backoff(LONGEST_DEFERRAL);
             let pause = patient.pause_after(job.deferrals + 1);
@@ -215,6 +216,13 @@ mod tests {
         assert!(matches!(judge(failed(), &job(0, 0)), Ack::Retry(..)));
         assert!(matches!(judge(failed(), &job(1, 0)), Ack::Retry(..)));
         assert_eq!(judge(failed(), &job(2, 0)), Ack::Fail(Evidence::new("no")));
+    }
+
+    #[test]
+    fn a_handler_may_say_that_no_attempt_will_help() {
+        let refused = End::Ok(Outcome::fail("550 no such user"));
+        let ack = Ack::Fail(Evidence::new("550 no such user"));
+        assert_eq!(judge(refused, &job(0, 0)), ack);
     }
 
     #[test]

@@ -177,7 +177,7 @@ fn warn_of_a_small_pool(engine: &Engine, settings: Settings) -> Result<(), Error
 }
 
 /// The host's name, for listings.
-fn host() -> String {
+pub(crate) fn host() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname")
         .or_else(|_| std::env::var("HOSTNAME"))
         .unwrap_or_default();

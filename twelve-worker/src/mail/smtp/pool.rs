@@ -1,0 +1,133 @@
+//! Connections that wait for the next mail.
+
+use lettre::address::Envelope;
+use std::{
+    mem,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::time::{sleep, timeout};
+
+use super::session::{Server, Session};
+use crate::mail::SendError;
+
+/// How long a connection may wait for the next mail: less than servers commonly wait for us.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// The most connections that wait; as many may be in use as jobs run at a time.
+const MAX_IDLE: usize = 8;
+
+/// How long taking leave may take: hosts kill soon after the budget.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// The connections to one server.
+///
+/// A session is in the pool or in the hands of one mail, whose cancellation drops it: so none is ever reused in the middle of something.
+#[derive(Debug)]
+pub(in crate::mail) struct Pool {
+    server: Server,
+    idle: Mutex<Vec<(Session, Instant)>>,
+}
+
+impl Pool {
+    pub(in crate::mail) fn new(server: Server) -> Self {
+        Self {
+            server,
+            idle: Mutex::default(),
+        }
+    }
+
+    /// Sends a message over an idle connection, or a new one; answers with what the server said.
+    pub(in crate::mail) async fn send(
+        &self,
+        envelope: &Envelope,
+        message: &[u8],
+    ) -> Result<String, SendError> {
+        let (mut session, begun) = self.begin(envelope).await?;
+        let sent = match begun {
+            Ok(()) => session.finish(envelope, message).await,
+            Err(refused) => Err(refused),
+        };
+        self.keep(session, sent.is_err()).await;
+        sent
+    }
+
+    /// A session that has heard who sends, and what it said to that.
+    ///
+    /// The server may have closed an idle connection in the meantime.
+    /// Nothing was sent then, so that is no failure of the mail: a new connection takes its place at once.
+    async fn begin(
+        &self,
+        envelope: &Envelope,
+    ) -> Result<(Session, Result<(), SendError>), SendError> {
+        if let Some(mut session) = self.idle_one() {
+            let begun = session.begin(envelope).await;
+            if !matches!(begun, Err(SendError::Unreachable(_))) {
+                return Ok((session, begun));
+            }
+        }
+        let mut session = self.server.connect().await?;
+        let begun = session.begin(envelope).await;
+        Ok((session, begun))
+    }
+
+    /// Takes a session back, if it is fit for another mail.
+    async fn keep(&self, mut session: Session, has_failed: bool) {
+        let is_fit = if has_failed {
+            session.reset().await
+        } else {
+            session.is_usable()
+        };
+        if !is_fit {
+            return;
+        }
+        let surplus = {
+            let mut idle = self.idle();
+            idle.push((session, Instant::now()));
+            (idle.len() > MAX_IDLE).then(|| idle.remove(0))
+        };
+        if let Some((oldest, _)) = surplus {
+            part(oldest).await;
+        }
+    }
+
+    /// The one that was used last: the others may grow old.
+    fn idle_one(&self) -> Option<Session> {
+        let mut idle = self.idle();
+        let (session, since) = idle.pop()?;
+        (since.elapsed() < IDLE).then_some(session)
+    }
+
+    /// Closes what has been idle for too long, for ever.
+    pub(in crate::mail) async fn tidy(&self) {
+        loop {
+            sleep(IDLE / 3).await;
+            let old: Vec<_> = {
+                let mut idle = self.idle();
+                let is_young = |(_, since): &(_, Instant)| since.elapsed() < IDLE / 2;
+                let first = idle.iter().position(is_young).unwrap_or(idle.len());
+                idle.drain(..first).collect()
+            };
+            for (session, _) in old {
+                part(session).await;
+            }
+        }
+    }
+
+    /// Takes leave of the server on every connection.
+    pub(in crate::mail) async fn close(&self) {
+        let all = mem::take(&mut *self.idle());
+        let all = all.into_iter().map(|(session, _)| part(session));
+        futures_util::future::join_all(all).await;
+    }
+
+    /// A panic while the lock was held cannot leave the list half changed.
+    fn idle(&self) -> MutexGuard<'_, Vec<(Session, Instant)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn part(session: Session) {
+    // A server that does not answer is left without a word.
+    let _ = timeout(GOODBYE, session.quit()).await;
+}

@@ -1,0 +1,315 @@
+//! One connection to an SMTP server.
+
+use lettre::{
+    address::Envelope,
+    transport::smtp::{
+        Error,
+        authentication::{Credentials, Mechanism},
+        client::{AsyncSmtpConnection, TlsParameters},
+        commands::{Data, Mail, Rcpt, Rset},
+        extension::ClientId,
+        response::Response,
+    },
+};
+use std::{
+    error::Error as StdError,
+    fmt::{self, Display},
+    io,
+    sync::OnceLock,
+    time::Duration,
+};
+use tokio::time::{error::Elapsed, timeout};
+
+use super::url::{SmtpUrl, Tls};
+use crate::{engine::host, mail::SendError};
+
+/// How long reaching one address of the host may take.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// How long it may take until the server is ready for mails: TLS, greeting and authentication included. Some let strangers wait for half a minute.
+const OPEN: Duration = Duration::from_mins(1);
+
+/// How long one answer may take. RFC 5321 (section 4.5.3.2) allows five minutes, but those are for servers that ask others first.
+const ANSWER: Duration = Duration::from_mins(1);
+
+/// How long sending the message and its confirmation may take: what RFC 5321 says.
+///
+/// The server may have taken the mail while we give up, and then it is sent twice.
+const CONFIRM: Duration = Duration::from_mins(10);
+
+/// How long it may take to give up a mail that was refused.
+const RESET: Duration = Duration::from_secs(5);
+
+/// Answers that are about us and not about the mail, wherever they come: authentication is required or too weak (RFC 4954, section 6).
+const ABOUT_US: [u16; 4] = [530, 534, 535, 538];
+
+/// The server says goodbye (RFC 5321, section 3.8).
+const CLOSING: u16 = 421;
+
+/// Where the server is, and how it is spoken to.
+pub(in crate::mail) struct Server {
+    url: SmtpUrl,
+    hello: ClientId,
+    tls: OnceLock<TlsParameters>,
+}
+
+impl Server {
+    pub(in crate::mail) fn new(url: SmtpUrl) -> Self {
+        Self {
+            url,
+            hello: hello(&host()),
+            tls: OnceLock::new(),
+        }
+    }
+
+    /// A connection that is ready for mails.
+    pub(super) async fn connect(&self) -> Result<Session, SendError> {
+        match timeout(OPEN, self.open()).await {
+            Ok(Ok(connection)) => Ok(Session::new(connection)),
+            Ok(Err(error)) => Err(self.not_opened(&error)),
+            Err(_) => {
+                let url = &self.url;
+                let problem = format!("{}:{} was not ready within {OPEN:?}", url.host, url.port);
+                Err(SendError::Unreachable(problem))
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<AsyncSmtpConnection, NotOpened> {
+        let url = &self.url;
+        let implicit = match url.tls {
+            Tls::Implicit => Some(self.tls()?),
+            _ => None,
+        };
+        let to = (url.host.as_str(), url.port);
+        let mut connection =
+            AsyncSmtpConnection::connect_tokio1(to, Some(CONNECT), &self.hello, implicit, None)
+                .await?;
+        let wants_tls = match url.tls {
+            Tls::Required if !connection.can_starttls() => return Err(NotOpened::NoTls),
+            Tls::Required => true,
+            Tls::Opportunistic => connection.can_starttls(),
+            Tls::Implicit | Tls::None => false,
+        };
+        if wants_tls {
+            connection.starttls(self.tls()?, &self.hello).await?;
+        }
+        if let Some((user, password)) = &url.credentials {
+            let credentials = Credentials::new(user.clone(), password.clone());
+            let mechanisms = [Mechanism::Plain, Mechanism::Login];
+            connection.auth(&mechanisms, &credentials).await?;
+        }
+        Ok(connection)
+    }
+
+    /// The certificates that are trusted: those of the system, or of `SSL_CERT_FILE`. They are read once.
+    fn tls(&self) -> Result<TlsParameters, Error> {
+        if let Some(known) = self.tls.get() {
+            return Ok(known.clone());
+        }
+        let tls = TlsParameters::builder(self.url.host.clone())
+            .dangerous_accept_invalid_certs(self.url.tls == Tls::Opportunistic)
+            .build()?;
+        Ok(self.tls.get_or_init(|| tls).clone())
+    }
+
+    /// Whoever refuses the connection refuses us: no mail is at fault.
+    fn not_opened(&self, why: &NotOpened) -> SendError {
+        let problem = format!("{}:{}: {why}", self.url.host, self.url.port);
+        match why {
+            NotOpened::NoTls => SendError::Misconfigured(problem),
+            NotOpened::Smtp(error)
+                if error.is_permanent()
+                    || error.is_client()
+                    || error.is_tls()
+                    || is_about_tls(error) =>
+            {
+                SendError::Misconfigured(problem)
+            }
+            NotOpened::Smtp(_) => SendError::Unreachable(problem),
+        }
+    }
+}
+
+/// Why there is no connection.
+enum NotOpened {
+    /// TLS is required, and the server does not offer it.
+    NoTls,
+    Smtp(Error),
+}
+
+impl From<Error> for NotOpened {
+    fn from(error: Error) -> Self {
+        Self::Smtp(error)
+    }
+}
+
+impl Display for NotOpened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoTls => f.write_str(
+                "it offers no STARTTLS: `smtps://` speaks TLS at once, `?tls=none` goes without",
+            ),
+            Self::Smtp(error) => f.write_str(&words(error)),
+        }
+    }
+}
+
+/// The name by which we introduce ourselves; an address where the host's name is none that DNS could have.
+fn hello(host: &str) -> ClientId {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    if !host.is_empty() && host.bytes().all(is_plain) {
+        ClientId::Domain(host.to_owned())
+    } else {
+        ClientId::default()
+    }
+}
+
+/// A handshake that fails for a certificate is reported as a broken connection; rustls' own errors are invalid data (tokio-rustls).
+fn is_about_tls(error: &Error) -> bool {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::InvalidData)
+}
+
+/// The server's own words behind their code; else what went wrong.
+fn words(error: &Error) -> String {
+    match (error.status(), error.source()) {
+        (Some(code), Some(text)) => format!("{code} {text}"),
+        (Some(code), None) => code.to_string(),
+        (None, _) => error.to_string(),
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.url.fmt(f)
+    }
+}
+
+/// One connection: it carries one mail after the other.
+pub(super) struct Session {
+    connection: AsyncSmtpConnection,
+    /// Does the server wait for the next command?
+    usable: bool,
+}
+
+impl Session {
+    fn new(connection: AsyncSmtpConnection) -> Self {
+        Self {
+            connection,
+            usable: true,
+        }
+    }
+
+    pub(super) fn is_usable(&self) -> bool {
+        self.usable
+    }
+
+    /// Says who sends.
+    pub(super) async fn begin(&mut self, envelope: &Envelope) -> Result<(), SendError> {
+        let mail = Mail::new(envelope.from().cloned(), Vec::new());
+        self.command(mail).await
+    }
+
+    /// Says who gets it, and sends it; answers with the server's confirmation.
+    pub(super) async fn finish(
+        &mut self,
+        envelope: &Envelope,
+        message: &[u8],
+    ) -> Result<String, SendError> {
+        for recipient in envelope.to() {
+            let recipient = Rcpt::new(recipient.clone(), Vec::new());
+            self.command(recipient).await?;
+        }
+        self.command(Data).await?;
+        self.usable = false;
+        let answer = timeout(CONFIRM, self.connection.message(message)).await;
+        match self.heard(answer, CONFIRM) {
+            Ok(answer) => Ok(confirmation(&answer)),
+            // From the first byte of the message on, nobody knows what a server did that does not say so.
+            Err(SendError::Unreachable(problem)) => Err(SendError::Later(format!(
+                "the mail may have arrived, for it was sent but not confirmed: {problem}"
+            ))),
+            Err(refused) => Err(refused),
+        }
+    }
+
+    /// Gives up the mail that was begun; tells whether the server is ready for another.
+    pub(super) async fn reset(&mut self) -> bool {
+        self.usable
+            && timeout(RESET, self.command(Rset))
+                .await
+                .is_ok_and(|it| it.is_ok())
+    }
+
+    pub(super) async fn quit(mut self) {
+        // Whatever it says to that, it is over.
+        let _ = self.connection.quit().await;
+    }
+
+    async fn command(&mut self, command: impl Display) -> Result<(), SendError> {
+        self.usable = false;
+        let answer = timeout(ANSWER, self.connection.command(command)).await;
+        self.heard(answer, ANSWER).map(drop)
+    }
+
+    /// What an answer means for the mail, and for the connection.
+    fn heard(
+        &mut self,
+        answer: Result<Result<Response, Error>, Elapsed>,
+        limit: Duration,
+    ) -> Result<Response, SendError> {
+        let error = match answer {
+            Ok(Ok(response)) => {
+                self.usable = true;
+                return Ok(response);
+            }
+            Ok(Err(error)) => error,
+            Err(_) => {
+                let problem = format!("the server did not answer within {limit:?}");
+                return Err(SendError::Unreachable(problem));
+            }
+        };
+        let words = words(&error);
+        let Some(code) = error.status().map(u16::from) else {
+            return Err(SendError::Unreachable(words));
+        };
+        self.usable = code != CLOSING;
+        Err(match code {
+            CLOSING => SendError::Unreachable(words),
+            code if ABOUT_US.contains(&code) => SendError::Misconfigured(words),
+            code if code >= 500 => SendError::Refused(words),
+            _ => SendError::Later(words),
+        })
+    }
+}
+
+fn confirmation(answer: &Response) -> String {
+    let text = answer.message().collect::<Vec<_>>().join(" ");
+    format!("{} {text}", answer.code())
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("usable", &self.usable)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_without_a_dns_name_introduces_itself_by_address() {
+        assert_eq!(
+            hello("web-1.example"),
+            ClientId::Domain("web-1.example".into())
+        );
+        assert_eq!(hello("my_host"), ClientId::default());
+        assert_eq!(hello(""), ClientId::default());
+    }
+}
