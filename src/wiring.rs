@@ -79,6 +79,8 @@ impl App {
         let needs = self.registry.close_over(process.needs());
         let mut jobs = Needs::default();
         jobs.add::<Jobs>();
+        #[cfg(feature = "mail")]
+        jobs.add::<crate::Mailer>();
         let mut variables = self.registry.read_configs(&needs, environment);
         variables.extend(service_variables(&needs, &jobs, environment));
         #[cfg(feature = "mail")]

@@ -92,7 +92,6 @@ impl fmt::Debug for Mailer {
 impl<K: Send + Sync + 'static> FromContext<K> for Mailer {
     fn needs(needs: &mut Needs) {
         needs.add::<Self>();
-        needs.add::<Jobs>();
     }
 
     async fn from_context(run: &Run<K>) -> Result<Self, Error> {
