@@ -8,7 +8,7 @@ use twelve_core::{
     Registry, migrations::Migrations,
 };
 use twelve_web::Router;
-use twelve_worker::{IntoOutcome, JobArguments, Queues};
+use twelve_worker::{IntoOutcome, JobArguments, JobRun, Queues, Schedule};
 
 use crate::{
     cli,
@@ -110,6 +110,36 @@ impl App {
         H::Future: Send,
     {
         self.jobs.job(handler);
+        self
+    }
+
+    /// Registers a schedule with its handler: an async function of extractors, run by workers as any job is.
+    ///
+    /// The process type `scheduler` enqueues it; any number of those may run.
+    ///
+    /// ```
+    /// use twelve::prelude::*;
+    ///
+    /// async fn daily_sales(tick: Tick, mut tx: Tx) -> Result<()> {
+    ///     sqlx::query("INSERT INTO sales_reports (up_to) VALUES (to_timestamp($1))")
+    ///         .bind(tick.unix_seconds() as f64)
+    ///         .execute(&mut tx)
+    ///         .await?;
+    ///     Ok(())
+    /// }
+    ///
+    /// let daily = Schedule::cron("daily-sales", "0 6 * * *").zone("Europe/Berlin");
+    /// let app = App::new("shop").schedule(daily, daily_sales);
+    /// assert_eq!(app.check(), Vec::<String>::new());
+    /// ```
+    pub fn schedule<A, H>(mut self, schedule: Schedule, handler: H) -> Self
+    where
+        H: Handler<A>,
+        A: Arguments<JobRun>,
+        H::Output: IntoOutcome,
+        H::Future: Send,
+    {
+        self.jobs.schedule(schedule, handler);
         self
     }
 

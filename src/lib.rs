@@ -37,7 +37,8 @@ pub use twelve_web::{self as web, Idempotency, Json, Router};
 #[cfg(feature = "mail")]
 pub use twelve_worker::mail::{Attachment, Mail, Mailer, MessageId, Preview};
 pub use twelve_worker::{
-    self as worker, Attempt, Job, JobId, Jobs, NewJob, Outcome, Policy, Queues, StepKey, Steps,
+    self as worker, Attempt, Job, JobId, Jobs, Missed, NewJob, Outcome, Policy, Queues, Schedule,
+    StepKey, Steps, Tick,
 };
 
 /// Makes a struct of variables a [`Config`](trait@Config).
@@ -129,8 +130,8 @@ pub mod prelude {
     };
     pub use crate::{
         App, Args, Attempt, Conf, Config, Context, Db, Failure, FromContext, Idempotency, Job,
-        JobId, Jobs, Json, Outcome, Problem, Queues, Res, Result, Router, Secret, Shutdown,
-        StepKey, Steps, Tx,
+        JobId, Jobs, Json, Missed, Outcome, Policy, Problem, Queues, Res, Result, Router, Schedule,
+        Secret, Shutdown, StepKey, Steps, Tick, Tx,
     };
     #[cfg(feature = "mail")]
     pub use crate::{Attachment, Mail, Mailer, Preview};

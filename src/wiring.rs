@@ -37,7 +37,7 @@ impl App {
         faults
     }
 
-    /// Every process type that argv can name, in the order of the builder: HTTP, workers, the mailer, the author's own.
+    /// Every process type that argv can name, in the order of the builder: HTTP, workers, the scheduler, the mailer, the author's own.
     pub(crate) fn process_types(&self) -> Vec<ProcessType> {
         let jobs = Arc::new(self.jobs.clone());
         let http = self
@@ -48,9 +48,12 @@ impl App {
             .worker_queues()
             .into_iter()
             .map(|(name, queues)| twelve_worker::worker(name, queues, Arc::clone(&jobs)));
+        let scheduler =
+            (self.jobs.has_schedules()).then(|| twelve_worker::scheduler("scheduler", &self.jobs));
         #[cfg(feature = "mail")]
-        let workers = workers.chain(self.mailer());
+        let scheduler = scheduler.into_iter().chain(self.mailer());
         http.chain(workers)
+            .chain(scheduler)
             .chain(self.processes.iter().cloned())
             .collect()
     }
@@ -186,7 +189,7 @@ impl App {
         let jobs = self
             .jobs
             .iter()
-            .map(|job| (format!("the job `{}`", job.kind()), job.needs().clone()));
+            .map(|job| (job.to_string(), job.needs().clone()));
         let processes = self.processes.iter().map(|process| {
             let who = format!("the process `{}`", process.name());
             (who, process.needs().clone())

@@ -16,6 +16,7 @@ mod output;
 mod release;
 mod routes;
 mod run;
+mod schedules;
 #[cfg(feature = "dev")]
 mod start;
 mod words;
@@ -83,6 +84,7 @@ impl Cli {
             "release" => release::run(self, matches),
             "routes" => routes::run(self, matches),
             "run" => run::run(self, matches),
+            "schedules" => schedules::run(self, matches),
             #[cfg(feature = "dev")]
             "start" => start::run(self, matches),
             process_type => self.start(process_type),

@@ -78,6 +78,11 @@ pub(crate) const COMMANDS: &[Spec] = &[
         words: mail,
     },
     Spec {
+        name: "schedules",
+        about: "List, run, pause and resume schedules",
+        words: schedules,
+    },
+    Spec {
         name: "config",
         about: "List every variable, its source and what is wrong with it",
         words: |command| command.arg(json()),
@@ -197,6 +202,26 @@ fn mail(command: Command) -> Command {
                 .arg(name().help("The mail that is sent; without it, a plain one"))
                 .arg(json()),
         )
+}
+
+fn schedules(command: Command) -> Command {
+    let one = |name: &'static str, about: &'static str| {
+        let schedule = Arg::new("name").value_name("NAME").required(true);
+        Command::new(name)
+            .about(about)
+            .arg(schedule.help("The schedule's name"))
+            .arg(json())
+    };
+    command
+        .subcommand_required(true)
+        .subcommand(
+            Command::new("list")
+                .about("List schedules with their next and their last tick")
+                .arg(json()),
+        )
+        .subcommand(one("run", "Enqueue a schedule's job now, by hand"))
+        .subcommand(one("pause", "Fire no more ticks, on any host"))
+        .subcommand(one("resume", "Fire ticks again, from now on"))
 }
 
 fn health(command: Command) -> Command {

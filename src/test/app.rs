@@ -8,7 +8,7 @@ use std::{
 };
 
 use twelve_core::{Context, Db, Environment, Error, Identity, Lifecycle};
-use twelve_worker::{Admin, Drained, Filter, Job, Jobs, Queues, State};
+use twelve_worker::{Admin, Drained, Filter, Job, JobId, Jobs, Queues, Schedules, State};
 
 use super::{TestProcess, TestRequest, clock, database::TestDatabase};
 use crate::{
@@ -49,7 +49,11 @@ impl TestApp {
         let environment = with_own_redis(environment).await?;
         #[cfg(feature = "mail")]
         let environment = super::mails::with_sender(environment);
-        Ok(Self::assemble(make, environment, database))
+        let app = Self::assemble(make, environment, database);
+        if app.app.jobs.has_schedules() {
+            app.schedules().register().await?;
+        }
+        Ok(app)
     }
 
     fn assemble(make: fn() -> App, environment: Environment, database: TestDatabase) -> Self {
@@ -176,6 +180,32 @@ impl TestApp {
         twelve_worker::drain(&self.context, &registry, queues)
             .await
             .expect("jobs can be drained")
+    }
+
+    /// Enqueues a schedule's job by hand, as `schedules run NAME` does; [`drain_jobs`](Self::drain_jobs) then runs it.
+    ///
+    /// # Panics
+    ///
+    /// The app has no schedule of this name, or Postgres cannot be reached.
+    pub async fn run_schedule(&self, name: &str) -> JobId {
+        let enqueued = self.schedules().run(name).await;
+        enqueued.unwrap_or_else(|error| panic!("`{name}` cannot be run: {error:?}"))
+    }
+
+    /// Enqueues the jobs of every tick that is due, as the process type `scheduler` does, and tells how many those were.
+    ///
+    /// What was due before the test began is not.
+    ///
+    /// # Panics
+    ///
+    /// Postgres cannot be reached.
+    pub async fn run_schedules(&self) -> usize {
+        let enqueued = self.schedules().run_due().await;
+        enqueued.expect("schedules can be run")
+    }
+
+    fn schedules(&self) -> Schedules {
+        Schedules::of(&self.context, &self.app.jobs).expect("the kit sets DATABASE_URL")
     }
 
     /// The payloads of the jobs of this kind that wait, in the order of their enqueueing.

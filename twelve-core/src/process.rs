@@ -34,6 +34,8 @@ pub enum ProcessKind {
     Http,
     /// Runs jobs.
     Worker,
+    /// Enqueues what the clock says.
+    Scheduler,
     /// Runs an async function of the author's.
     Custom,
 }
@@ -45,6 +47,7 @@ impl ProcessKind {
         match self {
             Self::Http => "http",
             Self::Worker => "worker",
+            Self::Scheduler => "scheduler",
             Self::Custom => "process",
         }
     }
@@ -141,7 +144,7 @@ impl ProcessType {
         let lifecycle = context.lifecycle();
         lifecycle.set_budget(match self.kind {
             ProcessKind::Http => budget,
-            ProcessKind::Worker | ProcessKind::Custom => budget.without_announce(),
+            _ => budget.without_announce(),
         });
         let refused = |error| Error::internal("the process cannot start").because(error);
         signals::watch(lifecycle.clone()).map_err(refused)?;

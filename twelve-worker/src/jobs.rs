@@ -131,6 +131,11 @@ impl Jobs {
         self.0.waker.wake(vec![String::new()]);
     }
 
+    /// Tells workers everywhere that there are jobs on these queues.
+    pub(crate) fn wake_queues(&self, queues: Vec<String>) {
+        self.0.waker.wake(queues);
+    }
+
     async fn add_in(&self, within: Within<'_>, drafts: Vec<Draft>) -> Result<(), Error> {
         let queues = due_now(&drafts);
         match within.0 {
@@ -163,7 +168,7 @@ fn ids(drafts: &[Draft]) -> Vec<JobId> {
 }
 
 /// The queues on which a job is due at once: nobody needs to wake up for the others.
-fn due_now<'d>(drafts: impl IntoIterator<Item = &'d Draft>) -> Vec<String> {
+pub(crate) fn due_now<'d>(drafts: impl IntoIterator<Item = &'d Draft>) -> Vec<String> {
     let mut queues: Vec<_> = drafts
         .into_iter()
         .filter(|draft| draft.due == Due::Now)

@@ -30,6 +30,7 @@ mod process;
 mod queues;
 mod registry;
 mod run;
+mod schedule;
 mod settings;
 mod steps;
 #[doc(hidden)]
@@ -47,6 +48,7 @@ pub use process::{Drained, drain, worker};
 pub use queues::Queues;
 pub use registry::{Registered, Registry};
 pub use run::{Attempt, JobRun};
+pub use schedule::{Missed, Schedule, ScheduleSummary, Schedules, Tick, scheduler};
 pub use settings::Settings;
 pub use steps::{StepKey, Steps};
 pub use store::{Filter, JobDetails, JobError, JobSummary, State, postgres::migrations};

@@ -1,23 +1,28 @@
 //! Which handler runs which kind of job.
 
 use futures_util::future::BoxFuture;
-use std::{collections::HashMap, fmt, sync::Arc};
-use twelve_core::{Failure, Handler, Needs, Run, takes_two_transactions};
+use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc};
+use twelve_core::{Arguments, Failure, Handler, Needs, Run, takes_two_transactions};
 
-use crate::{IntoOutcome, Job, JobArguments, JobRun, Outcome, Policy, Queues, label};
+use crate::{
+    IntoOutcome, Job, JobArguments, JobRun, Outcome, Policy, Queues, Schedule, Tick, label,
+    schedule::Plan,
+};
 
 /// The job handlers of an app.
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
     jobs: Vec<Registered>,
-    by_kind: HashMap<&'static str, usize>,
+    by_kind: HashMap<Cow<'static, str>, usize>,
+    plans: Vec<Plan>,
     faults: Vec<String>,
 }
 
 /// A job handler with its types erased.
 #[derive(Clone)]
 pub struct Registered {
-    kind: &'static str,
+    kind: Cow<'static, str>,
+    schedule: Option<Arc<str>>,
     aliases: &'static [&'static str],
     policy: Policy,
     needs: Needs,
@@ -46,11 +51,39 @@ impl Registry {
         H::Future: Send,
     {
         let job = Registered::new(handler);
+        if job.needs.has::<Tick>() {
+            let fault = format!("{job} takes `Tick`, which only the handlers of schedules have");
+            self.faults.push(fault);
+        }
+        self.add(job);
+    }
+
+    /// Registers a schedule with its handler: an async function of up to ten extractors.
+    pub fn schedule<A, H>(&mut self, schedule: Schedule, handler: H)
+    where
+        H: Handler<A>,
+        A: Arguments<JobRun>,
+        H::Output: IntoOutcome,
+        H::Future: Send,
+    {
+        let plan = match Plan::new(&schedule) {
+            Ok(plan) => plan,
+            Err(faults) => return self.faults.extend(faults),
+        };
+        if self.plans.iter().any(|known| known.name() == plan.name()) {
+            let fault = format!("two schedules are named `{}`", plan.name());
+            return self.faults.push(fault);
+        }
+        self.add(Registered::scheduled(&plan, handler));
+        self.plans.push(plan);
+    }
+
+    fn add(&mut self, job: Registered) {
         self.check(&job);
         let index = self.jobs.len();
         for name in job.names() {
-            if let Some(known) = self.by_kind.insert(name, index) {
-                let other = self.jobs.get(known).map_or(job.kind, |known| known.kind);
+            if let Some(known) = self.by_kind.insert(name.clone(), index) {
+                let other = self.jobs.get(known).map_or(&job.kind, |known| &known.kind);
                 self.faults.push(format!(
                     "the job kind `{name}` has two handlers: those of `{other}` and `{}`",
                     job.kind
@@ -61,15 +94,14 @@ impl Registry {
     }
 
     fn check(&mut self, job: &Registered) {
-        let names = job.names().map(label::check);
+        let names = job.names().map(|name| label::check(&name));
         for checked in names.chain([job.policy.check()]) {
             if let Err(problem) = checked {
-                let fault = format!("the job `{}`: {problem}", job.kind);
-                self.faults.push(fault);
+                self.faults.push(format!("{job}: {problem}"));
             }
         }
         if takes_two_transactions(&job.needs) {
-            let fault = format!("the handler of job `{}` takes two `Tx`", job.kind);
+            let fault = format!("the handler of {job} takes two `Tx`");
             self.faults.push(fault);
         }
     }
@@ -97,6 +129,17 @@ impl Registry {
         needs
     }
 
+    /// The schedules, in the order of their registration.
+    pub(crate) fn plans(&self) -> &[Plan] {
+        &self.plans
+    }
+
+    /// Is anything enqueued by the clock?
+    #[must_use]
+    pub fn has_schedules(&self) -> bool {
+        !self.plans.is_empty()
+    }
+
     pub(crate) fn find(&self, kind: &str) -> Option<&Registered> {
         self.jobs.get(*self.by_kind.get(kind)?)
     }
@@ -122,7 +165,8 @@ impl Registered {
             })
         };
         Self {
-            kind: A::Payload::KIND,
+            kind: Cow::Borrowed(A::Payload::KIND),
+            schedule: None,
             aliases: A::Payload::ALIASES,
             policy: A::Payload::policy(),
             needs,
@@ -130,10 +174,41 @@ impl Registered {
         }
     }
 
+    /// The handler of a schedule: its payload is a tick, which waits in the run for who takes it.
+    fn scheduled<A, H>(plan: &Plan, handler: H) -> Self
+    where
+        H: Handler<A>,
+        A: Arguments<JobRun>,
+        H::Output: IntoOutcome,
+        H::Future: Send,
+    {
+        let mut needs = Needs::default();
+        A::needs(&mut needs);
+        let schedule = Arc::clone(plan.name());
+        let call = move |run: Run<JobRun>, payload: String| -> BoxFuture<'static, _> {
+            let (handler, schedule) = (handler.clone(), Arc::clone(&schedule));
+            Box::pin(async move {
+                let tick = Tick::read(schedule, &payload).map_err(NoOutcome::Undecodable)?;
+                run.kind().set_tick(tick);
+                let arguments = A::gather(&run).await.map_err(NoOutcome::failed)?;
+                let output = handler.call(arguments).await;
+                output.into_outcome().map_err(NoOutcome::Failed)
+            })
+        };
+        Self {
+            kind: Cow::Owned(plan.kind().to_owned()),
+            schedule: Some(Arc::clone(plan.name())),
+            aliases: &[],
+            policy: plan.policy().clone(),
+            needs,
+            call: Arc::new(call),
+        }
+    }
+
     /// The kind of job.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
-        self.kind
+    pub fn kind(&self) -> &str {
+        &self.kind
     }
 
     /// Other names of that kind.
@@ -154,8 +229,9 @@ impl Registered {
         &self.needs
     }
 
-    fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
-        std::iter::once(self.kind).chain(self.aliases.iter().copied())
+    fn names(&self) -> impl Iterator<Item = Cow<'static, str>> + use<> {
+        let aliases = self.aliases.iter().copied().map(Cow::Borrowed);
+        std::iter::once(self.kind.clone()).chain(aliases)
     }
 
     /// Decodes the payload, makes the arguments, runs the handler.
@@ -171,6 +247,16 @@ impl Registered {
 impl NoOutcome {
     fn failed(error: twelve_core::Error) -> Self {
         Self::Failed(error.into())
+    }
+}
+
+/// As sentences name it: the job `charge`, or the schedule `daily-sales`.
+impl fmt::Display for Registered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.schedule {
+            Some(name) => write!(f, "the schedule `{name}`"),
+            None => write!(f, "the job `{}`", self.kind),
+        }
     }
 }
 
@@ -232,7 +318,7 @@ mod tests {
         let faults = registry.faults().join("\n");
         for fault in [
             "`Not A Queue` is not a name",
-            "job `pay` takes two `Tx`",
+            "the job `pay` takes two `Tx`",
             "the job kind `pay` has two handlers: those of `charge` and `pay`",
         ] {
             assert!(faults.contains(fault), "{faults}");

@@ -2,12 +2,12 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
 };
 use twelve_core::{Error, FromContext, Run, UnitOfWork};
 
 use crate::{
-    JobId, WorkerId,
+    JobId, Tick, WorkerId,
     store::{Claimed, Lease},
 };
 
@@ -20,6 +20,8 @@ pub struct JobRun {
     attempt: Attempt,
     /// The steps that this attempt has begun.
     steps: Arc<Mutex<HashSet<String>>>,
+    /// What a schedule's job runs for.
+    tick: OnceLock<Tick>,
 }
 
 impl UnitOfWork for JobRun {}
@@ -35,6 +37,7 @@ impl JobRun {
                 max: claimed.max_attempts,
             },
             steps: Arc::default(),
+            tick: OnceLock::new(),
         }
     }
 
@@ -76,6 +79,15 @@ impl JobRun {
 
     pub(crate) fn lease(&self) -> Lease {
         self.lease
+    }
+
+    /// Remembers what the job runs for; only its handler's decoder calls it, once.
+    pub(crate) fn set_tick(&self, tick: Tick) {
+        let _ = self.tick.set(tick);
+    }
+
+    pub(crate) fn tick(&self) -> Option<&Tick> {
+        self.tick.get()
     }
 
     pub(crate) fn steps(&self) -> &Arc<Mutex<HashSet<String>>> {

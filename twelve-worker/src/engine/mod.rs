@@ -24,13 +24,14 @@ mod waker;
 
 pub(crate) use executor::{Settled, attempt};
 pub(crate) use heartbeat::Heartbeat;
+pub(crate) use setback::{PATIENCE, Setback, within};
 pub(crate) use waker::{Hint, Waker};
 
 use std::{fs, sync::Arc, time::Duration};
 use tokio::task::{JoinError, JoinSet};
 use twelve_core::{Context, Db, Error, Exit, Tx};
 
-use self::{held::Held, setback::within};
+use self::held::Held;
 use crate::{
     Queues, Registry, Settings, WorkerId,
     store::{Profile, Store, postgres::PostgresStore},

@@ -14,10 +14,10 @@ const LONGEST: Duration = Duration::from_secs(1);
 const REMIND_EVERY: Duration = Duration::from_secs(30);
 
 /// How long the engine waits for one answer of the store.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Awaits an answer of the store, but not for ever.
-pub(super) async fn within<T>(
+pub(crate) async fn within<T>(
     limit: Duration,
     answer: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
@@ -30,20 +30,20 @@ pub(super) async fn within<T>(
 
 /// Failures in a row.
 #[derive(Debug, Default)]
-pub(super) struct Setback {
+pub(crate) struct Setback {
     pause: Option<Duration>,
     logged: Option<Instant>,
 }
 
 impl Setback {
     /// Pauses: longer with each failure, and never in step with other workers.
-    pub(super) async fn pause(&mut self, doing: &str, error: &Error) {
+    pub(crate) async fn pause(&mut self, doing: &str, error: &Error) {
         self.log(doing, error);
         sleep(self.next_pause()).await;
     }
 
     /// It works again.
-    pub(super) fn over(&mut self) {
+    pub(crate) fn over(&mut self) {
         *self = Self::default();
     }
 
@@ -54,7 +54,7 @@ impl Setback {
     }
 
     /// An outage is reported by the pool, once for the whole process; anything else is news, but not every second.
-    pub(super) fn log(&mut self, doing: &str, error: &Error) {
+    pub(crate) fn log(&mut self, doing: &str, error: &Error) {
         let error_chain = chain(error);
         if error.is_unavailable() {
             tracing::debug!(error = error_chain, "{doing} has to wait");

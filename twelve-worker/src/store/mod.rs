@@ -12,12 +12,15 @@ pub mod conformance;
 mod listing;
 mod model;
 pub mod postgres;
+mod timetable;
 
 pub use listing::{Filter, JobDetails, JobError, JobSummary, State};
 pub use model::{
     Ack, Acked, Beat, Cause, Claimed, Draft, Due, Evidence, Lease, Observation, Profile, Recorded,
     Rescued, Wake,
 };
+pub use postgres::Calendar;
+pub use timetable::{Fired, Firing, Registration, Standing, Timetable};
 
 use futures_util::future::BoxFuture;
 use sqlx::PgConnection;

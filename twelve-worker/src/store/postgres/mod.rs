@@ -17,10 +17,12 @@ mod listen;
 mod migrations;
 mod prune;
 mod rescue;
+mod schedules;
 mod steps;
 mod workers;
 
 pub use migrations::migrations;
+pub use schedules::Calendar;
 
 use futures_util::future::BoxFuture;
 use sqlx::PgConnection;

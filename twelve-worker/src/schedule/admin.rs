@@ -1,0 +1,161 @@
+//! Schedules as people see them: list, run by hand, pause, resume.
+
+use serde::Serialize;
+use twelve_core::{Context, Error};
+
+use super::{
+    Plan,
+    scheduler::{Scheduler, instant},
+};
+use crate::{JobId, Registry, store::Due};
+
+/// Looks at the schedules of an app, and acts on them.
+pub struct Schedules(Scheduler);
+
+/// A schedule in a listing. Times are in RFC 3339, in UTC.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct ScheduleSummary {
+    /// Its name.
+    pub name: String,
+    /// Its cron expression.
+    pub cron: String,
+    /// The time zone on whose clocks that is read.
+    pub zone: String,
+    /// When it fires next; `None` while it is paused.
+    pub next_tick: Option<String>,
+    /// The newest tick that was fired.
+    pub last_tick: Option<String>,
+    /// That tick's job, which may have been removed since.
+    pub last_job: Option<JobId>,
+    /// Has somebody paused it?
+    pub paused: bool,
+}
+
+impl Schedules {
+    /// Those of this app.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_configuration`] when `DATABASE_URL` is missing or wrong.
+    pub fn of(context: &Context, registry: &Registry) -> Result<Self, Error> {
+        Scheduler::new(context, registry.plans().into()).map(Self)
+    }
+
+    /// All of them, whether or not a scheduler has ever run.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_unavailable`] when Postgres is.
+    pub async fn list(&self) -> Result<Vec<ScheduleSummary>, Error> {
+        let names: Vec<_> = self.plans().map(|plan| plan.name().to_string()).collect();
+        let timetable = self.0.calendar.timetable(&names).await?;
+        let now = instant(timetable.now)?;
+        let summary = |plan: &Plan| {
+            let mut known = timetable.schedules.iter();
+            let standing = known.find(|known| *known.name == **plan.name());
+            let paused = standing.is_some_and(|standing| standing.is_paused);
+            let newest = standing.and_then(|standing| standing.newest);
+            let registration = plan.registration();
+            let time = |at| instant(at).map(|at| at.to_string());
+            Ok(ScheduleSummary {
+                name: registration.name,
+                cron: registration.cron,
+                zone: registration.zone,
+                next_tick: plan.next(now).filter(|_| !paused).map(|at| at.to_string()),
+                last_tick: newest.map(|(at, _)| time(at)).transpose()?,
+                last_job: newest.map(|(_, job)| job),
+                paused,
+            })
+        };
+        self.plans().map(summary).collect()
+    }
+
+    /// Enqueues the schedule's job now, by hand, even while it is paused.
+    ///
+    /// Its tick is this moment.
+    /// It is none of the schedule's own ticks, so it neither takes the place of one nor counts as the newest.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_usage`] when there is no schedule of this name; [`Error::is_unavailable`] when Postgres is.
+    pub async fn run(&self, name: &str) -> Result<JobId, Error> {
+        let plan = self.find(name)?;
+        let now = instant(self.0.calendar.timetable(&[]).await?.now)?;
+        let mut draft = plan.draft(now);
+        draft.due = Due::Now;
+        let (id, queue) = (draft.id, draft.queue.clone());
+        self.0.jobs.store().enqueue(vec![draft]).await?;
+        self.0.jobs.wake_queues(vec![queue]);
+        Ok(id)
+    }
+
+    /// Pauses a schedule: once this has answered, no scheduler fires it. Tells whether it was not paused before.
+    ///
+    /// # Errors
+    ///
+    /// See [`run`](Self::run).
+    pub async fn pause(&self, name: &str) -> Result<bool, Error> {
+        let registration = self.find(name)?.registration();
+        self.0.calendar.pause(&registration).await
+    }
+
+    /// Lets a paused schedule go on, from now: ticks during the pause are not made up for. Tells whether it was paused.
+    ///
+    /// # Errors
+    ///
+    /// See [`run`](Self::run).
+    pub async fn resume(&self, name: &str) -> Result<bool, Error> {
+        self.find(name)?;
+        self.0.calendar.resume(name).await
+    }
+
+    /// Makes the schedules known, as a scheduler does when it starts: for tests.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_unavailable`] when Postgres is.
+    pub async fn register(&self) -> Result<(), Error> {
+        self.0.register().await
+    }
+
+    /// Enqueues what is due, as a scheduler does, and tells how many jobs that were: for tests.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_unavailable`] when Postgres is.
+    pub async fn run_due(&self) -> Result<usize, Error> {
+        let mut enqueued = 0;
+        loop {
+            let looked = self.0.look().await?;
+            enqueued += looked.enqueued;
+            if !looked.idle.is_zero() {
+                return Ok(enqueued);
+            }
+        }
+    }
+
+    fn plans(&self) -> impl Iterator<Item = &Plan> {
+        self.0.plans.iter()
+    }
+
+    fn find(&self, name: &str) -> Result<&Plan, Error> {
+        let found = self.plans().find(|plan| **plan.name() == *name);
+        found.ok_or_else(|| {
+            let names: Vec<_> = self.plans().map(|plan| &**plan.name()).collect();
+            Error::usage(match &*names {
+                [] => "this app has no schedules".to_owned(),
+                names => format!(
+                    "`{name}` is not a schedule; the schedules are: {}",
+                    names.join(", ")
+                ),
+            })
+        })
+    }
+}
+
+impl std::fmt::Debug for Schedules {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Schedules").field(&self.0.plans).finish()
+    }
+}

@@ -1,0 +1,104 @@
+//! Schedules: jobs that the clock enqueues.
+//!
+//! ```text
+//! scheduler: look ─► due ticks ─► choose by policy ─► fire: tick + job, one commit ─► sleep
+//!              ▲                                                     │
+//!              └────────── at the next tick, after 10 s at most ─────┘
+//! worker: claim ─► handler with its `Tick`
+//! ```
+//!
+//! - No tick enqueues twice: `(schedule, tick)` is a unique row, written in the transaction of the enqueue.
+//! - Any number of schedulers may run, and none leads. Whoever fires first has fired: a firing names the state that it was decided on, and is refused when that has changed.
+//! - Only Postgres' clock says what is due. A scheduler's own clock measures how long it sleeps.
+
+mod admin;
+mod cron;
+mod missed;
+mod plan;
+mod scheduler;
+mod tick;
+mod timing;
+
+pub use admin::{ScheduleSummary, Schedules};
+pub use missed::Missed;
+pub(crate) use plan::Plan;
+pub use scheduler::scheduler;
+pub use tick::Tick;
+
+use std::{borrow::Cow, time::Duration};
+
+use crate::Policy;
+
+/// A cron entry: when a handler is enqueued, and as what kind of job.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use twelve_worker::{Missed, Policy, Schedule};
+/// let daily = Schedule::cron("daily-sales", "0 6 * * *").zone("Europe/Berlin");
+/// let often = Schedule::cron("expire-unpaid", "* * * * *")
+///     .missed(Missed::Skip)
+///     .jitter(Duration::from_secs(5))
+///     .policy(Policy::new().queue("reports").attempts(3));
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a schedule does nothing until it is registered with its handler"]
+pub struct Schedule {
+    name: Cow<'static, str>,
+    cron: Cow<'static, str>,
+    zone: Cow<'static, str>,
+    missed: Missed,
+    jitter: Duration,
+    policy: Policy,
+}
+
+impl Schedule {
+    /// A schedule of this name, which never changes, with this cron expression; its jobs are of the kind `schedule.NAME`.
+    ///
+    /// The expression has five fields (minute, hour, day, month, weekday), or six with the seconds first.
+    /// Months and weekdays may be named (`jan`, `mon`), Sunday is 0 and 7; `L`, `W` and `#` work as in croner.
+    /// Of two restricted days either will do, as in Vixie's cron: `0 0 13 * fri` is every 13th and every Friday.
+    ///
+    /// When clocks are set forward, a tick whose time is missing comes at the first moment after the gap; when they are set back, a time that comes twice counts the first time.
+    /// A frequency, which is what begins with `*` in its seconds, minutes or hours, goes on both times; and when its hour is a `*`, it has no tick in a gap.
+    ///
+    /// The boot checks both: see [`Registry::faults`](crate::Registry::faults).
+    pub fn cron(
+        name: impl Into<Cow<'static, str>>,
+        expression: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            cron: expression.into(),
+            zone: Cow::Borrowed("UTC"),
+            missed: Missed::default(),
+            jitter: Duration::ZERO,
+            policy: Policy::new(),
+        }
+    }
+
+    /// The time zone whose clocks the expression is read on, by its IANA name; `UTC` unless set.
+    pub fn zone(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.zone = name.into();
+        self
+    }
+
+    /// What becomes of ticks that no scheduler was there for; [`Missed::Once`] unless set.
+    pub fn missed(mut self, missed: Missed) -> Self {
+        self.missed = missed;
+        self
+    }
+
+    /// Delays each job by a random time up to this one, a day at most: for what would call another service at the same moment as everybody else.
+    ///
+    /// The tick stays exact.
+    pub fn jitter(mut self, longest: Duration) -> Self {
+        self.jitter = longest;
+        self
+    }
+
+    /// How its jobs are run.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+}

@@ -1,0 +1,124 @@
+//! A schedule that was checked.
+
+use jiff::Timestamp;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use super::{Missed, Schedule, tick::payload, timing::Timing};
+use crate::{
+    JobId, Policy, label,
+    store::{Draft, Due, Firing, Registration, Standing},
+};
+
+/// The longest jitter: more would mix the ticks of one day with those of the next.
+const MAX_JITTER: Duration = Duration::from_hours(24);
+
+/// A registered schedule.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    name: Arc<str>,
+    kind: String,
+    timing: Timing,
+    missed: Missed,
+    jitter: Duration,
+    policy: Policy,
+}
+
+impl Plan {
+    /// # Errors
+    ///
+    /// Everything that is wrong, in sentences without a full stop.
+    pub(crate) fn new(schedule: &Schedule) -> Result<Self, Vec<String>> {
+        let kind = format!("schedule.{}", schedule.name);
+        let mut faults = Vec::new();
+        let name = label::check(&schedule.name).and_then(|()| label::check(&kind));
+        for check in [name, schedule.missed.check(), schedule.policy.check()] {
+            faults.extend(check.err());
+        }
+        if schedule.jitter > MAX_JITTER {
+            faults.push("the jitter is longer than a day".to_owned());
+        }
+        match Timing::new(&schedule.cron, &schedule.zone) {
+            Ok(timing) if faults.is_empty() => Ok(Self {
+                name: Arc::from(&*schedule.name),
+                kind,
+                timing,
+                missed: schedule.missed,
+                jitter: schedule.jitter,
+                policy: schedule.policy.clone(),
+            }),
+            timing => {
+                faults.extend(timing.err().into_iter().flatten());
+                let fault = |fault| format!("the schedule `{}`: {fault}", schedule.name);
+                Err(faults.into_iter().map(fault).collect())
+            }
+        }
+    }
+
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// The kind of its jobs.
+    pub(crate) fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// What the store knows it by.
+    pub(super) fn registration(&self) -> Registration {
+        Registration {
+            name: self.name.to_string(),
+            cron: self.timing.cron().to_owned(),
+            zone: self.timing.zone().to_owned(),
+        }
+    }
+
+    /// What fires now, if anything does.
+    pub(super) fn firing(&self, standing: &Standing, now: Timestamp) -> Option<Firing> {
+        if standing.is_paused {
+            return None;
+        }
+        let ticks = self.missed.choose(&self.timing, baseline(standing)?, now);
+        let draft = |at: &Timestamp| (SystemTime::from(*at), self.draft(*at));
+        (!ticks.is_empty()).then(|| Firing {
+            schedule: self.name.to_string(),
+            epoch: standing.epoch,
+            ticks: ticks.iter().map(draft).collect(),
+        })
+    }
+
+    /// The first tick after this moment.
+    pub(super) fn next(&self, after: Timestamp) -> Option<Timestamp> {
+        self.timing.next(after)
+    }
+
+    /// The job of one tick.
+    pub(super) fn draft(&self, at: Timestamp) -> Draft {
+        Draft {
+            id: JobId::new(),
+            kind: self.kind.clone(),
+            queue: self.policy.queue_name().to_owned(),
+            payload: payload(at),
+            max_attempts: self.policy.max_attempts(),
+            due: match self.jitter {
+                Duration::ZERO => Due::Now,
+                longest => Due::After(longest.mul_f64(fastrand::f64())),
+            },
+        }
+    }
+}
+
+/// Up to when every tick has been decided on.
+///
+/// A tick that was fired by a clock which has been set back since lies ahead, and decides nothing: else one wrong hour of that clock would silence the schedule for as long as it was ahead.
+/// It cannot fire again all the same, for its row is there.
+fn baseline(standing: &Standing) -> Option<Timestamp> {
+    let newest = standing.newest.map(|(tick, _)| tick);
+    Timestamp::try_from(standing.since.max(newest.unwrap_or(standing.since))).ok()
+}
