@@ -28,11 +28,11 @@ pub use task::{Args, TaskRun};
 pub use axum;
 pub use clap;
 pub use twelve_core::{
-    Conf, Config, Context, Db, Environment, Error, Exit, Failure, FromContext, Problem, Reader,
-    Res, Result, Run, Secret, Shutdown, Tx, Value,
+    Blocking, Cancelled, Conf, Config, Context, Db, Environment, Error, Exit, Failure, FromContext,
+    Problem, Reader, Res, Result, Run, Secret, Shutdown, Tx, Value,
 };
 #[cfg(feature = "redis")]
-pub use twelve_core::{Redis, RedisConnection, redis};
+pub use twelve_core::{Redis, RedisConnection, Subscription, redis};
 pub use twelve_web::{self as web, Idempotency, Json, Router};
 #[cfg(feature = "mail")]
 pub use twelve_worker::mail::{Attachment, Mail, Mailer, MessageId, Preview};
@@ -129,9 +129,9 @@ pub mod prelude {
         IdempotencyExt as _, Path, Query, delete, get, head, options, patch, post, put,
     };
     pub use crate::{
-        App, Args, Attempt, Conf, Config, Context, Db, Failure, FromContext, Idempotency, Job,
-        JobId, Jobs, Json, Missed, Outcome, Policy, Problem, Queues, Res, Result, Router, Schedule,
-        Secret, Shutdown, StepKey, Steps, Tick, Tx,
+        App, Args, Attempt, Blocking, Conf, Config, Context, Db, Failure, FromContext, Idempotency,
+        Job, JobId, Jobs, Json, Missed, Outcome, Policy, Problem, Queues, Res, Result, Router,
+        Schedule, Secret, Shutdown, StepKey, Steps, Tick, Tx,
     };
     #[cfg(feature = "mail")]
     pub use crate::{Attachment, Mail, Mailer, Preview};

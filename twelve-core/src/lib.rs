@@ -9,6 +9,7 @@
 //! This crate knows no jobs, and of HTTP only axum's extractor traits.
 //! Only the crate `twelve` promises a stable API: depend on that one.
 
+mod blocking;
 pub mod config;
 mod context;
 mod error;
@@ -25,9 +26,12 @@ mod redis_pool;
 mod resource;
 mod run;
 mod settings;
+#[cfg(feature = "redis")]
+mod subscription;
 pub mod supervision;
 pub mod telemetry;
 
+pub use blocking::{Blocking, Cancelled};
 pub use config::{Conf, Config, Environment, Faults, Origin, Reader, Secret, Value, Variable};
 pub use context::{Context, Identity, Registry};
 pub use error::{Error, Failure, Result, chain};
@@ -44,6 +48,8 @@ pub use redis_pool::{Redis, RedisConnection};
 pub use resource::{Building, IntoResource, Res, Resource};
 pub use run::{Argument, FromContext, Needs, Request, Run, UnitOfWork};
 pub use settings::service_variables;
+#[cfg(feature = "redis")]
+pub use subscription::Subscription;
 
 /// What macros expand to; not part of the API.
 #[doc(hidden)]

@@ -12,10 +12,10 @@ use crate::{Config, Context, Error, FromContext, Needs, Reader, Run, Value, run:
 const NOT_CONFIGURED: &str = "Redis is not configured";
 
 /// How long connecting, and waiting for a free connection, may take.
-const CONNECT: Duration = Duration::from_secs(2);
+pub(crate) const CONNECT: Duration = Duration::from_secs(2);
 
 /// How long one command may take. redis-rs would give up after 500 ms, which cuts off a slow but healthy one.
-const COMMAND: Duration = Duration::from_secs(5);
+pub(crate) const COMMAND: Duration = Duration::from_secs(5);
 
 /// Redis: nothing is opened before the first use.
 ///
@@ -31,7 +31,11 @@ const COMMAND: Duration = Duration::from_secs(5);
 /// }
 /// ```
 #[derive(Clone)]
-pub struct Redis(Pool);
+pub struct Redis {
+    pool: Pool,
+    /// For connections outside the pool.
+    client: redis::Client,
+}
 
 /// A connection of the pool; it takes the commands of [`AsyncCommands`](redis::AsyncCommands).
 pub struct RedisConnection(deadpool_redis::Connection);
@@ -44,6 +48,8 @@ impl Redis {
             .set_response_timeout(Some(COMMAND));
         let manager = Manager::new_with_config(settings.url.as_str(), connection)
             .map_err(|error| Error::configuration(NOT_CONFIGURED).because(error))?;
+        let client = redis::Client::open(settings.url.as_str())
+            .map_err(|error| Error::configuration(NOT_CONFIGURED).because(error))?;
         Pool::builder(manager)
             .max_size(settings.size)
             .runtime(Runtime::Tokio1)
@@ -53,7 +59,7 @@ impl Redis {
                 recycle: Some(CONNECT),
             })
             .build()
-            .map(Self)
+            .map(|pool| Self { pool, client })
             .map_err(|error| Error::configuration(NOT_CONFIGURED).because(error))
     }
 
@@ -63,7 +69,7 @@ impl Redis {
     ///
     /// [`Error::is_unavailable`] with the cause, within 2 s.
     pub async fn connection(&self) -> Result<RedisConnection, Error> {
-        self.0.get().await.map(RedisConnection).map_err(|error| {
+        self.pool.get().await.map(RedisConnection).map_err(|error| {
             let message = match &error {
                 PoolError::Timeout(deadpool_redis::TimeoutType::Wait) => {
                     "every connection to Redis was busy for 2 s"
@@ -72,6 +78,10 @@ impl Redis {
             };
             Error::unavailable(message).because(error)
         })
+    }
+
+    pub(crate) fn client(&self) -> &redis::Client {
+        &self.client
     }
 }
 

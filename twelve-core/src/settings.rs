@@ -1,6 +1,6 @@
 //! Which variables of twelve's own a process type must have, judging by what its handlers take.
 
-use crate::{Config, Db, Environment, Needs, Reader, Tx, Variable, postgres};
+use crate::{Blocking, Config, Db, Environment, Needs, Reader, Tx, Variable, blocking, postgres};
 
 /// Reads the variables of the backing services that are needed.
 ///
@@ -23,6 +23,9 @@ pub fn service_variables(
     #[cfg(feature = "redis")]
     if needs.has::<crate::Redis>() {
         let _ = crate::redis_pool::Settings::load(&mut reader);
+    }
+    if needs.has::<Blocking>() {
+        let _ = blocking::Settings::load(&mut reader);
     }
     reader.into_variables()
 }

@@ -26,6 +26,8 @@ mod router;
 mod server;
 mod service;
 mod settings;
+#[cfg(feature = "ws")]
+pub mod ws;
 
 pub use axum::middleware::Next;
 pub use extract::{Json, Path, Query};
