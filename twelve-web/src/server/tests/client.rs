@@ -9,59 +9,59 @@ use tokio::{
 
 use super::BOUND;
 
-pub(super) struct Client {
+pub(crate) struct Client {
     stream: TcpStream,
     read: Vec<u8>,
 }
 
 /// An answer as it came.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     head: String,
-    pub(super) body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
             let (found, value) = line.split_once(':')?;
             found.eq_ignore_ascii_case(name).then(|| value.trim())
         })
     }
 
-    pub(super) fn closes(&self) -> bool {
+    pub(crate) fn closes(&self) -> bool {
         self.header("connection") == Some("close")
     }
 }
 
 impl Client {
-    pub(super) async fn connect(address: SocketAddr) -> Self {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
         Self::of(TcpStream::connect(address).await.unwrap())
     }
 
-    pub(super) fn of(stream: TcpStream) -> Self {
+    pub(crate) fn of(stream: TcpStream) -> Self {
         let read = Vec::new();
         Self { stream, read }
     }
 
-    pub(super) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).await.unwrap();
     }
 
     /// Writes without giving anybody else a turn.
-    pub(super) fn write_now(&self, text: &str) {
+    pub(crate) fn write_now(&self, text: &str) {
         assert_eq!(self.stream.try_write(text.as_bytes()).unwrap(), text.len());
     }
 
-    pub(super) async fn get(&mut self, path: &str) -> Answer {
+    pub(crate) async fn get(&mut self, path: &str) -> Answer {
         self.write(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n"))
             .await;
         self.answer().await
     }
 
     /// The next answer; its length must be known.
-    pub(super) async fn answer(&mut self) -> Answer {
+    pub(crate) async fn answer(&mut self) -> Answer {
         let end = loop {
             if let Some(at) = self.read.windows(4).position(|four| four == b"\r\n\r\n") {
                 break at + 4;
@@ -85,18 +85,18 @@ impl Client {
     }
 
     /// Everything until the connection closes.
-    pub(super) async fn rest(mut self) -> io::Result<Vec<u8>> {
+    pub(crate) async fn rest(mut self) -> io::Result<Vec<u8>> {
         while self.more().await? > 0 {}
         Ok(self.read)
     }
 
     /// Has the other side closed, without another byte?
-    pub(super) async fn is_closed(&mut self) -> bool {
+    pub(crate) async fn is_closed(&mut self) -> bool {
         matches!(self.more().await, Ok(0) | Err(_))
     }
 
     /// Reads what arrives next; 0 when the other side has closed.
-    pub(super) async fn more(&mut self) -> io::Result<usize> {
+    pub(crate) async fn more(&mut self) -> io::Result<usize> {
         timeout(BOUND, self.stream.read_buf(&mut self.read))
             .await
             .expect("nothing arrives")

@@ -14,17 +14,17 @@ use super::Server;
 use crate::Router;
 
 /// Longer than anything here takes, shorter than anybody's patience.
-const BOUND: Duration = Duration::from_secs(10);
+pub(crate) const BOUND: Duration = Duration::from_secs(10);
 
 /// A server that runs.
-struct Running {
-    address: SocketAddr,
-    lifecycle: Lifecycle,
-    exit: JoinHandle<Exit>,
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) lifecycle: Lifecycle,
+    pub(crate) exit: JoinHandle<Exit>,
 }
 
 impl Running {
-    fn start(router: Router) -> Self {
+    pub(crate) fn start(router: Router) -> Self {
         Self::with(router, &[])
     }
 
@@ -50,12 +50,12 @@ impl Running {
         }
     }
 
-    async fn connect(&self) -> Client {
+    pub(crate) async fn connect(&self) -> Client {
         Client::connect(self.address).await
     }
 
     /// How the server ends, which it does within the bound.
-    async fn exit(self) -> Exit {
+    pub(crate) async fn exit(self) -> Exit {
         timeout(BOUND, self.exit)
             .await
             .expect("the server does not end")
@@ -63,7 +63,7 @@ impl Running {
     }
 
     /// Waits until so many requests run.
-    async fn until_running(&self, count: usize) {
+    pub(crate) async fn until_running(&self, count: usize) {
         let reached = async {
             while self.lifecycle.tracker().running().len() != count {
                 tokio::time::sleep(Duration::from_millis(2)).await;
