@@ -30,15 +30,27 @@ impl FromRequestParts<Context> for Customer {
             return Ok(*known);
         }
         let token = bearer(&parts.headers).ok_or_else(Problem::unauthorized)?;
-        let id = sqlx::query_scalar("SELECT id FROM customers WHERE token_hash = $1")
-            .bind(hash(token))
-            .fetch_optional(&context.db()?)
-            .await?
-            .ok_or_else(Problem::unauthorized)?;
-        let customer = Self { id };
+        let customer = Self::of_token(&context.db()?, token).await?;
         parts.extensions.insert(customer);
         Ok(customer)
     }
+}
+
+impl Customer {
+    /// The customer whose token this is; nobody's is a 401.
+    pub async fn of_token(db: impl PgExecutor<'_>, token: &str) -> Result<Self> {
+        let id = sqlx::query_scalar("SELECT id FROM customers WHERE token_hash = $1")
+            .bind(hash(token))
+            .fetch_optional(db)
+            .await?
+            .ok_or_else(Problem::unauthorized)?;
+        Ok(Self { id })
+    }
+}
+
+/// The scope of idempotency keys: two customers may choose the same one, and it counts for each of them alone.
+pub async fn by_customer(who: Customer) -> Uuid {
+    who.id
 }
 
 /// The token in `Authorization: Bearer TOKEN`.

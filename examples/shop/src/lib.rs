@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! POST /orders ─► order + job, one commit ─► worker ─► payment provider ─► order paid, one commit
+//!                                                                             └─► live: the customer sees it
 //! ```
 //!
 //! Read on in [`orders`], where the two commits are.
@@ -13,7 +14,10 @@
 )]
 
 pub mod customers;
+pub mod forecasts;
+pub mod live;
 pub mod orders;
+pub mod page;
 pub mod payments;
 pub mod products;
 
@@ -25,10 +29,15 @@ pub fn app() -> App {
         .migrations(sqlx::migrate!())
         .web(
             Router::new()
+                .merge(page::routes())
                 .merge(customers::routes())
                 .merge(products::routes())
-                .merge(orders::routes()),
+                .merge(orders::routes())
+                .merge(forecasts::routes()),
         )
+        .config::<page::PageSettings>()
+        .with(live::register)
+        .with(forecasts::register)
         .with(payments::register)
         .job(orders::charge_order)
         .task("add-customer", customers::add_customer)

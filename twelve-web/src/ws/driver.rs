@@ -17,7 +17,7 @@ use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval_at, sleep, timeout},
 };
-use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::{self, error::ProtocolError};
 use twelve_core::Lifecycle;
 
 use super::{
@@ -205,10 +205,10 @@ fn broken(error: &Error) -> End {
         Some(tungstenite::Error::Capacity(_)) => End::Close(SIZE, "message too long".into()),
         Some(tungstenite::Error::Utf8(_)) => End::Close(INVALID, "not UTF-8".into()),
         // The client went without a good-bye.
-        Some(tungstenite::Error::Io(_)) => End::Gone,
-        Some(tungstenite::Error::Protocol(
-            tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
-        )) => End::Gone,
+        Some(
+            tungstenite::Error::Io(_)
+            | tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake),
+        ) => End::Gone,
         _ => End::Close(PROTOCOL, "not a WebSocket message".into()),
     }
 }

@@ -1,4 +1,4 @@
-//! WebSockets that end in order.
+//! A `WebSocket` that ends in order, with its process.
 //!
 //! ```text
 //! WebSocketUpgrade ─ on_upgrade ─► 101 ─► handler ◄─ one message each way ─► driver ◄─► client

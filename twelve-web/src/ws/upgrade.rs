@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 use tracing::Instrument;
-use twelve_core::{Context, IntoEnd, Lifecycle, Problem};
+use twelve_core::{Context, Failure, IntoEnd, Lifecycle, Problem};
 
 use super::{WebSocket, driver::Driver};
 use crate::service::catch;
@@ -114,7 +114,7 @@ impl WebSocketUpgrade {
                     let ended = catch(async { handler(socket).await.into_end() }).await;
                     failed.store(!matches!(ended, Ok(Ok(()))), Ordering::Relaxed);
                     if let Ok(Err(failure)) = ended {
-                        tracing::error!(error = %failure, "the handler of a WebSocket failed");
+                        log(&failure);
                     }
                 };
                 tokio::select! {
@@ -148,6 +148,14 @@ where
             ping_every: PING,
         };
         Ok(upgrade.max_message_size(MESSAGE))
+    }
+}
+
+fn log(failure: &Failure) {
+    if failure.is_unavailable() {
+        tracing::warn!(error = %failure, "a WebSocket ends: a backing service is unavailable");
+    } else {
+        tracing::error!(error = %failure, "the handler of a WebSocket failed");
     }
 }
 

@@ -4,7 +4,7 @@ use twelve::prelude::*;
 use uuid::Uuid;
 
 use super::Order;
-use crate::payments::Payments;
+use crate::{live, payments::Payments};
 
 /// Charge this order.
 ///
@@ -26,21 +26,28 @@ pub struct ChargeOrder {
 ///
 /// The provider is outside our database, so its step is remembered: a later attempt finds the charge instead of making another.
 /// Should the worker die between the charge and its record, the next attempt sends the same key, and the provider answers with the same charge.
+/// An order that has expired is not charged; but an attempt before may have done so and died, and that only the provider knows.
 pub async fn charge_order(
     job: ChargeOrder,
     db: Db,
     mut tx: Tx,
     steps: Steps,
     payments: Res<Payments>,
+    redis: Redis,
 ) -> Result<Outcome> {
     let Some(order) = Order::find(&db, job.order).await? else {
         return Ok(Outcome::discard("the order does not exist"));
     };
-    let charge = steps
-        .once("charge", |key| {
-            payments.charge(key, order.id, order.total_cents)
-        })
-        .await?;
-    Order::mark_paid(&mut tx, order.id, charge).await?;
+    let charge = if order.has_expired() {
+        let Some(charge) = payments.charge_of(order.id).await? else {
+            return Ok(Outcome::discard("the order has expired"));
+        };
+        charge
+    } else {
+        let charge = |key| payments.charge(key, order.id, order.total_cents);
+        steps.once("charge", charge).await?
+    };
+    let order = Order::mark_paid(&mut tx, order.id, charge).await?;
+    live::publish(&mut tx, redis, &order)?;
     Ok(Outcome::done())
 }

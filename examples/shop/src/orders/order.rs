@@ -18,7 +18,10 @@ const MOST_PIECES: i32 = 1_000;
 pub struct Order {
     /// Its id.
     pub id: Uuid,
-    /// `pending` or `paid`.
+    /// Whose it is.
+    #[serde(skip)]
+    pub customer_id: Uuid,
+    /// `pending`, `paid` or `expired`.
     pub status: String,
     /// What it costs.
     pub total_cents: i64,
@@ -61,7 +64,7 @@ const INSERT: &str = "
         SELECT $1, $2, sum(quantity * price_cents)
         FROM priced
         HAVING count(*) = (SELECT count(*) FROM wanted)
-        RETURNING id, status, total_cents, charge_id, created_at
+        RETURNING id, customer_id, status, total_cents, charge_id, created_at
     ),
     listed AS (
         INSERT INTO order_items (order_id, sku, quantity, price_cents)
@@ -92,7 +95,7 @@ impl Order {
     /// An order, whoever placed it.
     pub async fn find(db: impl PgExecutor<'_>, id: Uuid) -> Result<Option<Self>, sqlx::Error> {
         sqlx::query_as(
-            "SELECT id, status, total_cents, charge_id, created_at FROM orders WHERE id = $1",
+            "SELECT id, customer_id, status, total_cents, charge_id, created_at FROM orders WHERE id = $1",
         )
         .bind(id)
         .fetch_optional(db)
@@ -106,7 +109,7 @@ impl Order {
         id: Uuid,
     ) -> Result<Option<Self>, sqlx::Error> {
         sqlx::query_as(
-            "SELECT id, status, total_cents, charge_id, created_at FROM orders
+            "SELECT id, customer_id, status, total_cents, charge_id, created_at FROM orders
              WHERE id = $1 AND customer_id = $2",
         )
         .bind(id)
@@ -123,7 +126,7 @@ impl Order {
         limit: i64,
     ) -> Result<Vec<Self>, sqlx::Error> {
         sqlx::query_as(
-            "SELECT id, status, total_cents, charge_id, created_at FROM orders
+            "SELECT id, customer_id, status, total_cents, charge_id, created_at FROM orders
              WHERE customer_id = $1 AND ($2::uuid IS NULL OR id < $2)
              ORDER BY id DESC LIMIT $3",
         )
@@ -134,18 +137,25 @@ impl Order {
         .await
     }
 
-    /// Marks an order paid by this charge.
+    /// Marks an order paid by this charge, even one that expired meanwhile: whoever has paid gets the goods.
     pub async fn mark_paid(
         db: impl PgExecutor<'_>,
         id: Uuid,
         charge: Uuid,
-    ) -> Result<(), sqlx::Error> {
-        sqlx::query("UPDATE orders SET status = 'paid', charge_id = $2 WHERE id = $1")
-            .bind(id)
-            .bind(charge)
-            .execute(db)
-            .await?;
-        Ok(())
+    ) -> Result<Self, sqlx::Error> {
+        sqlx::query_as(
+            "UPDATE orders SET status = 'paid', charge_id = $2 WHERE id = $1
+             RETURNING id, customer_id, status, total_cents, charge_id, created_at",
+        )
+        .bind(id)
+        .bind(charge)
+        .fetch_one(db)
+        .await
+    }
+
+    /// Was it given up because nobody paid in time?
+    pub fn has_expired(&self) -> bool {
+        self.status == "expired"
     }
 }
 

@@ -5,7 +5,10 @@ use twelve::prelude::*;
 use uuid::Uuid;
 
 use super::{ChargeOrder, NewOrder, Order};
-use crate::customers::Customer;
+use crate::{
+    customers::{Customer, by_customer},
+    live,
+};
 
 /// How many orders a page has, and how many it may have.
 const PAGE: u32 = 20;
@@ -19,21 +22,18 @@ pub fn routes() -> Router {
         .route("/orders/{id}", get(show))
 }
 
-/// Two customers may choose the same key: it counts for each of them alone.
-async fn by_customer(who: Customer) -> Uuid {
-    who.id
-}
-
 /// Places an order: the order, the job that charges it and the answer to the key are one commit.
 async fn place(
     who: Customer,
     mut tx: Tx,
     jobs: Jobs,
+    redis: Redis,
     Json(new): Json<NewOrder>,
 ) -> Result<impl IntoResponse> {
     let order = Order::insert(&mut tx, who, &new).await?;
     jobs.enqueue_in(&mut tx, ChargeOrder { order: order.id })
         .await?;
+    live::publish(&mut tx, redis, &order)?;
     let location = [(LOCATION, format!("/orders/{}", order.id))];
     Ok((StatusCode::CREATED, location, Json(order)))
 }

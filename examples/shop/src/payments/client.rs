@@ -34,6 +34,11 @@ struct Charge {
     id: Uuid,
 }
 
+#[derive(Deserialize)]
+struct Charges {
+    charges: Vec<Charge>,
+}
+
 impl Payments {
     /// Makes the client; it connects on its first request.
     pub async fn connect(settings: Conf<PaymentsSettings>) -> Result<Self> {
@@ -48,10 +53,7 @@ impl Payments {
     pub async fn charge(&self, key: StepKey, order: Uuid, amount_cents: i64) -> Result<Uuid> {
         let charge: Charge = self
             .http
-            .post(format!(
-                "{}/charges",
-                self.settings.url.as_str().trim_end_matches('/')
-            ))
+            .post(self.charges())
             .bearer_auth(self.settings.key.reveal())
             .header("idempotency-key", key.as_str())
             .json(&NewCharge {
@@ -64,5 +66,24 @@ impl Payments {
             .json()
             .await?;
         Ok(charge.id)
+    }
+
+    /// The charge that was made for an order, if any.
+    pub async fn charge_of(&self, order: Uuid) -> Result<Option<Uuid>> {
+        let charges: Charges = self
+            .http
+            .get(format!("{}?order={order}", self.charges()))
+            .bearer_auth(self.settings.key.reveal())
+            .send()
+            .await?
+            .error_for_status()?
+            .json()
+            .await?;
+        Ok(charges.charges.first().map(|charge| charge.id))
+    }
+
+    fn charges(&self) -> String {
+        let provider = self.settings.url.as_str().trim_end_matches('/');
+        format!("{provider}/charges")
     }
 }

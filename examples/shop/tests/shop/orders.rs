@@ -1,12 +1,10 @@
-//! How an app built with twelve is tested: the real app, a database of its own for every test.
+//! Orders, and the job that charges them.
 
 use serde_json::{Value, json};
 use shop::orders::ChargeOrder;
-use std::time::Duration;
 use twelve::test::{Signal, TestApp};
 
-/// How long a process may take to be ready, to charge an order, or to leave.
-const LIMIT: Duration = Duration::from_secs(20);
+use super::{LIMIT, SHOP, buy, sign_up, two_teas};
 
 #[twelve::test(shop::app)]
 async fn an_order_and_its_job_are_one_commit(app: TestApp) {
@@ -63,11 +61,10 @@ async fn the_same_order_twice_is_one_order(app: TestApp) {
 
 #[twelve::test(shop::app)]
 async fn an_order_is_charged_by_a_worker_that_is_told_to_stop_meanwhile(app: TestApp) {
-    let binary = env!("CARGO_BIN_EXE_shop");
     let app = app
         .with_var("PAYMENTS_KEY", "s3cret")
         .with_var("PAYMENTS_LATENCY_MS", "300");
-    let mut payments = app.spawn(binary, &["payments"]).unwrap();
+    let mut payments = app.spawn(SHOP, &["payments"]).unwrap();
     let app = app.with_var("PAYMENTS_URL", payments.url());
     let token = sign_up(&app).await;
     let placed = app
@@ -78,7 +75,7 @@ async fn an_order_is_charged_by_a_worker_that_is_told_to_stop_meanwhile(app: Tes
     let location = placed.await.header("location").unwrap().to_owned();
 
     payments.ready(LIMIT).await;
-    let mut worker = app.spawn(binary, &["worker"]).unwrap();
+    let mut worker = app.spawn(SHOP, &["worker"]).unwrap();
     worker.ready(LIMIT).await;
     worker.running(1, LIMIT).await;
     worker.signal(Signal::Term);
@@ -109,13 +106,38 @@ async fn without_the_provider_an_order_waits_for_the_next_attempt(app: TestApp) 
     assert_eq!(app.drain_jobs().await.retried, 1);
 }
 
-async fn sign_up(app: &TestApp) -> String {
-    let email = format!("{}@example.com", fastrand::u64(..));
-    let answer = app.post("/customers").json(&json!({"email": email})).await;
-    let token: Value = answer.assert_status(201).json();
-    token["token"].as_str().unwrap().to_owned()
-}
+#[twelve::test(shop::app)]
+async fn an_expired_order_is_charged_only_if_it_was_already(app: TestApp) {
+    let app = app.with_var("PAYMENTS_KEY", "s3cret");
+    let mut payments = app.spawn(SHOP, &["payments"]).unwrap();
+    payments.ready(LIMIT).await;
+    let app = app.with_var("PAYMENTS_URL", payments.url());
+    let token = sign_up(&app).await;
+    let (never, already) = (buy(&app, &token).await, buy(&app, &token).await);
+    // What an attempt leaves behind that was killed between the charge and its record.
+    sqlx::query(
+        "INSERT INTO payments.charges (id, order_id, amount_cents)
+         SELECT gen_random_uuid(), id, total_cents FROM orders WHERE id = $1::uuid",
+    )
+    .bind(already["id"].as_str())
+    .execute(&app.db())
+    .await
+    .unwrap();
+    sqlx::query("UPDATE orders SET status = 'expired'")
+        .execute(&app.db())
+        .await
+        .unwrap();
 
-fn two_teas() -> Value {
-    json!({"items": [{"sku": "tea", "quantity": 2}]})
+    let drained = app.drain_jobs().await;
+    assert_eq!((drained.done, drained.discarded), (1, 1));
+    for (order, status) in [(never, "expired"), (already, "paid")] {
+        let path = format!("/orders/{}", order["id"].as_str().unwrap());
+        let order: Value = app.get(&path).bearer(&token).await.json();
+        assert_eq!(order["status"], status);
+    }
+    let charges: i64 = sqlx::query_scalar("SELECT count(*) FROM payments.charges")
+        .fetch_one(&app.db())
+        .await
+        .unwrap();
+    assert_eq!(charges, 1);
 }
