@@ -5,8 +5,7 @@
 extern crate self as twelve;
 
 mod app;
-#[cfg(feature = "dev")]
-#[allow(dead_code, reason = "the supervisor of `dev` runs it")]
+#[cfg(all(feature = "dev", feature = "mail"))]
 mod catcher;
 mod cli;
 #[cfg(feature = "dev")]

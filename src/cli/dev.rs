@@ -19,8 +19,8 @@ use super::{
     start::{Supervision, base_port, formation, host, on_crash, printer, refused},
 };
 use crate::{
-    dev::{Surroundings, dotenv},
-    supervisor::{BASE_PORT, Formation, Listening, OnCrash, bind, sibling_urls},
+    dev::{Inbox, Surroundings, dotenv},
+    supervisor::{BASE_PORT, Formation, Listening, OnCrash, bind, port, sibling_urls},
 };
 
 /// How far apart the base ports are that are tried one after the other.
@@ -44,7 +44,10 @@ pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
     let mut surroundings = attach()?;
     let host = host(surroundings.environment())?.unwrap_or(Ipv4Addr::LOCALHOST.into());
     let base = base_port(matches, surroundings.environment())?;
-    let slots = bind_somewhere(cli, &formation, host, base)?;
+    let (slots, base) = bind_somewhere(cli, &formation, host, base)?;
+    // The page comes after the process types.
+    let page = port(base, cli.processes.len(), 0)?;
+    let inbox = Inbox::open(&cli.app, &mut surroundings, page)?;
     // No balancer has to notice that a process stops, but clients with open connections do.
     surroundings.set_default("TWELVE_ANNOUNCE", "1s");
     surroundings.set_default("HOST", &host.to_string());
@@ -60,10 +63,11 @@ pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
         begun,
         printer,
         environment: surroundings.environment().clone(),
-        welcome: welcome(&slots, &surroundings),
+        welcome: welcome(&slots, inbox.as_ref(), &surroundings),
         slots,
         on_crash: on_crash(matches, OnCrash::Restart),
         follow_binary: true,
+        beside: inbox.map(|inbox| inbox.serve),
     };
     let exit = supervision.run(cli);
     drop(only_one);
@@ -87,13 +91,13 @@ fn bind_somewhere(
     formation: &Formation,
     host: IpAddr,
     named: Option<u16>,
-) -> Result<Vec<Listening>, Error> {
+) -> Result<(Vec<Listening>, u16), Error> {
     let steps = if named.is_some() { 0..1 } else { 0..BASES };
     let mut in_use = None;
     for step in steps {
         let base = named.unwrap_or(BASE_PORT + step * BASE_STEP);
         match bind(formation.slots(&cli.processes, base)?, host) {
-            Ok(slots) => return Ok(slots),
+            Ok(slots) => return Ok((slots, base)),
             Err((address, error)) if error.kind() == io::ErrorKind::AddrInUse => {
                 in_use.get_or_insert(refused(address, error));
             }
@@ -104,13 +108,15 @@ fn bind_somewhere(
 }
 
 /// Where everything is.
-fn welcome(slots: &[Listening], surroundings: &Surroundings) -> Vec<String> {
+fn welcome(slots: &[Listening], inbox: Option<&Inbox>, surroundings: &Surroundings) -> Vec<String> {
     let listening = slots.iter().filter(|(slot, _)| slot.listens);
     let listening = listening.map(|(slot, _)| {
         let url = format!("http://localhost:{}", slot.port);
         (slot.name.as_str(), url)
     });
-    let places: Vec<_> = listening.chain(surroundings.private_urls()).collect();
+    let inbox = inbox.map(|inbox| ("mails", inbox.url.clone()));
+    let private = surroundings.private_urls();
+    let places: Vec<_> = listening.chain(inbox).chain(private).collect();
     let widths = places.iter().map(|(name, _)| name.len());
     let width = widths.max().unwrap_or_default();
     let line = |(name, place): &(&str, String)| format!("{name:width$}  {place}");

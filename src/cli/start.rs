@@ -1,10 +1,13 @@
 //! `start`: a whole formation on this host, under one supervisor.
 
 use clap::ArgMatches;
+use futures_util::{FutureExt, future::BoxFuture};
 use std::{
-    env, io,
+    env,
+    future::pending,
+    io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 use twelve_core::{
@@ -47,6 +50,7 @@ pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
         on_crash: on_crash(matches, OnCrash::RestartOrEnd),
         follow_binary: false,
         welcome: Vec::new(),
+        beside: None,
     };
     supervision.run(cli)
 }
@@ -62,24 +66,33 @@ pub(super) struct Supervision {
     pub(super) on_crash: OnCrash,
     pub(super) follow_binary: bool,
     pub(super) welcome: Vec<String>,
+    /// What runs in the supervisor itself until the last process has ended.
+    pub(super) beside: Option<BoxFuture<'static, io::Result<()>>>,
 }
 
 impl Supervision {
     /// Checks the variables of all processes at once, then runs them until told to stop.
-    pub(super) fn run(self, cli: &Cli) -> Result<Exit, Error> {
+    pub(super) fn run(mut self, cli: &Cli) -> Result<Exit, Error> {
         if let Some(faults) = Faults::among(self.variables(cli)) {
             let message = format!("`{}` cannot start", self.name);
             return Err(Error::configuration(message).because(faults));
         }
         let budget = Budget::load(&mut Reader::new(&self.environment)).unwrap_or_default();
         let name = self.name;
+        let beside = Mutex::new(self.beside.take());
         let plan = Arc::new(self.plan(cli, budget.total)?);
-        let process = ProcessType::new(name, ProcessKind::Custom, Needs::default(), {
-            move |context: Context| {
-                let plan = Arc::clone(&plan);
-                async move { Ok(plan.run(context.lifecycle().clone()).await?) }
+        let supervise = move |context: Context| {
+            let plan = Arc::clone(&plan);
+            let beside = beside.lock().unwrap_or_else(PoisonError::into_inner).take();
+            async move {
+                let beside = beside.unwrap_or_else(|| pending().boxed());
+                tokio::select! {
+                    exit = plan.run(context.lifecycle().clone()) => Ok(exit?),
+                    Err(error) = beside => Err(error.into()),
+                }
             }
-        });
+        };
+        let process = ProcessType::new(name, ProcessKind::Custom, Needs::default(), supervise);
         let context = Context::new(
             Identity::new(cli.app.name.as_str(), name),
             cli.environment.clone(),

@@ -4,6 +4,9 @@
 
 mod database;
 pub(crate) mod dotenv;
+mod inbox;
+
+pub(crate) use inbox::Inbox;
 
 use std::{
     fs::{self, File, TryLockError},

@@ -98,7 +98,7 @@ impl Formation {
 }
 
 /// The port of process `number`, counted from 0, of the type with this index.
-fn port(base: u16, index: usize, number: u16) -> Result<u16, Error> {
+pub(crate) fn port(base: u16, index: usize, number: u16) -> Result<u16, Error> {
     u16::try_from(index)
         .ok()
         .and_then(|index| index.checked_mul(STEP))

@@ -19,7 +19,7 @@ mod keeper;
 mod launch;
 mod printer;
 
-pub(crate) use formation::{BASE_PORT, Formation, Slot, sibling_urls};
+pub(crate) use formation::{BASE_PORT, Formation, Slot, port, sibling_urls};
 pub(crate) use launch::Launch;
 pub(crate) use printer::Printer;
 

@@ -99,6 +99,26 @@ impl Registered {
     pub fn preview(&self) -> Result<Rendered, Error> {
         (self.preview)()
     }
+
+    /// Its example as it would be sent to its first recipient.
+    ///
+    /// # Errors
+    ///
+    /// A template fails, or the mail could not be delivered.
+    pub fn message(&self, from: &Mailbox) -> Result<Vec<u8>, Error> {
+        let (letter, recipients) = Letter::new(self.preview()?, from)?;
+        let delivery = recipients.into_iter().next();
+        let delivery = delivery.map(|recipient| Delivery::new(letter, recipient));
+        let message = delivery.map(|delivery| message::message(&delivery, None));
+        match message {
+            Some(Ok((_, message))) => Ok(message),
+            // A mail without a recipient was refused before.
+            problem => Err(Error::internal(format!(
+                "the mail `{}` is none: {problem:?}",
+                self.name
+            ))),
+        }
+    }
 }
 
 impl fmt::Debug for Registered {
