@@ -34,7 +34,7 @@ pub use twelve_core::{
 pub use twelve_core::{Redis, RedisConnection, Subscription, redis};
 pub use twelve_web::{self as web, Idempotency, Json, Router};
 #[cfg(feature = "mail")]
-pub use twelve_worker::mail::{Attachment, Mail, Mailer, MessageId, Preview};
+pub use twelve_worker::mail::{Attachment, Mail, Mailbox, Mailer, MessageId, Preview};
 pub use twelve_worker::{
     self as worker, Attempt, Job, JobId, Jobs, Missed, NewJob, Outcome, Policy, Queues, Schedule,
     StepKey, Steps, Tick,

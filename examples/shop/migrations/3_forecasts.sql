@@ -1,6 +1,3 @@
-ALTER TABLE orders DROP CONSTRAINT orders_status_check;
-ALTER TABLE orders ADD CONSTRAINT orders_status_check CHECK (status IN ('pending', 'paid', 'expired'));
-
 CREATE TABLE forecasts (
     id uuid PRIMARY KEY,
     customer_id uuid NOT NULL REFERENCES customers,
@@ -13,10 +10,3 @@ CREATE TABLE forecasts (
 );
 
 CREATE INDEX items_of_a_product ON order_items (sku);
-
--- No unique key, on purpose: a tick that ran twice must be able to show.
-CREATE TABLE schedule_runs (
-    schedule text NOT NULL,
-    tick timestamptz NOT NULL,
-    ran_at timestamptz NOT NULL DEFAULT now()
-);

@@ -1,8 +1,9 @@
 //! A shop: customers place orders, a job charges them, and no order is ever charged twice.
 //!
 //! ```text
-//! POST /orders ─► order + job, one commit ─► worker ─► payment provider ─► order paid, one commit
-//!                                                                             └─► live: the customer sees it
+//! POST /orders ─► order + job, one commit ─► worker ─► payment provider ─► order paid + receipt, one commit
+//!                                                                             ├─► live: the customer sees it
+//!                                                                             └─► mailer: the receipt is sent
 //! ```
 //!
 //! Read on in [`orders`], where the two commits are.
@@ -20,6 +21,8 @@ pub mod orders;
 pub mod page;
 pub mod payments;
 pub mod products;
+pub mod reports;
+pub mod schedules;
 
 use twelve::prelude::*;
 
@@ -39,6 +42,9 @@ pub fn app() -> App {
         .with(live::register)
         .with(forecasts::register)
         .with(payments::register)
+        .with(schedules::register)
         .job(orders::charge_order)
+        .mail::<orders::Receipt>()
+        .mail::<reports::DailySales>()
         .task("add-customer", customers::add_customer)
 }

@@ -1,6 +1,7 @@
 //! What the shop sells: read by anyone.
 
 use sqlx::FromRow;
+use std::fmt;
 use twelve::prelude::*;
 
 /// The routes of products.
@@ -18,6 +19,16 @@ struct Product {
 #[derive(Serialize)]
 struct Products {
     products: Vec<Product>,
+}
+
+/// An amount of money, as people read it: `6.90 €`.
+pub struct Euros(pub i64);
+
+impl fmt::Display for Euros {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(cents) = self;
+        write!(f, "{}.{:02} €", cents / 100, cents % 100)
+    }
 }
 
 async fn list(db: Db) -> Result<Json<Products>> {

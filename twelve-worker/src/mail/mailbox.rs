@@ -119,7 +119,7 @@ impl Value for Mailbox {
 /// What a field marked `#[mail(to)]`, `cc`, `bcc` or `reply_to` may be.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` holds no addresses",
-    label = "expected `String`, `Vec<String>` or `Option<String>`",
+    label = "expected `String`, `Mailbox`, `Vec<String>` or `Option<String>`",
     note = "an address is written `shop@example.org` or `Shop <shop@example.org>`"
 )]
 pub trait Addresses {
@@ -130,6 +130,12 @@ pub trait Addresses {
 impl Addresses for String {
     fn addresses(&self) -> Vec<String> {
         vec![self.clone()]
+    }
+}
+
+impl Addresses for Mailbox {
+    fn addresses(&self) -> Vec<String> {
+        vec![self.to_string()]
     }
 }
 

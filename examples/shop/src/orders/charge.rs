@@ -3,7 +3,7 @@
 use twelve::prelude::*;
 use uuid::Uuid;
 
-use super::Order;
+use super::{Order, Receipt};
 use crate::{live, payments::Payments};
 
 /// Charge this order.
@@ -22,7 +22,7 @@ pub struct ChargeOrder {
     pub order: Uuid,
 }
 
-/// Charges an order, and marks it paid in the same commit that completes the job.
+/// Charges an order, marks it paid and writes the receipt, in the same commit that completes the job.
 ///
 /// The provider is outside our database, so its step is remembered: a later attempt finds the charge instead of making another.
 /// Should the worker die between the charge and its record, the next attempt sends the same key, and the provider answers with the same charge.
@@ -33,6 +33,7 @@ pub async fn charge_order(
     mut tx: Tx,
     steps: Steps,
     payments: Res<Payments>,
+    mailer: Mailer,
     redis: Redis,
 ) -> Result<Outcome> {
     let Some(order) = Order::find(&db, job.order).await? else {
@@ -48,6 +49,9 @@ pub async fn charge_order(
         steps.once("charge", charge).await?
     };
     let order = Order::mark_paid(&mut tx, order.id, charge).await?;
+    mailer
+        .deliver_in(&mut tx, Receipt::of(&db, order.id).await?)
+        .await?;
     live::publish(&mut tx, redis, &order)?;
     Ok(Outcome::done())
 }

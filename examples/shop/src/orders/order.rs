@@ -153,6 +153,17 @@ impl Order {
         .await
     }
 
+    /// Gives up the orders that have waited for payment for half an hour, and answers with them.
+    pub async fn expire(db: impl PgExecutor<'_>) -> Result<Vec<Self>, sqlx::Error> {
+        sqlx::query_as(
+            "UPDATE orders SET status = 'expired'
+             WHERE status = 'pending' AND created_at < now() - interval '30 minutes'
+             RETURNING id, customer_id, status, total_cents, charge_id, created_at",
+        )
+        .fetch_all(db)
+        .await
+    }
+
     /// Was it given up because nobody paid in time?
     pub fn has_expired(&self) -> bool {
         self.status == "expired"
