@@ -1,6 +1,6 @@
 //! Text becomes markup here, escaped, and nowhere else.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
 use axum::response::{self, IntoResponse, Response};
 
@@ -10,7 +10,7 @@ pub(super) struct Html(String);
 
 /// Fills a template, which is a literal: `html!("<p>{name}</p>", name = name)`.
 ///
-/// Values are escaped unless they are [`Html`], for text as for attributes in double quotes.
+/// Text is escaped, as it must be between tags and in quoted attributes; [`Html`] is not.
 /// `concat!` keeps `format!` from taking variables that are not named, and so not escaped.
 macro_rules! html {
     ($template:literal $(, $name:ident = $value:expr)* $(,)?) => {
@@ -81,30 +81,6 @@ impl<T: Markup + ?Sized> Markup for &T {
     }
 }
 
-/// Numbers have nothing to escape.
-macro_rules! numbers {
-    ($($number:ty),*) => {
-        $(impl Markup for $number {
-            fn markup(&self) -> Cow<'_, str> {
-                Cow::Owned(self.to_string())
-            }
-        })*
-    };
-}
-numbers!(u64, usize);
-
-impl<T: Markup> Markup for Option<T> {
-    fn markup(&self) -> Cow<'_, str> {
-        self.as_ref().map_or(Cow::Borrowed(""), Markup::markup)
-    }
-}
-
-impl fmt::Display for Html {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,16 +88,10 @@ mod tests {
     #[test]
     fn text_is_escaped_and_markup_is_not() {
         let inner = html!("<b>{text}</b>", text = "<i>\"'&");
-        let outer = html!(
-            "<p title=\"{text}\">{inner}{none}{n}",
-            text = "\">",
-            inner = inner,
-            none = None::<Html>,
-            n = 3_usize
-        );
+        let outer = html!(r#"<p title="{text}">{inner}"#, text = "\">", inner = inner);
         assert_eq!(
-            outer.to_string(),
-            "<p title=\"&quot;&gt;\"><b>&lt;i&gt;&quot;&#39;&amp;</b>3"
+            outer.markup(),
+            "<p title=\"&quot;&gt;\"><b>&lt;i&gt;&quot;&#39;&amp;</b>"
         );
     }
 }

@@ -124,3 +124,34 @@ impl Inbox {
         let _ = timeout(limit, mails.wait_for(|mails| mails.version != version)).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(inbox: &Inbox) -> Vec<u64> {
+        inbox.list().1.iter().map(|mail| mail.id).collect()
+    }
+
+    #[test]
+    fn the_oldest_mails_are_forgotten_when_there_are_too_many() {
+        let inbox = Inbox::new();
+        for _ in 0..=MAILS {
+            inbox.add(Envelope::default(), Vec::new());
+        }
+        let ids = ids(&inbox);
+        assert_eq!((ids.len(), ids[0], ids[MAILS - 1]), (MAILS, 501, 2));
+    }
+
+    #[test]
+    fn the_oldest_mails_are_forgotten_when_they_are_too_large() {
+        let inbox = Inbox::new();
+        for bytes in [1, BYTES / 2, BYTES / 2, 1] {
+            inbox.add(Envelope::default(), vec![b'x'; bytes]);
+        }
+        assert_eq!(ids(&inbox), [4, 3]);
+        inbox.empty();
+        inbox.add(Envelope::default(), vec![b'x'; BYTES]);
+        assert_eq!(ids(&inbox), [5], "what was emptied counts no more");
+    }
+}

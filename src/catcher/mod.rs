@@ -16,9 +16,11 @@
 
 mod connections;
 mod content;
+mod download;
 mod guard;
 mod html;
 mod inbox;
+mod message;
 mod page;
 mod smtp;
 mod views;
@@ -71,7 +73,10 @@ impl Catcher {
 
     /// Where the page is.
     pub(crate) fn page_url(&self) -> io::Result<String> {
-        Ok(format!("http://{}", self.page.local_addr()?))
+        Ok(format!(
+            "http://localhost:{}",
+            self.page.local_addr()?.port()
+        ))
     }
 
     /// Serves both until told to stop, then drops what is open.

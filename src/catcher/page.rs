@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Json, Router,
     extract::{Path, Query, State},
-    http::{HeaderName, StatusCode, header},
+    http::{StatusCode, header},
     middleware,
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
@@ -16,9 +16,11 @@ use serde_json::{Value, json};
 use super::{
     Preview, Previews,
     content::{Attachment, Content},
+    download::download,
     guard,
     html::Html,
     inbox::{Inbox, Mail},
+    message::Message,
     views,
 };
 
@@ -64,7 +66,7 @@ async fn index(State(page): State<Page>, Query(After { after }): Query<After>) -
         page.inbox.changed(version, PATIENCE).await;
     }
     let (version, mails) = page.inbox.list();
-    views::index(&page.smtp_url, version, &mails, &page.previews().await)
+    views::list(&page.smtp_url, version, &mails, &page.previews().await)
 }
 
 async fn empty(State(page): State<Page>) -> Redirect {
@@ -149,36 +151,6 @@ impl IntoResponse for Missing {
     }
 }
 
-/// A message that has a page.
-pub(super) enum Message {
-    Caught(Arc<Mail>),
-    Preview(Preview),
-}
-
-impl Message {
-    pub(super) fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Caught(mail) => &mail.message,
-            Self::Preview(preview) => &preview.message,
-        }
-    }
-
-    pub(super) fn url(&self) -> String {
-        match self {
-            Self::Caught(mail) => format!("/mails/{}", mail.id),
-            Self::Preview(preview) => preview_url(preview),
-        }
-    }
-
-    pub(super) fn url_of(&self, attachment: &Attachment<'_>) -> String {
-        format!("{}/attachments/{}", self.url(), attachment.number)
-    }
-}
-
-pub(super) fn preview_url(preview: &Preview) -> String {
-    format!("/previews/{}", percent_encoded(&preview.name))
-}
-
 impl Page {
     /// The app's own code runs here: it may block, and it may panic.
     async fn previews(&self) -> Vec<Result<Preview, String>> {
@@ -233,62 +205,11 @@ fn details(mail: &Arc<Mail>) -> Value {
         })
         .collect();
     let mut details = summary(mail);
-    details["headers"] = json!(content.headers());
+    details["headers"] = json!(content.headers().collect::<Vec<_>>());
     details["text"] = json!(content.text());
     details["html"] = json!(content.html(url_of));
     details["attachments"] = json!(attachments);
     details
-}
-
-/// A file that a browser saves and never shows as a page, whatever it says it is; an image shows where a mail embeds it.
-fn download(name: &str, media_type: &str, bytes: Vec<u8>) -> Response {
-    let name = file_name(name);
-    let plain = name.replace(|character: char| !character.is_ascii(), "_");
-    let disposition = format!(
-        "attachment; filename=\"{plain}\"; filename*=UTF-8''{}",
-        percent_encoded(&name)
-    );
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"/.+-_".contains(&byte);
-    let media_type = match media_type {
-        known if known.bytes().all(token) => known,
-        _ => "application/octet-stream",
-    };
-    let headers: [(HeaderName, &str); 4] = [
-        (header::CONTENT_TYPE, media_type),
-        (header::CONTENT_DISPOSITION, &disposition),
-        (header::CONTENT_SECURITY_POLICY, guard::FILE),
-        // The sandbox of a mail's HTML is of no origin, so its images come from another.
-        (guard::CROSS_ORIGIN_RESOURCE_POLICY, "cross-origin"),
-    ];
-    (headers, bytes).into_response()
-}
-
-/// A name that names a file here: no path, not hidden, not too long, nothing that a header or a shell would stumble over.
-fn file_name(name: &str) -> String {
-    let safe = |character: char| character.is_alphanumeric() || " .-_()+,@".contains(character);
-    let name = name.replace(|character| !safe(character), "_");
-    let name: String = name
-        .trim_start_matches(['.', ' '])
-        .chars()
-        .take(100)
-        .collect();
-    if name.is_empty() {
-        "unnamed".to_owned()
-    } else {
-        name
-    }
-}
-
-/// For one segment of a path, or an extended parameter of a header (RFC 8187).
-fn percent_encoded(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'-' | b'.' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
-                char::from(byte).to_string()
-            }
-            _ => format!("%{byte:02X}"),
-        })
-        .collect()
 }
 
 /// A link that opened within the frame would end at its borders.
@@ -307,20 +228,6 @@ fn open_links_in_tabs(mut html: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_file_name_stays_in_its_directory() {
-        for (name, safe) in [
-            ("invoice.pdf", "invoice.pdf"),
-            ("../../etc/passwd", "_.._etc_passwd"),
-            (".bashrc", "bashrc"),
-            ("a\"b\r\nc;d", "a_b__c_d"),
-            ("Übersicht (1).pdf", "Übersicht (1).pdf"),
-            ("", "unnamed"),
-        ] {
-            assert_eq!(file_name(name), safe);
-        }
-    }
 
     #[test]
     fn the_doctype_stays_first() {

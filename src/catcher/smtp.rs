@@ -1,6 +1,6 @@
 //! One SMTP conversation (RFC 5321): commands in order, replies in order, mails into the inbox.
 
-use std::{io, ops::ControlFlow, sync::Arc};
+use std::{borrow::Cow, io, sync::Arc};
 
 use tokio::net::TcpStream;
 
@@ -21,8 +21,8 @@ const RECIPIENTS: usize = 100;
 /// What one connection too many is told.
 pub(super) const BUSY: &str = "421 4.7.0 too many connections\r\n";
 
-/// A reply that ends the conversation, or one after which it goes on.
-type Reply = ControlFlow<String, String>;
+/// A code and what it means, on one line or more. The conversation ends with 221 and 421.
+type Reply = Cow<'static, str>;
 
 /// Talks to a client until it leaves.
 pub(super) async fn converse(stream: TcpStream, inbox: Arc<Inbox>) {
@@ -58,12 +58,12 @@ impl Session {
         while let Some(line) = self.wire.line().await? {
             let reply = match line {
                 Ok(line) => self.obey(&line).await?,
-                Err(fault) => go_on(fault),
+                Err(fault) => fault.into(),
             };
-            match reply {
-                ControlFlow::Continue(reply) => self.wire.reply(&reply).await?,
-                ControlFlow::Break(last) => return self.wire.say_last(&last).await,
+            if reply.starts_with("221") || reply.starts_with("421") {
+                return self.wire.say_last(&reply).await;
             }
+            self.wire.reply(&reply).await?;
         }
         Ok(())
     }
@@ -72,37 +72,36 @@ impl Session {
         let (verb, argument) = line.split_once(' ').unwrap_or((line, ""));
         let argument = argument.trim();
         Ok(match verb.to_ascii_uppercase().as_str() {
-            "EHLO" | "HELO" if argument.is_empty() => go_on("501 5.5.4 who are you?"),
+            "EHLO" | "HELO" if argument.is_empty() => "501 5.5.4 who are you?".into(),
             "EHLO" => {
                 self.greet();
-                go_on(format!(
+                format!(
                     "250-twelve\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n\
                      250-ENHANCEDSTATUSCODES\r\n250-SIZE {MAIL}\r\n250 AUTH PLAIN LOGIN"
-                ))
+                )
+                .into()
             }
             "HELO" => {
                 self.greet();
-                go_on("250 twelve")
+                "250 twelve".into()
             }
-            "NOOP" => go_on("250 2.0.0 done"),
-            "HELP" => go_on("214 2.0.0 every mail is caught, none is delivered"),
+            "NOOP" => "250 2.0.0 done".into(),
+            "HELP" => "214 2.0.0 every mail is caught, none is delivered".into(),
             "RSET" => {
                 self.envelope = None;
-                go_on("250 2.0.0 forgotten")
+                "250 2.0.0 forgotten".into()
             }
-            "VRFY" => go_on("252 2.1.5 cannot say, but will take the mail"),
-            "QUIT" => ControlFlow::Break("221 2.0.0 bye".to_owned()),
+            "VRFY" => "252 2.1.5 cannot say, but will take the mail".into(),
+            "QUIT" => "221 2.0.0 bye".into(),
             // A web page can make a browser send lines of its choice here, among those of its request.
-            _ if line.contains(" HTTP/1.") => {
-                ControlFlow::Break("421 4.7.0 this is SMTP, not HTTP".to_owned())
-            }
-            "MAIL" | "RCPT" | "DATA" | "AUTH" if !self.greeted => go_on("503 5.5.1 EHLO first"),
-            "MAIL" => go_on(self.mail(argument)),
-            "RCPT" => go_on(self.recipient(argument)),
-            "DATA" => go_on(self.data(argument).await?),
-            "AUTH" => go_on(self.authenticate(argument).await?),
-            "BDAT" | "ETRN" | "EXPN" | "STARTTLS" | "TURN" => go_on("502 5.5.1 not offered"),
-            _ => go_on("500 5.5.2 unknown command"),
+            _ if line.contains(" HTTP/1.") => "421 4.7.0 this is SMTP, not HTTP".into(),
+            "MAIL" | "RCPT" | "DATA" | "AUTH" if !self.greeted => "503 5.5.1 EHLO first".into(),
+            "MAIL" => self.mail(argument).into(),
+            "RCPT" => self.recipient(argument).into(),
+            "DATA" => self.data(argument).await?,
+            "AUTH" => self.authenticate(argument).await?.into(),
+            "BDAT" | "ETRN" | "EXPN" | "STARTTLS" | "TURN" => "502 5.5.1 not offered".into(),
+            _ => "500 5.5.2 unknown command".into(),
         })
     }
 
@@ -163,22 +162,24 @@ impl Session {
         }
     }
 
-    async fn data(&mut self, argument: &str) -> io::Result<String> {
-        let refused = match &self.envelope {
-            _ if !argument.is_empty() => "501 5.5.4 DATA takes no argument",
-            None => "503 5.5.1 MAIL first",
-            Some(envelope) if envelope.to.is_empty() => "503 5.5.1 RCPT first",
-            Some(_) => "",
-        };
-        let Some(envelope) = self.envelope.take_if(|_| refused.is_empty()) else {
-            return Ok(refused.to_owned());
+    async fn data(&mut self, argument: &str) -> io::Result<Reply> {
+        let complete = |envelope: &mut Envelope| argument.is_empty() && !envelope.to.is_empty();
+        let Some(envelope) = self.envelope.take_if(complete) else {
+            return Ok(match &self.envelope {
+                _ if !argument.is_empty() => "501 5.5.4 DATA takes no argument".into(),
+                None => "503 5.5.1 MAIL first".into(),
+                Some(_) => "503 5.5.1 RCPT first".into(),
+            });
         };
         self.wire
             .reply("354 a line with a dot alone ends it")
             .await?;
         Ok(match self.wire.message(MAIL).await? {
-            Some(message) => format!("250 2.0.0 kept as {}", self.inbox.add(envelope, message)),
-            None => "552 5.3.4 the mail is too large".to_owned(),
+            Some(message) => {
+                let id = self.inbox.add(envelope, message);
+                format!("250 2.0.0 kept as {id}").into()
+            }
+            None => "552 5.3.4 the mail is too large".into(),
         })
     }
 
@@ -205,8 +206,4 @@ impl Session {
         }
         Ok("235 2.7.0 whoever you are")
     }
-}
-
-fn go_on(reply: impl Into<String>) -> Reply {
-    ControlFlow::Continue(reply.into())
 }

@@ -8,10 +8,7 @@ use twelve_worker::{ScheduleSummary, Schedules};
 use super::{Cli, output};
 
 pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
-    // clap demands a subcommand, so there always is one.
-    let Some((verb, matches)) = matches.subcommand() else {
-        return Err(Error::usage("say what to do with schedules"));
-    };
+    let (verb, matches) = matches.subcommand().unwrap_or(("list", matches));
     let context = cli.context("schedules");
     cli.block_on(async {
         let schedules = Schedules::of(&context, &cli.app.jobs)?;

@@ -213,7 +213,9 @@ fn schedules(command: Command) -> Command {
             .arg(json())
     };
     command
-        .subcommand_required(true)
+        // Without a subcommand it lists.
+        .args_conflicts_with_subcommands(true)
+        .arg(json())
         .subcommand(
             Command::new("list")
                 .about("List schedules with their next and their last tick")
