@@ -41,7 +41,7 @@ pub(super) struct Keeper {
     pub(super) slot: Slot,
     pub(super) launch: Arc<Launch>,
     /// It stays open while processes come and go, so that nobody who connects is refused.
-    pub(super) listener: Option<TcpListener>,
+    pub(super) listener: Option<Arc<TcpListener>>,
     pub(super) lifecycle: Lifecycle,
     pub(super) news: mpsc::UnboundedSender<(String, News)>,
 }
@@ -148,7 +148,7 @@ impl Keeper {
     }
 
     fn start(&self) -> io::Result<Child> {
-        self.launch.process(&self.slot, self.listener.as_ref())
+        self.launch.process(&self.slot, self.listener.as_deref())
     }
 
     fn tell(&self, news: News) {

@@ -70,7 +70,7 @@ pub(crate) enum OnCrash {
 }
 
 /// A process of the formation, with its listening socket if it serves HTTP.
-pub(crate) type Listening = (Slot, Option<TcpListener>);
+pub(crate) type Listening = (Slot, Option<Arc<TcpListener>>);
 
 /// Binds the ports of a formation; an error names the address that was refused.
 pub(crate) fn bind(
@@ -81,7 +81,7 @@ pub(crate) fn bind(
         let address = SocketAddr::new(host, slot.port);
         let listener = slot.listens.then(|| TcpListener::bind(address)).transpose();
         listener
-            .map(|listener| (slot, listener))
+            .map(|listener| (slot, listener.map(Arc::new)))
             .map_err(|error| (address, error))
     };
     slots.into_iter().map(bind).collect()
@@ -102,49 +102,42 @@ impl Plan {
         }
         let (news, mut heard) = mpsc::unbounded_channel();
         let mut running = JoinSet::new();
-        let keepers: Vec<Kept> = self
-            .slots
-            .iter()
-            .map(|(slot, listener)| {
-                let (orders, receiver) = mpsc::channel(1);
-                running.spawn(
-                    Keeper {
-                        slot: slot.clone(),
-                        launch: Arc::clone(&self.launch),
-                        // Without a descriptor to spare the child binds the port itself.
-                        listener: listener
-                            .as_ref()
-                            .and_then(|listener| listener.try_clone().ok()),
-                        lifecycle: lifecycle.clone(),
-                        news: news.clone(),
-                    }
-                    .run(receiver),
-                );
-                Kept {
-                    name: slot.name.clone(),
-                    orders,
-                }
-            })
-            .collect();
-        let mut waiting: HashSet<String> = keepers.iter().map(|kept| kept.name.clone()).collect();
+        let keepers = self.slots.iter().map(|(slot, listener)| {
+            let (orders, receiver) = mpsc::channel(1);
+            let keeper = Keeper {
+                slot: slot.clone(),
+                launch: Arc::clone(&self.launch),
+                listener: listener.clone(),
+                lifecycle: lifecycle.clone(),
+                news: news.clone(),
+            };
+            running.spawn(keeper.run(receiver));
+            Kept {
+                name: slot.name.clone(),
+                orders,
+            }
+        });
+        let keepers: Vec<Kept> = keepers.collect();
+        let mut expected: HashSet<String> = keepers.iter().map(|kept| kept.name.clone()).collect();
         let mut exit = Exit::Done;
         loop {
             tokio::select! {
                 biased;
                 () = lifecycle.draining() => break,
                 Some((name, news)) = heard.recv() => match news {
-                    News::Ready => {
-                        if waiting.remove(&name) && waiting.is_empty() {
-                            lifecycle.ready();
-                            self.welcome();
-                        }
-                    }
                     News::Crashed(ended) if self.ends_with(ended) => {
                         self.say(&format!("{name} ended with {ended}: ending all"));
                         exit = ended.as_failure();
                         lifecycle.begin_drain();
                     }
-                    News::Crashed(_) => {}
+                    News::Crashed(ended) if !ended.is_final() => {}
+                    // It is ready, or never will be: nobody waits for it any more.
+                    News::Ready | News::Crashed(_) => {
+                        if expected.remove(&name) && expected.is_empty() {
+                            lifecycle.ready();
+                            self.welcome();
+                        }
+                    }
                 },
                 () = binary.changed(), if self.follow_binary => self.roll(&keepers, &lifecycle).await,
             }
