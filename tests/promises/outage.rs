@@ -11,7 +11,7 @@ use crate::harness::http::{Request, ask};
 use crate::harness::port;
 use crate::harness::postgres::Postgres;
 use crate::harness::process::Launch;
-use crate::harness::shop::{COMMAND_BOUND, Customer, Server, Shop, fresh_key};
+use crate::harness::shop::{COMMAND_BOUND, Customer, NO_REDIS, Server, Shop, fresh_key};
 use crate::harness::wait::{until, until_true};
 
 #[tokio::test]
@@ -159,7 +159,8 @@ async fn a_silent_postgres_is_503_within_three_seconds_for_a_hundred_at_once() {
     let url = format!("postgres://postgres@{address}/shop");
     let launch = Launch::new(binaries::shop())
         .args(["web"])
-        .var("DATABASE_URL", url);
+        .var("DATABASE_URL", url)
+        .var("REDIS_URL", NO_REDIS);
     let web = Server::start(launch, port::free()).await;
 
     let began = Instant::now();
@@ -230,7 +231,8 @@ async fn an_address_where_nobody_listens_is_503_within_three_seconds() {
 async fn web_with(database_url: &str) -> Server {
     let launch = Launch::new(binaries::shop())
         .args(["web"])
-        .var("DATABASE_URL", database_url);
+        .var("DATABASE_URL", database_url)
+        .var("REDIS_URL", NO_REDIS);
     Server::start(launch, port::free()).await
 }
 

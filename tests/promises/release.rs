@@ -8,7 +8,9 @@ use crate::harness::gate::Gate;
 use crate::harness::http::{Request, ask};
 use crate::harness::port;
 use crate::harness::process::Launch;
-use crate::harness::shop::{COMMAND_BOUND, Customer, PAYMENTS_KEY, Server, Shop, fresh_key};
+use crate::harness::shop::{
+    COMMAND_BOUND, Customer, NO_REDIS, PAYMENTS_KEY, Server, Shop, fresh_key,
+};
 use crate::harness::wait::until_true;
 
 #[tokio::test]
@@ -61,7 +63,7 @@ async fn each_process_type_starts_with_only_what_its_handlers_take() {
             .var("DATABASE_URL", &*shop.database.url)
     };
 
-    let web = Server::start(bare("web"), port::free()).await;
+    let web = Server::start(bare("web").var("REDIS_URL", NO_REDIS), port::free()).await;
     ask(web.port, &Request::get("/products")).await.expect(200);
 
     let payments = Server::start(
@@ -78,6 +80,7 @@ async fn each_process_type_starts_with_only_what_its_handlers_take() {
     let _worker = bare("worker")
         .var("PAYMENTS_KEY", PAYMENTS_KEY)
         .var("PAYMENTS_URL", format!("http://127.0.0.1:{}", gate.port))
+        .var("REDIS_URL", NO_REDIS)
         .spawn();
     until_true(
         "the order to be charged",

@@ -5,7 +5,7 @@ use crate::harness::binaries;
 use crate::harness::http::{Request, ask};
 use crate::harness::port;
 use crate::harness::process::Launch;
-use crate::harness::shop::{COMMAND_BOUND, PAYMENTS_KEY, Server, Shop};
+use crate::harness::shop::{COMMAND_BOUND, NO_REDIS, PAYMENTS_KEY, Server, Shop};
 
 #[tokio::test]
 async fn bad_values_of_variables_are_78_and_named() {
@@ -14,7 +14,11 @@ async fn bad_values_of_variables_are_78_and_named() {
         ("web", "TWELVE_ANNOUNCE", "-1s"),
         ("web", "PORT", "65536"),
         ("web", "DATABASE_URL", "mysql://localhost/shop"),
+        ("web", "REDIS_URL", "http://localhost:6379"),
+        ("web", "LIVE_URL", "localhost:5200"),
+        ("web", "LIVE_URL", "http://localhost:5200/live"),
         ("worker", "PAYMENTS_URL", "not a url"),
+        ("compute", "TWELVE_BLOCKING_THREADS", "0"),
         ("payments", "PAYMENTS_FAIL_RATE", "often"),
         ("payments", "PAYMENTS_LATENCY_MS", "-1"),
     ];
@@ -24,6 +28,7 @@ async fn bad_values_of_variables_are_78_and_named() {
             .var("DATABASE_URL", "postgres://localhost/shop")
             .var("PAYMENTS_KEY", PAYMENTS_KEY)
             .var("PAYMENTS_URL", "http://127.0.0.1:9")
+            .var("REDIS_URL", NO_REDIS)
             .var("PORT", "0")
             .var(name, value);
         launch
@@ -31,6 +36,24 @@ async fn bad_values_of_variables_are_78_and_named() {
             .await
             .expect_code(78)
             .expect_in_stderr(name);
+    }
+}
+
+#[tokio::test]
+async fn what_publishes_needs_redis_and_nothing_else_does() {
+    for (process_type, needs_redis) in [("web", true), ("worker", true), ("payments", false)] {
+        let launch = Launch::new(binaries::shop())
+            .args([process_type])
+            .var("DATABASE_URL", "not a url")
+            .var("PAYMENTS_KEY", PAYMENTS_KEY)
+            .var("PAYMENTS_URL", "http://127.0.0.1:9");
+        let ended = launch.run(COMMAND_BOUND).await.expect_code(78);
+        assert_eq!(
+            ended.printed().contains("REDIS_URL"),
+            needs_redis,
+            "{process_type}: {}",
+            ended.printed()
+        );
     }
 }
 

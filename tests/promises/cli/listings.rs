@@ -34,7 +34,7 @@ async fn the_exported_procfile_is_the_one_in_the_repository() {
         exported,
         std::fs::read_to_string(kept).expect("read the Procfile")
     );
-    for process_type in ["web", "worker", "payments", "release"] {
+    for process_type in ["web", "live", "worker", "compute", "payments", "release"] {
         assert!(
             exported
                 .lines()

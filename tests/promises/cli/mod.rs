@@ -7,7 +7,7 @@ mod operations;
 
 use crate::harness::binaries;
 use crate::harness::process::{Finished, Launch};
-use crate::harness::shop::{COMMAND_BOUND, PAYMENTS_KEY};
+use crate::harness::shop::{COMMAND_BOUND, NO_REDIS, PAYMENTS_KEY};
 
 const PASSWORD: &str = "promises-database-password-0815";
 
@@ -20,6 +20,7 @@ async fn run<const N: usize>(arguments: [&str; N]) -> Finished {
         ),
         ("PAYMENTS_KEY", PAYMENTS_KEY),
         ("PAYMENTS_URL", "http://127.0.0.1:9"),
+        ("REDIS_URL", NO_REDIS),
     ];
     Launch::new(binaries::shop())
         .args(arguments)

@@ -16,6 +16,9 @@ use super::wait::{until, until_true};
 /// The secret that worker and provider share, recognisable in any output.
 pub(crate) const PAYMENTS_KEY: &str = "promises-payments-key-4711";
 
+/// Nobody listens there: orders are placed and paid without Redis too.
+pub(crate) const NO_REDIS: &str = "redis://127.0.0.1:9";
+
 /// A cold debug build on a busy machine; the promise itself (10 s) is measured
 /// elsewhere.
 const READY_BOUND: Duration = Duration::from_secs(20);
@@ -82,6 +85,7 @@ impl Shop {
             .var("DATABASE_URL", &*self.database.url)
             .var("PAYMENTS_KEY", PAYMENTS_KEY)
             .var("TWELVE_STATE_DIR", self.state.0.display().to_string())
+            .var("REDIS_URL", NO_REDIS)
             // Nobody listens there; `worker` gets the provider's.
             .var("PAYMENTS_URL", "http://127.0.0.1:9")
     }

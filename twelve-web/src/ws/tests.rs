@@ -1,4 +1,4 @@
-//! WebSockets over real sockets, driven through the lifecycle, with a client that is not ours.
+//! Every way in which a `WebSocket` can end: over TCP, driven through the lifecycle, with a client that is not ours.
 
 use futures_util::{SinkExt, StreamExt};
 use std::{
@@ -199,7 +199,7 @@ async fn a_handler_that_waits_for_something_else_hears_of_the_end() {
 #[tokio::test]
 async fn a_handler_that_ignores_everything_is_cut_off_when_the_time_is_over() {
     let server = Running::start(routes(async |_socket: WebSocket| {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }));
     let mut client = connect(server.address).await;
     server.lifecycle.begin_drain();

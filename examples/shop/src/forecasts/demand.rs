@@ -4,7 +4,7 @@ use sqlx::PgExecutor;
 use twelve::{Cancelled, prelude::*};
 
 /// How many futures are drawn: a second's work for a year of days.
-const FUTURES: usize = 1_000_000;
+const FUTURES: usize = 2_000_000;
 
 /// The same input gives the same forecast.
 const SEED: u64 = 12;

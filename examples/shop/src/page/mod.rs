@@ -51,7 +51,7 @@ impl Value for LiveUrl {
 async fn page(settings: Conf<PageSettings>) -> Result<impl IntoResponse> {
     let live = settings.live.as_ref().map_or("", |url| &url.0);
     let policy = format!(
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' {live}; \
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' {live}; img-src data:; \
          base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     );
     let headers = [

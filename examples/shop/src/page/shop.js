@@ -74,7 +74,9 @@ function leave() {
   location.reload();
 }
 
-$("leave").addEventListener("click", leave);
+$("leave").addEventListener("click", () => {
+  if (confirm("Only this browser knows your token. Forget it?")) leave();
+});
 
 $("sign-up").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -189,26 +191,32 @@ $("older").addEventListener("click", (event) => act(event.target, () => read(nex
 
 // --- Watching ----------------------------------------------------------------
 
+let open = false;
 let failures = 0;
 let reads = Promise.resolve();
 const waiting = () => [...orders.values()].some(({ status }) => status === "pending");
 const reread = () => (reads = reads.then(() => read()).catch(() => {}));
 
-/** Reads, then hears of changes; without `live`, or without news for long, it reads again. */
+/** Reads, then hears of changes. While it hears nothing it asks, and now and then in any case: a change may go unheard. */
 async function follow() {
   await reread();
   if (live) connect();
   for (let round = 1; ; round++) {
     await pause(2000);
-    if (waiting() && (!live || round % 10 === 0)) await reread();
+    if (waiting() && (!open || round % 10 === 0)) await reread();
   }
 }
 
 function connect() {
   const socket = new WebSocket(`${live}/live?token=${encodeURIComponent(token)}`);
+  const say = (text) => {
+    open = socket.readyState === WebSocket.OPEN;
+    $("connection").textContent = text;
+    $("connection").classList.toggle("open", open);
+  };
   socket.onopen = () => {
     failures = 0;
-    $("connection").textContent = "live";
+    say("live");
   };
   socket.onmessage = ({ data }) => {
     const { order, status } = JSON.parse(data);
@@ -216,7 +224,7 @@ function connect() {
     reads = reads.then(() => change(order, status) || read()).catch(() => {});
   };
   socket.onclose = async () => {
-    $("connection").textContent = "reconnecting…";
+    say("reconnecting…");
     // Drawn: a server that goes away must not meet all its clients at once when it is back.
     await pause(Math.min(15000, 500 * 2 ** failures++) * (0.5 + Math.random()));
     await reread();

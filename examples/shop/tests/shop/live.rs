@@ -1,4 +1,4 @@
-//! Orders as they change, over real WebSockets.
+//! Orders as they change, over a real `WebSocket`.
 
 use futures_util::StreamExt;
 use serde_json::Value;

@@ -3,6 +3,7 @@
 mod forecasts;
 mod live;
 mod orders;
+mod page;
 
 use serde_json::{Value, json};
 use std::time::Duration;
