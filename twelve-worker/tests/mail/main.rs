@@ -1,0 +1,8 @@
+//! The mailer on a real Postgres and a real SMTP server, whose answers each test writes itself.
+
+mod delivery;
+mod fixture;
+mod outage;
+mod server;
+mod shutdown;
+mod tls;
