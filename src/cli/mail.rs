@@ -157,7 +157,7 @@ fn send_test(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
 
 fn plain(app: &str) -> Rendered {
     let text = format!("This mail shows that {app} can send mails.\n");
-    Rendered::new("Test", &format!("A test from {app}"), text)
+    Rendered::new("Test", &format!("A test from {app}"), &text)
 }
 
 async fn send(context: Context, mail: Rendered, as_json: bool) -> Result<Exit, Failure> {

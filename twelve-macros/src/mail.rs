@@ -156,7 +156,7 @@ fn expand(ident: &Ident, mail: &Mail) -> TokenStream {
                     let __subject = ::twelve::__private::render(Self::NAME, &__Subject(self))?;
                     let __text = ::twelve::__private::render(Self::NAME, &__Text(self))?;
                     ::core::result::Result::Ok(
-                        ::twelve::__private::Rendered::new(Self::NAME, &__subject, __text)
+                        ::twelve::__private::Rendered::new(Self::NAME, &__subject, &__text)
                             #(#html)*
                             #(.with_from(#from))*
                             #(#marked)*

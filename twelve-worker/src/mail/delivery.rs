@@ -55,7 +55,7 @@ async fn deliver(delivery: Delivery, relay: Arc<Relay>) -> Result<Outcome, Failu
         Err(SendError::Misconfigured(problem)) => {
             tracing::error!(
                 problem,
-                "the SMTP server and SMTP_URL do not fit: no mail is sent until that is mended"
+                "the SMTP server and SMTP_URL do not fit each other: no mail is sent until that is mended"
             );
             Err(Failure::new(problem))
         }

@@ -165,7 +165,7 @@ mod tests {
     use twelve_core::chain;
 
     fn mail() -> Rendered {
-        Rendered::new("Note", "Hi", "Hello\n".into()).with_to(&"a@example.org".to_owned())
+        Rendered::new("Note", "Hi", "Hello\n").with_to(&"a@example.org".to_owned())
     }
 
     fn from() -> Mailbox {
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_sent_is_refused_with_its_reason() {
-        let no_one = Rendered::new("Note", "", String::new());
+        let no_one = Rendered::new("Note", "", "");
         assert_eq!(
             refusal(no_one),
             "the mail `Note` cannot be delivered: it has no recipient"

@@ -115,7 +115,7 @@ mod tests {
     use crate::mail::Rendered;
 
     fn rendered() -> Rendered {
-        Rendered::new("Note", "Größe 7", "Hällo\n.\n".into())
+        Rendered::new("Note", "Größe 7", "Hällo\n.\n")
             .with_to(&"Jürgen, \"J\" <a@example.org>".to_owned())
             .with_cc(&"c@example.org".to_owned())
             .with_bcc(&"hidden@example.org".to_owned())

@@ -94,7 +94,7 @@ impl From<SendError> for Error {
         match &error {
             SendError::Unreachable(_) => Self::unavailable("the SMTP server is unavailable"),
             SendError::Misconfigured(_) => {
-                Self::configuration("the SMTP server and SMTP_URL do not fit")
+                Self::configuration("the SMTP server and SMTP_URL do not fit each other")
             }
             SendError::Later(_) => Self::internal("the SMTP server did not take the mail now"),
             SendError::Refused(_) => Self::internal("the SMTP server refused the mail"),

@@ -34,14 +34,15 @@ impl Rendered {
     /// A mail of this name with a subject and a text.
     ///
     /// Whatever space the subject has is written as one blank: a line break would end its header, and a template may well end with one.
+    /// The text loses its last line breaks, for a message is ended by one anyway.
     #[must_use]
-    pub fn new(name: &'static str, subject: &str, text: String) -> Self {
+    pub fn new(name: &'static str, subject: &str, text: &str) -> Self {
         let is_gap = |letter: char| letter.is_whitespace() || letter.is_control();
         let words = subject.split(is_gap).filter(|word| !word.is_empty());
         Self {
             name,
             subject: words.collect::<Vec<_>>().join(" "),
-            text,
+            text: text.trim_end().to_owned(),
             ..Self::default()
         }
     }
@@ -121,13 +122,13 @@ mod tests {
     use super::*;
 
     fn html(html: &str) -> String {
-        let mail = Rendered::new("Note", "", String::new());
+        let mail = Rendered::new("Note", "", "");
         mail.with_html(html.into()).unwrap().html.unwrap()
     }
 
     #[test]
     fn a_subject_is_one_line() {
-        let subject = |text| Rendered::new("Note", text, String::new()).subject;
+        let subject = |text| Rendered::new("Note", text, "").subject;
         assert_eq!(
             subject("Order 7\r\nBcc: eve@example.org\n"),
             "Order 7 Bcc: eve@example.org"

@@ -46,7 +46,7 @@ impl Mail for Note {
     const NAME: &'static str = "Note";
 
     fn render(&self) -> std::result::Result<Rendered, Error> {
-        Ok(Rendered::new(Self::NAME, "Größe", self.text.to_owned())
+        Ok(Rendered::new(Self::NAME, "Größe", self.text)
             .with_to(&self.to)
             .with_bcc(&self.bcc)
             .with_attachments(&Attachment::new("a.txt", "text/plain", "one\ntwo\r\n")))

@@ -173,12 +173,16 @@ fn is_about_tls(error: &Error) -> bool {
         .any(|cause| cause.kind() == io::ErrorKind::InvalidData)
 }
 
-/// The server's own words behind their code; else what went wrong.
+/// The server's own words behind their code; else what went wrong, without lettre's layers around it.
 fn words(error: &Error) -> String {
-    match (error.status(), error.source()) {
-        (Some(code), Some(text)) => format!("{code} {text}"),
-        (Some(code), None) => code.to_string(),
-        (None, _) => error.to_string(),
+    let cause = std::iter::successors(error.source(), |&cause| cause.source()).last();
+    let cause = cause.map(ToString::to_string).unwrap_or_default();
+    match error.status() {
+        Some(code) => format!("{code} {cause}").trim_end().to_owned(),
+        // What lettre says of an answer that ends before it has begun.
+        None if cause == "incomplete response" => "the connection was closed".to_owned(),
+        None if cause.is_empty() => error.to_string(),
+        None => cause,
     }
 }
 
@@ -225,6 +229,8 @@ impl Session {
         }
         self.command(Data).await?;
         self.usable = false;
+        // lettre ends the message with a line break of its own before the dot.
+        let message = message.strip_suffix(b"\r\n").unwrap_or(message);
         let answer = timeout(CONFIRM, self.connection.message(message)).await;
         match self.heard(answer, CONFIRM) {
             Ok(answer) => Ok(confirmation(&answer)),

@@ -114,8 +114,14 @@ impl Value for SmtpUrl {
         Self::of(&url)
     }
 
+    /// A user without a password is wrong, and may be a token.
     fn show(text: &str) -> String {
-        <Url as Value>::show(text)
+        match Url::parse(text) {
+            Ok(url) if !url.username().is_empty() && url.password().is_none() => {
+                "[not shown]".into()
+            }
+            _ => <Url as Value>::show(text),
+        }
     }
 }
 
@@ -163,6 +169,7 @@ mod tests {
         assert_eq!(format!("{url:?}"), "mail.example:465 (Implicit)");
         let shown = SmtpUrl::show(text);
         assert_eq!(shown, "smtps://me%40shop.example:***@mail.example");
+        assert_eq!(SmtpUrl::show("smtp://token@mail.example"), "[not shown]");
     }
 
     #[test]
