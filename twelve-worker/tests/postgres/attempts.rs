@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use std::{sync::atomic::Ordering, time::Duration};
 use twelve_core::{Exit, Failure, Res, Result};
 use twelve_worker::{
-    Attempt, Job, Jobs, Outcome, Policy, State, StepKey, Steps, drain, store::conformance::until,
+    Attempt, Job, Jobs, Outcome, Policy, Queues, State, StepKey, Steps, drain,
+    store::conformance::until,
 };
 
 use crate::app::{App, Stage, Unknown, Work, context};
@@ -191,7 +192,9 @@ async fn a_test_can_run_all_that_is_due() {
         .unwrap();
     app.execute("UPDATE twelve.jobs SET suspect = true WHERE payload::text = '0'")
         .await;
-    let drained = drain(&app.context, &app.registry).await.unwrap();
+    let drained = drain(&app.context, &app.registry, Queues::all())
+        .await
+        .unwrap();
     assert_eq!(drained.done, 3);
     assert_eq!((drained.snoozed, drained.discarded), (1, 1));
     assert_eq!((drained.put_back, drained.failed), (1, 0));

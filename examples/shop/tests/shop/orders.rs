@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use shop::orders::ChargeOrder;
+use std::time::Duration;
 use twelve::test::{Signal, TestApp};
 
 use super::{LIMIT, SHOP, buy, sign_up, two_teas};
