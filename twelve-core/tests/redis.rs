@@ -1,5 +1,6 @@
 //! Subscriptions, on a real Redis of the test's own.
 
+use rustix::process::{Pid, Signal, kill_process};
 use std::time::{Duration, Instant};
 use tokio::{task::spawn_blocking, time::timeout};
 use twelve::services::{Directory, Error, Server, Services, Stop, Wanted};
@@ -99,6 +100,20 @@ async fn a_silent_server_is_given_up_within_two_seconds() {
     assert!(error.is_unavailable(), "{error:?}");
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(3), "{took:?}");
+}
+
+/// A server that is paused, as its whole machine may be: the kernel keeps the connection up.
+#[tokio::test]
+async fn a_subscription_ends_when_its_server_falls_silent() {
+    let (services, redis) = server().await;
+    let mut news = redis.subscribe(&["news"]).await.unwrap();
+    let pid = services.redis().unwrap().pid().unwrap();
+    let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    kill_process(pid, Signal::STOP).unwrap();
+    let ended = timeout(2 * BOUND, news.next()).await;
+    kill_process(pid, Signal::CONT).unwrap();
+    assert_eq!(ended.unwrap(), None);
+    stop(services).await;
 }
 
 /// The launcher blocks, and may not hold up a runtime.

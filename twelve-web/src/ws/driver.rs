@@ -103,9 +103,10 @@ impl Driver {
                     None => return End::Close(NORMAL, "".into()),
                 },
                 _ = pings.tick() => {
-                    // While the handler takes nothing we read nothing, and cannot hear the client.
-                    let reading = self.incoming.capacity() > 0;
-                    if reading && !std::mem::take(&mut heard) {
+                    if self.incoming.capacity() == 0 {
+                        // While the handler takes nothing we read nothing, and cannot hear the client.
+                        heard = true;
+                    } else if !std::mem::take(&mut heard) {
                         return End::Gone;
                     }
                     ws::Message::Ping("".into())

@@ -90,7 +90,7 @@ async fn sockets_are_told_to_go_away_all_over_the_announce_phase() {
     let server = Running::start(routes(echo));
     announcing(&server, Duration::from_secs(2));
     let mut clients = Vec::new();
-    for _ in 0..40 {
+    for _ in 0..200 {
         clients.push(connect(server.address).await);
     }
     let begun = Instant::now();

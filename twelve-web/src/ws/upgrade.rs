@@ -18,7 +18,7 @@ use std::{
 use tracing::Instrument;
 use twelve_core::{Context, Failure, IntoEnd, Lifecycle, Problem};
 
-use super::{WebSocket, driver::Driver};
+use super::{Closed, WebSocket, driver::Driver};
 use crate::service::catch;
 
 /// How large a message may be, in bytes, unless the upgrade says otherwise.
@@ -84,6 +84,7 @@ impl WebSocketUpgrade {
     ///
     /// The handler may return nothing or a `Result<(), E>`.
     /// When it returns, the socket is closed with 1000, or with 1011 when it failed or panicked; the error is logged.
+    /// That its client had left ([`Closed`]) is no failure, so `socket.send(…).await?` just works.
     /// The process waits for it to return when it drains.
     pub fn on_upgrade<F, Fut>(self, handler: F) -> Response
     where
@@ -112,10 +113,7 @@ impl WebSocketUpgrade {
                 // In one task: when the handler lets go of its socket by ending, the driver finds out how it ended.
                 let handling = async {
                     let ended = catch(async { handler(socket).await.into_end() }).await;
-                    failed.store(!matches!(ended, Ok(Ok(()))), Ordering::Relaxed);
-                    if let Ok(Err(failure)) = ended {
-                        log(&failure);
-                    }
+                    failed.store(is_failure(&ended), Ordering::Relaxed);
                 };
                 tokio::select! {
                     biased;
@@ -151,11 +149,21 @@ where
     }
 }
 
-fn log(failure: &Failure) {
-    if failure.is_unavailable() {
-        tracing::warn!(error = %failure, "a WebSocket ends: a backing service is unavailable");
-    } else {
-        tracing::error!(error = %failure, "the handler of a WebSocket failed");
+/// Has a handler failed? Then the log tells why; a panic is in it already.
+fn is_failure(ended: &Result<Result<(), Failure>, Response>) -> bool {
+    match ended {
+        Ok(Ok(())) => false,
+        // It sent to somebody who had left.
+        Ok(Err(failure)) if failure.find::<Closed>().is_some() => false,
+        Ok(Err(failure)) if failure.is_unavailable() => {
+            tracing::warn!(error = %failure, "a WebSocket ends: a backing service is unavailable");
+            true
+        }
+        Ok(Err(failure)) => {
+            tracing::error!(error = %failure, "the handler of a WebSocket failed");
+            true
+        }
+        Err(_) => true,
     }
 }
 

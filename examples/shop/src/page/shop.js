@@ -45,6 +45,12 @@ async function insist(path, options) {
   }
 }
 
+function complain(error) {
+  const known = error instanceof Refused;
+  $("problem").textContent = known ? error.message : "The shop cannot be reached. Please try again.";
+  $("problem").hidden = false;
+}
+
 /** Runs what a person has asked for, and shows what goes wrong. */
 async function act(button, action) {
   button.disabled = true;
@@ -52,8 +58,7 @@ async function act(button, action) {
   try {
     await action();
   } catch (error) {
-    $("problem").textContent = error instanceof Refused ? error.message : "The shop cannot be reached. Please try again.";
-    $("problem").hidden = false;
+    complain(error);
   } finally {
     button.disabled = false;
   }
@@ -235,8 +240,8 @@ function connect() {
 // --- Begin -------------------------------------------------------------------
 
 show();
-insist("/products").then(({ products }) => {
-  products.forEach(offer);
-  addUp();
-});
+insist("/products")
+  .then(({ products }) => products.forEach(offer))
+  .then(addUp)
+  .catch(complain);
 if (token) follow();
