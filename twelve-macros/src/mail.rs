@@ -1,7 +1,7 @@
 //! `derive(Mail)`: a struct as a mail, its templates filled in from its fields.
 
-use proc_macro2::{Ident, TokenStream};
-use quote::{format_ident, quote};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
 use syn::{DeriveInput, Error, Fields, LitStr};
 
 use crate::attribute::{self, Entry};
@@ -115,32 +115,31 @@ fn address(text: &LitStr) -> syn::Result<String> {
 fn expand(ident: &Ident, mail: &Mail) -> TokenStream {
     let name = mail.name.clone().unwrap_or_else(|| ident.to_string());
     let subject = mail.subject.iter().map(|source| {
-        let template = quote!(source = #source, ext = "txt", escape = "none");
-        (format_ident!("__Subject"), template)
+        let keys = quote!(source = #source, ext = "txt", escape = "none");
+        template(ident, "__Subject", source, &keys)
     });
     let text = mail.text.iter().map(|path| {
-        let template = quote!(path = #path, escape = "none");
-        (format_ident!("__Text"), template)
+        let keys = quote!(path = #path, escape = "none");
+        template(ident, "__Text", path, &keys)
     });
     let html = mail.html.iter().map(|path| {
-        let template = quote!(path = #path, escape = "html");
-        (format_ident!("__Html"), template)
+        let keys = quote!(path = #path, escape = "html");
+        template(ident, "__Html", path, &keys)
     });
-    let templates = subject
-        .chain(text)
-        .chain(html)
-        .map(|(wrapper, template)| self::template(ident, &wrapper, &template));
+    let templates = subject.chain(text).chain(html);
     let from = mail.from.iter();
-    let html = mail
+    let with_html = mail
         .html
-        .iter()
+        .as_ref()
         .map(|_| quote!(.with_html(::twelve::__private::render(Self::NAME, &__Html(self))?)?));
     let marked = mail.marked.iter().map(|(role, field)| {
         let method = match *role {
             "attach" => format_ident!("with_attachments"),
             role => format_ident!("with_{role}"),
         };
-        quote!(.#method(&self.#field))
+        // A field of a wrong type is reported where it stands.
+        let place = Span::call_site().located_at(field.span());
+        quote_spanned!(place=> .#method(&self.#field))
     });
     quote! {
         const _: () = {
@@ -157,7 +156,7 @@ fn expand(ident: &Ident, mail: &Mail) -> TokenStream {
                     let __text = ::twelve::__private::render(Self::NAME, &__Text(self))?;
                     ::core::result::Result::Ok(
                         ::twelve::__private::Rendered::new(Self::NAME, &__subject, &__text)
-                            #(#html)*
+                            #with_html
                             #(.with_from(#from))*
                             #(#marked)*
                     )
@@ -168,17 +167,21 @@ fn expand(ident: &Ident, mail: &Mail) -> TokenStream {
 }
 
 /// A template over the mail: what it calls `self.number` is found behind the reference, so fields and methods of the mail are at hand.
-fn template(ident: &Ident, wrapper: &Ident, template: &TokenStream) -> TokenStream {
-    quote! {
+///
+/// What is wrong in it is reported where it is named.
+fn template(mail: &Ident, wrapper: &str, named: &LitStr, keys: &TokenStream) -> TokenStream {
+    let place = Span::call_site().located_at(named.span());
+    let wrapper = Ident::new(wrapper, place);
+    quote_spanned! {place=>
         #[derive(::twelve::__private::askama::Template)]
-        #[template(#template, askama = ::twelve::__private::askama)]
-        struct #wrapper<'__mail>(&'__mail #ident);
+        #[template(#keys, askama = ::twelve::__private::askama)]
+        struct #wrapper<'__mail>(&'__mail #mail);
 
         #[automatically_derived]
         impl ::core::ops::Deref for #wrapper<'_> {
-            type Target = #ident;
+            type Target = #mail;
 
-            fn deref(&self) -> &#ident {
+            fn deref(&self) -> &#mail {
                 self.0
             }
         }
