@@ -189,6 +189,92 @@ impl TestApp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{axum::extract::Path, prelude::*};
+
+    #[derive(Mail)]
+    #[mail(
+        subject = "Order {{ number }}",
+        text = "receipt.txt",
+        html = "receipt.html"
+    )]
+    struct Receipt {
+        #[mail(to)]
+        email: Vec<String>,
+        #[mail(bcc)]
+        archive: String,
+        number: u32,
+        lines: [&'static str; 1],
+        #[mail(attach)]
+        invoice: Option<Attachment>,
+    }
+
+    #[derive(Serialize, Deserialize, Job)]
+    #[job(kind = "bill")]
+    struct Bill(u32);
+
+    async fn order(Path(number): Path<u32>, mut tx: Tx, mailer: Mailer, jobs: Jobs) -> Result<()> {
+        mailer.deliver_in(&mut tx, receipt(number)).await?;
+        jobs.enqueue_in(&mut tx, Bill(number)).await?;
+        if number == 0 {
+            return Err(Failure::new("there is no order 0"));
+        }
+        Ok(())
+    }
+
+    async fn bill(job: Bill, mailer: Mailer) -> Result<()> {
+        mailer.deliver(receipt(job.0 + 100)).await?;
+        Ok(())
+    }
+
+    fn receipt(number: u32) -> Receipt {
+        Receipt {
+            email: vec!["Ada <ada@example.org>".into(), "bob@example.org".into()],
+            archive: "archive@example.org".into(),
+            number,
+            lines: ["See https://shop.example/orders."],
+            invoice: Some(Attachment::new("invoice.pdf", "application/pdf", "%PDF")),
+        }
+    }
+
+    fn app() -> App {
+        App::new("letters")
+            .web(Router::new().route("/orders/{number}", post(order)))
+            .job(bill)
+    }
+
+    #[twelve::test(app)]
+    async fn mails_are_read_from_their_queue(app: TestApp) {
+        app.post("/orders/0").await.assert_status(500);
+        app.post("/orders/7").await.assert_status(200);
+        let mail = app.assert_mail::<Receipt>("ada@example.org").await;
+        assert_eq!(mail.subject(), "Order 7");
+        assert_eq!(mail.from(), "Test <test@example.org>");
+        assert_eq!(
+            mail.to(),
+            ["ada@example.org", "bob@example.org", "archive@example.org"]
+        );
+        assert!(mail.text().starts_with("Your order 7"));
+        assert!(mail.html().is_some_and(|html| html.contains("<h1>")));
+        assert_eq!(mail.links(), ["https://shop.example/orders"]);
+        assert_eq!(mail.attachments()[0].content(), b"%PDF");
+
+        let drained = app.drain_jobs().await;
+        assert_eq!((drained.done, drained.attempts()), (1, 1));
+        let subjects: Vec<_> = app
+            .mails()
+            .await
+            .iter()
+            .map(|it| it.subject().to_owned())
+            .collect();
+        assert_eq!(subjects, ["Order 7", "Order 107"]);
+    }
+
+    #[twelve::test(app)]
+    #[should_panic(expected = "no mail `Receipt` to cyd@example.org among [")]
+    async fn a_mail_that_is_missing_is_told_with_those_that_are_there(app: TestApp) {
+        app.post("/orders/7").await.assert_status(200);
+        app.assert_mail::<Receipt>("cyd@example.org").await;
+    }
 
     #[test]
     fn links_are_found_in_html_and_in_text() {

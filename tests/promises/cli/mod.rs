@@ -3,6 +3,7 @@
 mod arguments;
 mod configuration;
 mod listings;
+mod mail;
 mod operations;
 
 use crate::harness::binaries;
