@@ -22,6 +22,9 @@ async fn run<const N: usize>(arguments: [&str; N]) -> Finished {
         ("PAYMENTS_KEY", PAYMENTS_KEY),
         ("PAYMENTS_URL", "http://127.0.0.1:9"),
         ("REDIS_URL", NO_REDIS),
+        ("REPORTS_TO", "reports@example.com"),
+        ("SMTP_URL", "smtp://127.0.0.1:9"),
+        ("TWELVE_MAIL_FROM", "Shop <shop@example.com>"),
     ];
     Launch::new(binaries::shop())
         .args(arguments)

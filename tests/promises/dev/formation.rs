@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use super::place::{Place, supervise};
 use crate::harness::database::Database;
-use crate::harness::shop::COMMAND_BOUND;
+use crate::harness::shop::{COMMAND_BOUND, NO_REDIS};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -15,7 +15,10 @@ const SOON: Duration = Duration::from_secs(10);
 async fn start_runs_the_formation_on_foremans_ports_and_drains_on_sigterm() {
     let place = Place::new();
     let database = Database::create().await;
-    let launch = |word| place.launch(word).var("DATABASE_URL", &*database.url);
+    let launch = |word| {
+        let launch = place.launch(word).var("DATABASE_URL", &*database.url);
+        launch.var("REDIS_URL", NO_REDIS)
+    };
     launch(vec!["release"])
         .run(COMMAND_BOUND)
         .await
@@ -25,7 +28,7 @@ async fn start_runs_the_formation_on_foremans_ports_and_drains_on_sigterm() {
         .var("HOST", "127.0.0.1");
     let mut start = supervise(launch, "start", &["-m", "web=2,payments=1"]);
     start.until_ready().await;
-    for port in [start.base, start.base + 1, start.base + 100] {
+    for port in [start.base, start.base + 1, start.base + 200] {
         assert!(start.serves(port).await, "nobody serves on {port}");
     }
     let log = start.process.log();

@@ -11,7 +11,7 @@ use crate::harness::database::Database;
 use crate::harness::http::{Request, send};
 use crate::harness::port;
 use crate::harness::process::{Launch, Process};
-use crate::harness::shop::PAYMENTS_KEY;
+use crate::harness::shop::{NO_REDIS, PAYMENTS_KEY};
 use crate::harness::wait::{until, until_true};
 
 /// Until everything runs, from nothing, on a busy machine; how fast it can be is measured elsewhere.
@@ -82,6 +82,7 @@ impl Place {
     /// `dev` on a database that exists already, which saves the start of a private server.
     pub(super) async fn dev_on(&self, database: &Database, arguments: &[&str]) -> Supervisor {
         let launch = self.launch([]).var("DATABASE_URL", &*database.url);
+        let launch = launch.var("REDIS_URL", NO_REDIS);
         let mut dev = supervise(launch, "dev", arguments);
         dev.until_ready().await;
         dev

@@ -13,7 +13,7 @@ use twelve::{
     test::{Signal, TestApp, TestProcess},
 };
 
-use super::{LIMIT, SHOP, buy, sign_up};
+use super::{LIMIT, SHOP, buy, configured, sign_up};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -43,7 +43,7 @@ async fn until(socket: &mut Socket, order: &Value, status: &str) {
 
 #[twelve::test(shop::app)]
 async fn a_customer_sees_their_own_order_being_placed_and_paid(app: TestApp) {
-    let app = app.with_var("PAYMENTS_KEY", "s3cret");
+    let app = configured(app);
     let mut payments = app.spawn(SHOP, &["payments"]).unwrap();
     let app = app.with_var("PAYMENTS_URL", payments.url());
     let mut live = app.spawn(SHOP, &["live"]).unwrap();

@@ -5,7 +5,7 @@ use shop::orders::ChargeOrder;
 use std::time::Duration;
 use twelve::test::{Signal, TestApp};
 
-use super::{LIMIT, SHOP, buy, sign_up, two_teas};
+use super::{LIMIT, SHOP, buy, configured, sign_up, two_teas};
 
 #[twelve::test(shop::app)]
 async fn an_order_and_its_job_are_one_commit(app: TestApp) {
@@ -62,9 +62,7 @@ async fn the_same_order_twice_is_one_order(app: TestApp) {
 
 #[twelve::test(shop::app)]
 async fn an_order_is_charged_by_a_worker_that_is_told_to_stop_meanwhile(app: TestApp) {
-    let app = app
-        .with_var("PAYMENTS_KEY", "s3cret")
-        .with_var("PAYMENTS_LATENCY_MS", "300");
+    let app = configured(app).with_var("PAYMENTS_LATENCY_MS", "300");
     let mut payments = app.spawn(SHOP, &["payments"]).unwrap();
     let app = app.with_var("PAYMENTS_URL", payments.url());
     let token = sign_up(&app).await;
@@ -88,9 +86,7 @@ async fn an_order_is_charged_by_a_worker_that_is_told_to_stop_meanwhile(app: Tes
 
 #[twelve::test(shop::app)]
 async fn without_the_provider_an_order_waits_for_the_next_attempt(app: TestApp) {
-    let app = app
-        .with_var("PAYMENTS_KEY", "s3cret")
-        .with_var("PAYMENTS_URL", "http://127.0.0.1:1");
+    let app = configured(app).with_var("PAYMENTS_URL", "http://127.0.0.1:1");
     let token = sign_up(&app).await;
     let placed = app
         .post("/orders")
@@ -109,7 +105,7 @@ async fn without_the_provider_an_order_waits_for_the_next_attempt(app: TestApp) 
 
 #[twelve::test(shop::app)]
 async fn an_expired_order_is_charged_only_if_it_was_already(app: TestApp) {
-    let app = app.with_var("PAYMENTS_KEY", "s3cret");
+    let app = configured(app);
     let mut payments = app.spawn(SHOP, &["payments"]).unwrap();
     payments.ready(LIMIT).await;
     let app = app.with_var("PAYMENTS_URL", payments.url());
