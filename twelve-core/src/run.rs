@@ -86,7 +86,7 @@ impl Run<Request> {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an argument of this handler",
     label = "not available to `{K}` handlers",
-    note = "handlers take `Db`, `Redis`, `Tx`, `Jobs`, `Res<T>`, `Conf<T>`, `Shutdown` and types with `#[derive(FromContext)]`",
+    note = "handlers take `Db`, `Redis`, `Tx`, `Jobs`, `Res<T>`, `Conf<T>`, `Blocking`, `Shutdown` and types with `#[derive(FromContext)]`",
     note = "axum's extractors cannot be fields of a struct with `#[derive(FromContext)]`: other handlers have no request",
     note = "`Path`, `Query`, `HeaderMap` and the like need a request, `Attempt` and `Steps` need a job, `Args<T>` needs a task"
 )]
