@@ -109,7 +109,8 @@ async def main(options):
             require_starttls=options.starttls,
             authenticator=server.authenticate,
             auth_required=bool(options.user),
-            auth_require_tls=wanted,
+            # aiosmtpd takes TLS from the first byte for none.
+            auth_require_tls=options.starttls,
             timeout=options.idle,
         )
 

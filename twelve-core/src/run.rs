@@ -86,9 +86,9 @@ impl Run<Request> {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an argument of this handler",
     label = "not available to `{K}` handlers",
-    note = "handlers take `Db`, `Redis`, `Tx`, `Jobs`, `Res<T>`, `Conf<T>`, `Blocking`, `Shutdown` and types with `#[derive(FromContext)]`",
+    note = "handlers take `Db`, `Redis`, `Tx`, `Jobs`, `Mailer`, `Res<T>`, `Conf<T>`, `Blocking`, `Shutdown` and types with `#[derive(FromContext)]`",
     note = "axum's extractors cannot be fields of a struct with `#[derive(FromContext)]`: other handlers have no request",
-    note = "`Path`, `Query`, `HeaderMap` and the like need a request, `Attempt` and `Steps` need a job, `Args<T>` needs a task"
+    note = "`Path`, `Query`, `HeaderMap` and the like need a request, `Attempt` and `Steps` need a job, `Tick` needs a schedule, `Args<T>` needs a task"
 )]
 pub trait FromContext<K>: Sized + Send + 'static {
     /// Says what this argument needs, so that the wiring is checked and only what is used is required.

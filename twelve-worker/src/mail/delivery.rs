@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
-use twelve_core::{Error, Failure, FromContext, Needs, ProcessKind, ProcessType, Run};
+use twelve_core::{Error, Failure, Needs, ProcessKind, ProcessType};
 
 use super::{Letter, Mailbox, PROCESS_TYPE, QUEUE, Relay, SendError};
-use crate::{Job, JobRun, Jobs, Outcome, Policy, Queues, Registry, engine::Engine};
+use crate::{Job, Jobs, Outcome, Policy, Queues, Registry, engine::Engine};
 
 /// The copy of a mail for one recipient: the job of kind `mail`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,6 +26,7 @@ impl Delivery {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl Job for Delivery {
     const KIND: &'static str = QUEUE;
 
@@ -64,38 +65,30 @@ async fn deliver(delivery: Delivery, relay: Arc<Relay>) -> Result<Outcome, Failu
     }
 }
 
-impl FromContext<JobRun> for Arc<Relay> {
-    fn needs(needs: &mut Needs) {
-        needs.add::<Relay>();
-    }
-
-    async fn from_context(run: &Run<JobRun>) -> Result<Self, Error> {
-        Relay::of(run.context())
-    }
-}
-
 /// The process type that sends mails: a worker whose only job is their delivery.
 #[must_use]
 pub fn mailer() -> ProcessType {
-    let mut registry = Registry::default();
-    registry.job(deliver);
-    let registry = Arc::new(registry);
-    let queues = Queues::only([QUEUE]);
-    let mut needs = registry.needs(&queues);
+    let mut needs = Needs::default();
+    needs.add::<Relay>();
     needs.add::<Jobs>();
-    ProcessType::new(PROCESS_TYPE, ProcessKind::Worker, needs, move |context| {
-        let (registry, queues) = (Arc::clone(&registry), queues.clone());
-        async move {
+    ProcessType::new(
+        PROCESS_TYPE,
+        ProcessKind::Worker,
+        needs,
+        |context| async move {
             let relay = Relay::of(&context)?;
-            let engine = Engine::new(context, registry, queues)?;
+            let mut registry = Registry::default();
+            let of_this_process = Arc::clone(&relay);
+            registry.job(move |delivery| deliver(delivery, Arc::clone(&of_this_process)));
+            let engine = Engine::new(context, Arc::new(registry), Queues::only([QUEUE]))?;
             let end = tokio::select! {
                 end = engine.run() => end,
                 () = relay.tidy() => Err(Error::internal("nobody closes idle connections")),
             };
             relay.close().await;
             Ok(end?)
-        }
-    })
+        },
+    )
 }
 
 #[cfg(test)]

@@ -108,6 +108,7 @@ impl<'de> Deserialize<'de> for Mailbox {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl Value for Mailbox {
     const EXPECTED: &'static str = "an address, such as Shop <shop@example.org>";
 

@@ -81,6 +81,24 @@ async fn a_job_can_discard_itself_and_its_writes_stay() {
 }
 
 #[tokio::test]
+async fn a_job_can_fail_for_good_and_its_writes_stay() {
+    let app = App::new(
+        async |_: Work, mut tx: Tx, attempt: Attempt| -> Result<Outcome> {
+            write_effect(&mut tx, attempt).await?;
+            Ok(Outcome::fail("the card was refused"))
+        },
+    )
+    .await;
+    app.create_effects().await;
+    let _worker = app.start();
+    let job = app.jobs.enqueue(Work(0)).await.unwrap();
+    let details = app.until_state(job, State::Failed).await;
+    assert_eq!(details.summary.attempts, 1);
+    assert_eq!(details.errors[0].message, "the card was refused");
+    assert_eq!(app.effects().await, 1);
+}
+
+#[tokio::test]
 async fn what_a_failed_attempt_wrote_is_gone_and_what_the_good_one_wrote_stays() {
     let app = App::new(
         async |_: Work, mut tx: Tx, attempt: Attempt| -> Result<()> {

@@ -44,11 +44,12 @@ impl SmtpUrl {
         let is_private = is_loopback(&host) && credentials.is_none();
         let tls = match (tls_of(url)?.as_deref(), is_smtps) {
             (None | Some("required"), true) => Tls::Implicit,
-            (Some("none"), true) => return Err("smtps and `tls=none` contradict each other".into()),
-            (Some("required"), false) => Tls::Required,
-            (Some("none"), false) => Tls::None,
             (None, false) if is_private => Tls::Opportunistic,
-            (None, false) => Tls::Required,
+            (None | Some("required"), false) => Tls::Required,
+            (Some("none"), false) => Tls::None,
+            (Some("none"), true) => {
+                return Err("smtps and `tls=none` contradict each other".into());
+            }
             (Some(_), _) => return Err("`tls` is `required` or `none`".into()),
         };
         Ok(Self {
@@ -105,6 +106,7 @@ fn is_loopback(host: &Host<&str>) -> bool {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl Value for SmtpUrl {
     const EXPECTED: &'static str =
         "smtps://user:password@host:465 or smtp://user:password@host:587, maybe with ?tls=none";
