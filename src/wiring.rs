@@ -272,6 +272,8 @@ mod tests {
 
     async fn greet_again(_: Greet) {}
 
+    async fn report(_: Tick, _: Res<Client>) {}
+
     async fn hello(_: Conf<Settings>) {}
 
     async fn two(_: Tx, _: Tx) {}
@@ -312,6 +314,7 @@ mod tests {
             )
             .job(greet)
             .job(greet_again)
+            .schedule(Schedule::cron("report", "0 6 * * *"), report)
             .worker("compute", Queues::only(["computing"]))
             .process("Follow", follow)
             .process("config", follow)
@@ -321,6 +324,7 @@ mod tests {
             "GET / takes `Conf<twelve::wiring::tests::Settings>`, which is not registered",
             "POST /two takes `Tx` twice",
             "`greet` takes `Res<twelve::wiring::tests::Client>`, which is not registered",
+            "the schedule `report` takes `Res<twelve::wiring::tests::Client>`, which is not registered",
             "the job kind `greet` has two handlers",
             "takes the queue `computing`, but no job is on it",
             "the process type `Follow` is not named in a-z",
@@ -350,5 +354,25 @@ mod tests {
         // The job takes a resource, and that one takes the configuration.
         assert!(asked("worker").contains(&"KEY"));
         assert!(asked("worker").contains(&"DATABASE_URL"));
+    }
+
+    #[test]
+    fn a_scheduler_needs_postgres_and_what_its_handlers_take_their_worker_needs() {
+        let reports = Policy::new().queue("reports");
+        let daily = Schedule::cron("report", "0 6 * * *").policy(reports);
+        let app = App::new("ui")
+            .config::<Settings>()
+            .resource(connect)
+            .schedule(daily, report)
+            .worker("compute", Queues::only(["reports"]));
+        assert_eq!(app.check(), Vec::<String>::new());
+        let asks = |name: &str, variable: &str| {
+            let processes = app.process_types();
+            let process = processes.iter().find(|process| process.name() == name);
+            let variables = app.variables(process.unwrap(), &Environment::default());
+            variables.iter().any(|asked| asked.name == variable)
+        };
+        assert!(asks("scheduler", "DATABASE_URL") && !asks("scheduler", "KEY"));
+        assert!(asks("compute", "KEY") && !asks("worker", "KEY"));
     }
 }

@@ -332,3 +332,30 @@ fn attach(wanted: Wanted) -> Result<Services, Error> {
     let directory = Directory::of_worktree(worktree).map_err(refused)?;
     Services::attach(&directory, wanted).map_err(refused)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::prelude::*;
+
+    async fn report(tick: Tick, jobs: Jobs) {
+        let _ = (tick, jobs);
+    }
+
+    fn app() -> App {
+        App::new("kit").schedule(Schedule::cron("hourly", "0 * * * *"), report)
+    }
+
+    #[twelve::test(app)]
+    async fn a_schedule_runs_when_the_test_says_so(app: twelve::test::TestApp) {
+        assert_eq!(app.run_schedules().await, 0);
+        app.run_schedule("hourly").await;
+        assert_eq!(app.drain_jobs().await.done, 1);
+        sqlx::query("UPDATE twelve.schedules SET since = since - interval '90 minutes'")
+            .execute(&app.db())
+            .await
+            .unwrap();
+        assert_eq!(app.run_schedules().await, 1);
+        assert_eq!(app.run_schedules().await, 0);
+        assert_eq!(app.drain_jobs().await.done, 1);
+    }
+}

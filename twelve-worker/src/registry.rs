@@ -66,7 +66,7 @@ impl Registry {
         H::Output: IntoOutcome,
         H::Future: Send,
     {
-        let plan = match Plan::new(&schedule) {
+        let plan = match Plan::new(schedule) {
             Ok(plan) => plan,
             Err(faults) => return self.faults.extend(faults),
         };
@@ -272,7 +272,9 @@ impl fmt::Debug for Registered {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Missed;
     use serde::{Deserialize, Serialize};
+    use std::time::Duration;
     use twelve_core::{Argument, Db, Tx};
 
     #[derive(Serialize, Deserialize)]
@@ -323,6 +325,58 @@ mod tests {
         ] {
             assert!(faults.contains(fault), "{faults}");
         }
+    }
+
+    async fn report(_tick: Tick, _one: Tx, _two: Tx) {}
+
+    async fn charge_at(_job: Charge, _tick: Tick) {}
+
+    #[test]
+    fn every_fault_of_a_schedule_is_named() {
+        let mut registry = Registry::default();
+        registry.job(charge_at);
+        let wrong = Schedule::cron("Daily", "0 25 * * *")
+            .zone("Mars/Base")
+            .missed(Missed::CatchUp(0))
+            .jitter(Duration::from_hours(25))
+            .policy(Policy::new().attempts(0));
+        registry.schedule(wrong, report);
+        registry.schedule(Schedule::cron("never", "0 0 30 2 *"), report);
+        registry.schedule(Schedule::cron("a".repeat(60), "0 6 * * *"), report);
+        registry.schedule(Schedule::cron("daily", "0 6 * * *"), report);
+        registry.schedule(Schedule::cron("daily", "0 7 * * *"), report);
+        let faults = registry.faults().join("\n");
+        for fault in [
+            "the job `charge` takes `Tick`, which only the handlers of schedules have",
+            "the schedule `Daily`: `Daily` is not a name",
+            "the schedule `Daily`: `0 25 * * *` is not a cron expression",
+            "the schedule `Daily`: `Mars/Base` is not a time zone",
+            "the schedule `Daily`: `CatchUp` takes a number",
+            "the schedule `Daily`: the jitter is longer than a day",
+            "the schedule `Daily`: `attempts` is a number",
+            "the schedule `never`: `0 0 30 2 *` never fires",
+            "`schedule.aaaa",
+            "two schedules are named `daily`",
+            "the handler of the schedule `daily` takes two `Tx`",
+        ] {
+            assert!(faults.contains(fault), "{fault}: {faults}");
+        }
+    }
+
+    #[test]
+    fn the_handler_of_a_schedule_is_that_of_a_job() {
+        let mut registry = Registry::default();
+        let policy = Policy::new().queue("reports");
+        let daily = Schedule::cron("daily", "0 6 * * *").policy(policy.clone());
+        registry.schedule(daily, async |_: Tick, _: Db| {});
+        assert_eq!(registry.faults(), Vec::<String>::new());
+        let known = registry.find("schedule.daily").unwrap();
+        assert_eq!(
+            (known.policy(), &*known.to_string()),
+            (&policy, "the schedule `daily`")
+        );
+        assert!(registry.needs(&Queues::only(["reports"])).has::<Db>());
+        assert!(!registry.needs(&Queues::only(["default"])).has::<Db>());
     }
 
     #[test]

@@ -125,14 +125,7 @@ impl Schedules {
     ///
     /// [`Error::is_unavailable`] when Postgres is.
     pub async fn run_due(&self) -> Result<usize, Error> {
-        let mut enqueued = 0;
-        loop {
-            let looked = self.0.look().await?;
-            enqueued += looked.enqueued;
-            if !looked.idle.is_zero() {
-                return Ok(enqueued);
-            }
-        }
+        Ok(self.0.fire_due().await?.0)
     }
 
     fn plans(&self) -> impl Iterator<Item = &Plan> {

@@ -33,6 +33,13 @@ impl Cron {
             }
         };
         let text = fields.join(" ");
+        let is_empty = |field: &&str| field.split(',').any(str::is_empty);
+        if let Some(field) = fields.iter().find(|field| is_empty(field)) {
+            // croner skips it, and a field without any element would never match.
+            return Err(format!(
+                "`{text}` is not a cron expression: `{field}` has an empty element"
+            ));
+        }
         let pattern = CronParser::builder()
             .seconds(Seconds::Optional)
             .year(Year::Disallowed)
@@ -137,10 +144,8 @@ mod tests {
             times("0 0 */2 * mon"),
             ["01-11 00:00:00", "01-25 00:00:00", "02-01 00:00:00"]
         );
-        assert_eq!(
-            times("0 0 13 * */5"),
-            ["02-13 00:00:00", "03-13 00:00:00", "06-13 00:00:00"]
-        );
+        // A 13th that is a Sunday or a Friday.
+        assert_eq!(times("0 0 13 * */5"), ["06-13 00:00:00", "08-13 00:00:00"]);
     }
 
     #[test]
@@ -157,7 +162,9 @@ mod tests {
             ("5-1 * * * *", "is not a cron expression"),
             ("é * * * *", "is not a cron expression"),
             ("0 0 30 2 *", "never fires"),
-            (", * * * *", "never fires"),
+            ("0 0 31 2,4 *", "never fires"),
+            (", * * * *", "empty element"),
+            ("0 0 1,,3 * *", "empty element"),
         ] {
             let refused = Cron::parse(expression).unwrap_err();
             assert!(refused.contains(problem), "{expression}: {refused}");

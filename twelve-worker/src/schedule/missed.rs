@@ -61,3 +61,50 @@ impl Missed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Which minutes of an hour fire at `now` when the ticks of every ten minutes since `after` are due.
+    fn chosen(missed: Missed, after: &str, now: &str) -> Vec<String> {
+        let timing = Timing::new("*/10 * * * *", "UTC").unwrap();
+        let moment = |time: &str| format!("2027-01-01T{time}Z").parse().unwrap();
+        let ticks = missed.choose(&timing, moment(after), moment(now));
+        let text = |tick: &Timestamp| tick.strftime("%H:%M").to_string();
+        ticks.iter().map(text).collect()
+    }
+
+    #[test]
+    fn a_policy_chooses_among_the_ticks_that_are_due() {
+        for (missed, after, now, expected) in [
+            (Missed::Once, "10:00:00", "10:09:59", vec![]),
+            (Missed::Once, "10:00:00", "10:10:00", vec!["10:10"]),
+            (Missed::Once, "10:00:00", "11:05:00", vec!["11:00"]),
+            (Missed::Skip, "10:00:00", "10:10:59", vec!["10:10"]),
+            (Missed::Skip, "10:00:00", "10:11:00", vec![]),
+            (Missed::Skip, "10:00:00", "11:00:30", vec!["11:00"]),
+            (
+                Missed::CatchUp(3),
+                "10:05:00",
+                "10:25:00",
+                vec!["10:10", "10:20"],
+            ),
+            (
+                Missed::CatchUp(3),
+                "10:00:00",
+                "11:05:00",
+                vec!["10:40", "10:50", "11:00"],
+            ),
+        ] {
+            assert_eq!(chosen(missed, after, now), expected, "{missed:?} at {now}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_caught_up_with_is_refused() {
+        assert!(Missed::CatchUp(0).check().is_err());
+        assert!(Missed::CatchUp(1001).check().is_err());
+        assert_eq!(Missed::CatchUp(1000).check(), Ok(()));
+    }
+}

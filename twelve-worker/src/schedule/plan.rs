@@ -30,7 +30,7 @@ impl Plan {
     /// # Errors
     ///
     /// Everything that is wrong, in sentences without a full stop.
-    pub(crate) fn new(schedule: &Schedule) -> Result<Self, Vec<String>> {
+    pub(crate) fn new(schedule: Schedule) -> Result<Self, Vec<String>> {
         let kind = format!("schedule.{}", schedule.name);
         let mut faults = Vec::new();
         let name = label::check(&schedule.name).and_then(|()| label::check(&kind));
@@ -47,7 +47,7 @@ impl Plan {
                 timing,
                 missed: schedule.missed,
                 jitter: schedule.jitter,
-                policy: schedule.policy.clone(),
+                policy: schedule.policy,
             }),
             timing => {
                 faults.extend(timing.err().into_iter().flatten());

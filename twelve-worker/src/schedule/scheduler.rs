@@ -1,10 +1,12 @@
 //! The process type that fires ticks.
 
-use std::{sync::Arc, time::Duration};
-use tokio::time::sleep;
-use twelve_core::{Context, Error, Exit, Lifecycle, Needs, ProcessKind, ProcessType, chain};
-
 use jiff::Timestamp;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use tokio::time::{Instant, sleep, sleep_until};
+use twelve_core::{Context, Error, Exit, Lifecycle, Needs, ProcessKind, ProcessType, chain};
 
 use super::Plan;
 use crate::{
@@ -40,7 +42,7 @@ pub fn scheduler(name: impl Into<String>, registry: &Registry) -> ProcessType {
             context.lifecycle().ready();
             tokio::select! {
                 () = scheduler.run(context.lifecycle()) => Ok(Exit::Done),
-                () = scheduler.prune() => Err(Error::internal("the pruning of ticks has ended").into()),
+                never = scheduler.prune() => never,
             }
         }
     })
@@ -55,11 +57,13 @@ pub(super) struct Scheduler {
 }
 
 /// What one look came to.
-pub(super) struct Looked {
+struct Looked {
     /// Jobs that were enqueued.
-    pub(super) enqueued: usize,
-    /// How long there is nothing to do, as far as is known: no time at all, when another scheduler was faster.
-    pub(super) idle: Duration,
+    enqueued: usize,
+    /// Was another scheduler faster? Then it has to be seen what is left.
+    is_stale: bool,
+    /// When there is something to do again, by the clock of this process.
+    next: Instant,
 }
 
 impl Scheduler {
@@ -78,22 +82,34 @@ impl Scheduler {
         let mut setback = Setback::default();
         let mut is_registered = false;
         loop {
-            let idle = self.round(&mut is_registered).await;
+            let next = self.round(&mut is_registered).await;
             tokio::select! {
                 biased;
                 () = lifecycle.draining() => return,
-                () = rest(idle, &mut setback) => {}
+                () = rest(next, &mut setback) => {}
             }
         }
     }
 
-    async fn round(&self, is_registered: &mut bool) -> Result<Duration, Error> {
+    async fn round(&self, is_registered: &mut bool) -> Result<Instant, Error> {
         // Only at the start: while an old release and a new one run side by side, they must not change it to and fro.
         if !*is_registered {
             self.register().await?;
             *is_registered = true;
         }
-        Ok(self.look().await?.idle)
+        Ok(self.fire_due().await?.1)
+    }
+
+    /// Fires what is due; tells how many jobs that were, and when there is something to do again.
+    pub(super) async fn fire_due(&self) -> Result<(usize, Instant), Error> {
+        let mut enqueued = 0;
+        loop {
+            let looked = self.look().await?;
+            enqueued += looked.enqueued;
+            if !looked.is_stale {
+                return Ok((enqueued, looked.next));
+            }
+        }
     }
 
     /// Makes all schedules known.
@@ -107,9 +123,11 @@ impl Scheduler {
         within(PATIENCE, self.calendar.register(&registrations)).await
     }
 
-    /// Looks what is due, and fires it. A schedule that cannot be fired keeps no other from it.
-    pub(super) async fn look(&self) -> Result<Looked, Error> {
+    /// Looks once, and fires what is due then. A schedule that cannot be fired keeps no other from it.
+    async fn look(&self) -> Result<Looked, Error> {
         let timetable = within(PATIENCE, self.calendar.timetable(&self.names)).await?;
+        // Later than `now`, so no sleep ends before its tick.
+        let looked_at = Instant::now();
         let now = instant(timetable.now)?;
         let standing = |plan: &Plan| -> Option<&Standing> {
             let mut known = timetable.schedules.iter();
@@ -122,15 +140,15 @@ impl Scheduler {
         }
         let mut looked = Looked {
             enqueued: 0,
-            idle: LONGEST_SLEEP,
+            is_stale: false,
+            next: looked_at + LONGEST_SLEEP,
         };
         let mut failure = None;
         for plan in &*self.plans {
             let firing = standing(plan).and_then(|known| plan.firing(known, now));
             match self.fire(firing).await {
                 Ok(Fired::Enqueued(jobs)) => looked.enqueued += jobs,
-                Ok(Fired::Stale) => looked.idle = Duration::ZERO,
-                Err(error) if error.is_unavailable() => return Err(error),
+                Ok(Fired::Stale) => looked.is_stale = true,
                 Err(error) => {
                     let message = format!("the schedule `{}` could not be fired", plan.name());
                     failure = Some(error.in_the_way_of(message));
@@ -138,7 +156,7 @@ impl Scheduler {
             }
             if let Some(next) = plan.next(now) {
                 let idle = Duration::try_from(next.duration_since(now)).unwrap_or_default();
-                looked.idle = looked.idle.min(idle);
+                looked.next = looked.next.min(looked_at + idle.min(LONGEST_SLEEP));
             }
         }
         failure.map_or(Ok(looked), Err)
@@ -152,14 +170,14 @@ impl Scheduler {
         let schedule = firing.schedule.clone();
         let fired = within(PATIENCE, self.calendar.fire(firing)).await?;
         if let Fired::Enqueued(jobs) = fired {
-            tracing::info!(schedule, jobs, "fired");
+            tracing::debug!(schedule, jobs, "fired");
             self.jobs.wake_queues(queues);
         }
         Ok(fired)
     }
 
-    /// Removes old ticks, for ever.
-    async fn prune(&self) {
+    /// Removes old ticks.
+    async fn prune(&self) -> ! {
         // Schedulers that started together do not clean up together.
         let mut pause = PRUNE_EVERY.mul_f64(fastrand::f64());
         loop {
@@ -176,11 +194,11 @@ impl Scheduler {
 }
 
 /// Sleeps until there may be something to do.
-async fn rest(idle: Result<Duration, Error>, setback: &mut Setback) {
-    match idle {
-        Ok(idle) => {
+async fn rest(next: Result<Instant, Error>, setback: &mut Setback) {
+    match next {
+        Ok(next) => {
             setback.over();
-            sleep(idle).await;
+            sleep_until(next).await;
         }
         Err(error) => setback.pause("firing schedules", &error).await,
     }
@@ -189,7 +207,7 @@ async fn rest(idle: Result<Duration, Error>, setback: &mut Setback) {
 /// # Errors
 ///
 /// A clock beyond the year 9999.
-pub(super) fn instant(time: std::time::SystemTime) -> Result<Timestamp, Error> {
+pub(super) fn instant(time: SystemTime) -> Result<Timestamp, Error> {
     Timestamp::try_from(time)
         .map_err(|error| Error::internal("the clock of Postgres is wrong").because(error))
 }

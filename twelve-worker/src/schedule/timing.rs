@@ -109,3 +109,6 @@ impl Timing {
         Some(newest)
     }
 }
+
+#[cfg(test)]
+mod tests;

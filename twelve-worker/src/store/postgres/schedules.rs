@@ -44,9 +44,11 @@ LEFT JOIN LATERAL (
 ///
 /// It locks the row until the commit: of two firings that were decided on the same standing the second one waits, then finds another epoch.
 /// So does a pause, after which nothing fires.
+/// A scheduler that is frozen before its commit, with its host or by a signal, loses the lock after 5 s, else nobody could fire the schedule.
 const TAKE: &str = "
 UPDATE twelve.schedules SET epoch = epoch + 1
-WHERE name = $1 AND epoch = $2 AND paused_at IS NULL";
+WHERE name = $1 AND epoch = $2 AND paused_at IS NULL
+RETURNING set_config('idle_in_transaction_session_timeout', '5s', true)";
 
 /// Decides which of these ticks have never been fired. Plan: the primary key, once for each.
 const INSERT: &str = "
@@ -159,10 +161,10 @@ impl Calendar {
         let taken = sqlx::query(TAKE)
             .bind(&firing.schedule)
             .bind(firing.epoch)
-            .execute(&mut *transaction)
+            .fetch_optional(&mut *transaction)
             .await
             .map_err(failed)?;
-        if taken.rows_affected() == 0 {
+        if taken.is_none() {
             return Ok(Fired::Stale);
         }
         let new = insert(&mut transaction, &firing).await?;
@@ -248,14 +250,14 @@ async fn insert(connection: &mut PgConnection, firing: &Firing) -> Result<Vec<Uu
         let since_epoch = at.duration_since(UNIX_EPOCH).unwrap_or_default();
         i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX)
     };
-    let (ats_us, jobs): (Vec<_>, Vec<_>) = firing
+    let (instants_us, jobs): (Vec<_>, Vec<_>) = firing
         .ticks
         .iter()
         .map(|(at, draft)| (at_us(at), *draft.id.as_uuid()))
         .unzip();
     sqlx::query_scalar(INSERT)
         .bind(&firing.schedule)
-        .bind(ats_us)
+        .bind(instants_us)
         .bind(jobs)
         .fetch_all(connection)
         .await
