@@ -17,4 +17,5 @@ mod listing;
 mod outage;
 mod problems;
 mod release;
+mod schedules;
 mod soak;

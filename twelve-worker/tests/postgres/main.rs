@@ -5,4 +5,5 @@ mod attempts;
 mod conformance;
 mod database;
 mod lifecycle;
+mod schedules;
 mod transactions;
