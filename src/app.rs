@@ -44,6 +44,8 @@ pub struct App {
     pub(crate) tasks: Vec<Task>,
     #[cfg(feature = "mail")]
     pub(crate) mails: Vec<twelve_worker::mail::Registered>,
+    #[cfg(feature = "mail")]
+    pub(crate) mail_from: Option<String>,
 }
 
 impl App {
@@ -60,6 +62,8 @@ impl App {
             tasks: Vec::new(),
             #[cfg(feature = "mail")]
             mails: Vec::new(),
+            #[cfg(feature = "mail")]
+            mail_from: None,
         }
     }
 

@@ -1,13 +1,13 @@
 //! What the builder knows of mails: which are registered, and whether a `mailer` is needed.
 
 use askama::Template;
-use twelve_core::{Error, ProcessType};
+use twelve_core::{Environment, Error, ProcessType};
 use twelve_worker::mail::{self, Mailer, Preview, Registered};
 #[cfg(feature = "dev")]
 use {
     crate::catcher::{self, Previews},
     std::sync::Arc,
-    twelve_core::{Environment, chain},
+    twelve_core::chain,
 };
 
 use crate::App;
@@ -19,6 +19,20 @@ impl App {
     pub fn mail<M: Preview>(mut self) -> Self {
         self.mails.push(Registered::of::<M>());
         self
+    }
+
+    /// The sender of mails, such as `Shop <shop@example.org>`, unless `TWELVE_MAIL_FROM` names another or a mail has its own.
+    pub fn mail_from(mut self, sender: impl Into<String>) -> Self {
+        self.mail_from = Some(sender.into());
+        self
+    }
+
+    /// The environment with the sender that the builder names.
+    pub(crate) fn with_sender(&self, environment: Environment) -> Environment {
+        match &self.mail_from {
+            Some(sender) => environment.with_default(mail::FROM, sender),
+            None => environment,
+        }
     }
 
     /// The process type that sends mails, when a handler delivers some or one is registered.
@@ -63,6 +77,13 @@ impl App {
                     "two mails are named `{name}`: give one another name by `#[mail(name = \"…\")]`"
                 ));
             }
+        }
+        if let Some(sender) = &self.mail_from
+            && sender.parse::<mail::Mailbox>().is_err()
+        {
+            faults.push(format!(
+                "the sender of mails, `{sender}`, is not an address such as Shop <shop@example.org>"
+            ));
         }
         let Some(queue) = self.mail_queue() else {
             return;

@@ -45,6 +45,8 @@ pub(crate) fn main(app: App) -> Exit {
         return report(&app.name, &Error::configuration(message));
     }
     let environment = Environment::of_process();
+    #[cfg(feature = "mail")]
+    let environment = app.with_sender(environment);
     let processes = app.process_types();
     let matches = match words::parse(&app, &processes, env::args_os()) {
         Ok(matches) => matches,

@@ -29,8 +29,10 @@ impl Inbox {
         if app.mailer().is_none() || surroundings.environment().var("SMTP_URL").is_some() {
             return Ok(None);
         }
-        let name = &app.name;
-        surroundings.set_default("TWELVE_MAIL_FROM", &format!("{name} <{name}@localhost>"));
+        if app.mail_from.is_none() {
+            let name = &app.name;
+            surroundings.set_default("TWELVE_MAIL_FROM", &format!("{name} <{name}@localhost>"));
+        }
         let previews = app.previews(surroundings.environment())?;
         let failed = |error| Error::internal("mails cannot be caught").because(error);
         let catcher = Catcher::bind(port, previews.clone())

@@ -48,7 +48,7 @@ impl TestApp {
         #[cfg(feature = "redis")]
         let environment = with_own_redis(environment).await?;
         #[cfg(feature = "mail")]
-        let environment = super::mails::with_sender(environment);
+        let environment = super::mails::with_sender(&app, environment);
         let app = Self::assemble(make, environment, database);
         if app.app.jobs.has_schedules() {
             app.schedules().register().await?;

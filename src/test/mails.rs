@@ -6,18 +6,18 @@ use std::fmt;
 use twelve_core::Environment;
 use twelve_worker::{
     Admin, Filter, JobId,
-    mail::{Attachment, Delivery, Letter, Mail, Mailbox, QUEUE},
+    mail::{Attachment, Delivery, FROM, Letter, Mail, Mailbox, QUEUE},
 };
 
 use super::TestApp;
+use crate::App;
 
 /// Who sends a test's mails, unless the author's environment says otherwise.
-pub(super) fn with_sender(environment: Environment) -> Environment {
-    const NAME: &str = "TWELVE_MAIL_FROM";
-    match environment.var(NAME) {
-        Some(_) => environment,
-        None => environment.with(NAME, "Test <test@example.org>"),
+pub(super) fn with_sender(app: &App, environment: Environment) -> Environment {
+    if app.mail_from.is_some() || environment.var(FROM).is_some() {
+        return app.with_sender(environment);
     }
+    environment.with(FROM, "Test <test@example.org>")
 }
 
 /// A mail that the app has delivered to the queue; whether it has been sent makes no difference.

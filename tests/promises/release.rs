@@ -81,6 +81,7 @@ async fn each_process_type_starts_with_only_what_its_handlers_take() {
         .var("PAYMENTS_KEY", PAYMENTS_KEY)
         .var("PAYMENTS_URL", format!("http://127.0.0.1:{}", gate.port))
         .var("REDIS_URL", NO_REDIS)
+        .var("REPORTS_TO", "reports@example.com")
         .spawn();
     until_true(
         "the order to be charged",

@@ -44,6 +44,7 @@ pub fn app() -> App {
         .with(payments::register)
         .with(schedules::register)
         .job(orders::charge_order)
+        .mail_from("Shop <shop@example.com>")
         .mail::<orders::Receipt>()
         .mail::<reports::DailySales>()
         .task("add-customer", customers::add_customer)

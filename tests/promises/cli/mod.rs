@@ -24,7 +24,6 @@ async fn run<const N: usize>(arguments: [&str; N]) -> Finished {
         ("REDIS_URL", NO_REDIS),
         ("REPORTS_TO", "reports@example.com"),
         ("SMTP_URL", "smtp://127.0.0.1:9"),
-        ("TWELVE_MAIL_FROM", "Shop <shop@example.com>"),
     ];
     Launch::new(binaries::shop())
         .args(arguments)

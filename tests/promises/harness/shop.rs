@@ -86,7 +86,6 @@ impl Shop {
             .var("PAYMENTS_KEY", PAYMENTS_KEY)
             .var("TWELVE_STATE_DIR", self.state.0.display().to_string())
             .var("REDIS_URL", NO_REDIS)
-            .var("TWELVE_MAIL_FROM", "Shop <shop@example.com>")
             .var("REPORTS_TO", "reports@example.com")
             // Nobody listens there; `worker` gets the provider's.
             .var("PAYMENTS_URL", "http://127.0.0.1:9")

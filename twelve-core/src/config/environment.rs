@@ -13,7 +13,10 @@ use crate::Error;
 ///
 /// Everything reads this and never the process's own environment, so a test can give each app its own.
 #[derive(Clone, Debug, Default)]
-pub struct Environment(Arc<BTreeMap<OsString, OsString>>);
+pub struct Environment {
+    variables: Arc<BTreeMap<OsString, OsString>>,
+    defaults: Arc<BTreeMap<String, String>>,
+}
 
 impl Environment {
     /// The environment of this process.
@@ -25,8 +28,22 @@ impl Environment {
     /// The same, with one variable more.
     #[must_use]
     pub fn with(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
-        Arc::make_mut(&mut self.0).insert(name.into(), value.into());
+        Arc::make_mut(&mut self.variables).insert(name.into(), value.into());
         self
+    }
+
+    /// The same, with what a configuration finds in a variable that is not set.
+    ///
+    /// It takes the place of the default that the configuration itself may have, and is not passed on to child processes.
+    #[must_use]
+    pub fn with_default(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        Arc::make_mut(&mut self.defaults).insert(name.into(), value.into());
+        self
+    }
+
+    /// What was given by [`with_default`](Self::with_default).
+    pub(super) fn default_of(&self, name: &str) -> Option<&str> {
+        self.defaults.get(name).map(String::as_str)
     }
 
     /// Reads a whole configuration.
@@ -49,7 +66,7 @@ impl Environment {
     /// A variable's value; a variable that is set to nothing counts as not set.
     #[must_use]
     pub fn var(&self, name: &str) -> Option<&OsStr> {
-        self.0
+        self.variables
             .get(OsStr::new(name))
             .map(OsString::as_os_str)
             .filter(|value| !value.is_empty())
@@ -57,17 +74,19 @@ impl Environment {
 
     /// All variables, by name: what a child process is given.
     pub fn iter(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
-        self.0.iter().map(|(name, value)| (&**name, &**value))
+        self.variables
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
     }
 }
 
 impl<N: Into<OsString>, V: Into<OsString>> FromIterator<(N, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
-        Self(Arc::new(
-            variables
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-        ))
+        let variables = variables.into_iter();
+        let variables = variables.map(|(name, value)| (name.into(), value.into()));
+        Self {
+            variables: Arc::new(variables.collect()),
+            defaults: Arc::default(),
+        }
     }
 }

@@ -156,7 +156,7 @@ impl<'e> Reader<'e> {
                     }
                 }
             }
-            (None, None) => Ok(match default {
+            (None, None) => Ok(match self.environment.default_of(name).or(default) {
                 Some(text) => (Origin::Default, Some(text.to_owned())),
                 None => (Origin::Unset, None),
             }),

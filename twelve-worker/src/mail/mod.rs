@@ -28,7 +28,7 @@ pub use mailbox::{Addresses, Mailbox};
 pub use mailer::Mailer;
 pub use relay::{Relay, SendError};
 pub use rendered::Rendered;
-pub use settings::{SenderSettings, variables};
+pub use settings::{FROM, SenderSettings, variables};
 
 use std::fmt;
 use twelve_core::Error;

@@ -4,6 +4,9 @@ use twelve_core::{Config, Environment, Error, Needs, Reader, Variable};
 
 use super::{Mailbox, Mailer, Relay, smtp::SmtpUrl};
 
+/// The variable that names the sender of mails.
+pub const FROM: &str = "TWELVE_MAIL_FROM";
+
 /// What processes that deliver mails to the queue read.
 #[derive(Clone, Debug)]
 pub struct SenderSettings {
@@ -24,7 +27,7 @@ impl SenderSettings {
 
 impl Config for SenderSettings {
     fn load(reader: &mut Reader<'_>) -> Option<Self> {
-        let from = reader.read("TWELVE_MAIL_FROM", None, "the sender of mails")?;
+        let from = reader.read(FROM, None, "the sender of mails")?;
         Some(Self { from })
     }
 }
