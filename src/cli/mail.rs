@@ -173,7 +173,6 @@ async fn send(context: Context, mail: Rendered, as_json: bool) -> Result<Exit, F
             () = context.lifecycle().draining() => return Err(Failure::new("it was told to stop")),
             sent = relay.send(&delivery) => sent,
         };
-        relay.close().await;
         let answer = sent.map_err(Error::from)?;
         let message_id = &delivery.letter.message_id;
         if as_json {
@@ -183,5 +182,6 @@ async fn send(context: Context, mail: Rendered, as_json: bool) -> Result<Exit, F
             output::print(&format!("sent to {}: {answer}\n", to.email()))?;
         }
     }
+    relay.close().await;
     Ok(Exit::Done)
 }

@@ -63,23 +63,18 @@ impl Letter {
     }
 
     fn checked(mail: Rendered, from: &Mailbox) -> Result<(Self, Vec<Mailbox>), String> {
-        let from = match mail.from {
+        let from = match &mail.from {
             Some(own) => own.parse()?,
             None => from.clone(),
         };
         let [to, cc, bcc, reply_to] =
-            [mail.to, mail.cc, mail.bcc, mail.reply_to].map(|addresses| {
+            [&mail.to, &mail.cc, &mail.bcc, &mail.reply_to].map(|addresses| {
                 let parsed = addresses.iter().map(|address| address.parse());
                 parsed.collect::<Result<Vec<Mailbox>, String>>()
             });
         let (to, cc, bcc, reply_to) = (to?, cc?, bcc?, reply_to?);
         let recipients = distinct(to.iter().chain(&cc).chain(&bcc));
-        let attached: usize = mail
-            .attachments
-            .iter()
-            .map(|file| file.content().len())
-            .sum();
-        check_size(recipients.len(), attached + mail.text.len(), attached)?;
+        check_size(&mail, recipients.len())?;
         mail.attachments.iter().try_for_each(Attachment::check)?;
         let letter = Self {
             mail: mail.name.to_owned(),
@@ -111,7 +106,10 @@ fn distinct<'m>(mailboxes: impl Iterator<Item = &'m Mailbox>) -> Vec<Mailbox> {
     distinct
 }
 
-fn check_size(recipients: usize, bytes: usize, attached: usize) -> Result<(), String> {
+fn check_size(mail: &Rendered, recipients: usize) -> Result<(), String> {
+    let files = mail.attachments.iter().map(|file| file.content().len());
+    let attached: usize = files.sum();
+    let bytes = attached + mail.text.len() + mail.html.as_ref().map_or(0, String::len);
     if recipients == 0 {
         return Err("it has no recipient".into());
     }

@@ -53,8 +53,8 @@ impl Relay {
     }
 
     /// Closes idle connections, for ever.
-    pub(super) async fn tidy(&self) {
-        self.pool.tidy().await;
+    pub(super) async fn tidy(&self) -> ! {
+        self.pool.tidy().await
     }
 
     /// Takes leave of the server.

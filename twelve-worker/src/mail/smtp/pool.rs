@@ -11,8 +11,11 @@ use tokio::time::{sleep, timeout};
 use super::session::{Server, Session};
 use crate::mail::SendError;
 
-/// How long a connection may wait for the next mail: less than servers commonly wait for us.
-const IDLE: Duration = Duration::from_secs(30);
+/// How long a connection waits for the next mail: less than servers commonly wait for us.
+const IDLE: Duration = Duration::from_secs(15);
+
+/// How often somebody looks for those that have waited for so long.
+const TIDY: Duration = Duration::from_secs(5);
 
 /// The most connections that wait; as many may be in use as jobs run at a time.
 const MAX_IDLE: usize = 8;
@@ -93,20 +96,18 @@ impl Pool {
 
     /// The one that was used last: the others may grow old.
     fn idle_one(&self) -> Option<Session> {
-        let mut idle = self.idle();
-        let (session, since) = idle.pop()?;
-        (since.elapsed() < IDLE).then_some(session)
+        self.idle().pop().map(|(session, _)| session)
     }
 
     /// Closes what has been idle for too long, for ever.
-    pub(in crate::mail) async fn tidy(&self) {
+    pub(in crate::mail) async fn tidy(&self) -> ! {
         loop {
-            sleep(IDLE / 3).await;
+            sleep(TIDY).await;
             let old: Vec<_> = {
                 let mut idle = self.idle();
-                let is_young = |(_, since): &(_, Instant)| since.elapsed() < IDLE / 2;
-                let first = idle.iter().position(is_young).unwrap_or(idle.len());
-                idle.drain(..first).collect()
+                // The oldest come first.
+                let young = idle.partition_point(|(_, since)| since.elapsed() >= IDLE);
+                idle.drain(..young).collect()
             };
             for (session, _) in old {
                 part(session).await;
