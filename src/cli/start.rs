@@ -79,6 +79,13 @@ impl Supervision {
         }
         let budget = Budget::load(&mut Reader::new(&self.environment)).unwrap_or_default();
         let name = self.name;
+        // Its probes answer beside those of its children.
+        let context = Context::new(
+            Identity::new(cli.app.name.as_str(), name),
+            self.environment.clone(),
+            Lifecycle::default(),
+            cli.app.registry.clone(),
+        );
         let beside = Mutex::new(self.beside.take());
         let plan = Arc::new(self.plan(cli, budget.total)?);
         let supervise = move |context: Context| {
@@ -93,12 +100,6 @@ impl Supervision {
             }
         };
         let process = ProcessType::new(name, ProcessKind::Custom, Needs::default(), supervise);
-        let context = Context::new(
-            Identity::new(cli.app.name.as_str(), name),
-            cli.environment.clone(),
-            Lifecycle::default(),
-            cli.app.registry.clone(),
-        );
         process
             .run(&context, budget.longer_by(MARGIN))
             .map_err(|failure| failure.into_error(format!("`{name}` failed")))

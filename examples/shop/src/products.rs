@@ -21,13 +21,13 @@ struct Products {
     products: Vec<Product>,
 }
 
-/// An amount of money, as people read it: `6.90 €`.
+/// An amount of money, as people read it: `€6.90`.
 pub struct Euros(pub i64);
 
 impl fmt::Display for Euros {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(cents) = self;
-        write!(f, "{}.{:02} €", cents / 100, cents % 100)
+        write!(f, "€{}.{:02}", cents / 100, cents % 100)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::products::Euros;
 /// A receipt: `templates/receipt.html` and `templates/receipt.txt`.
 #[derive(Mail)]
 #[mail(
-    subject = "Your receipt for order {{ order }}",
+    subject = "Your receipt: {{ total }}",
     html = "receipt.html",
     text = "receipt.txt"
 )]
