@@ -6,6 +6,17 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use super::postgres::Postgres;
 
+/// The clock that only the database has is the one that says what is due; the test kit moves it in the same way.
+const CLOCK: &str = "
+CREATE SCHEMA clock;
+CREATE TABLE clock.moved (ahead interval NOT NULL);
+INSERT INTO clock.moved VALUES ('0');
+CREATE FUNCTION clock.now() RETURNS timestamptz LANGUAGE sql STABLE
+    AS 'SELECT pg_catalog.now() + ahead FROM clock.moved';
+CREATE FUNCTION clock.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE
+    AS 'SELECT pg_catalog.clock_timestamp() + ahead FROM clock.moved';
+";
+
 /// A fresh, empty database, dropped at the end of the test.
 #[derive(Debug)]
 pub(crate) struct Database {
@@ -44,6 +55,34 @@ impl Database {
         let sql = AssertSqlSafe(format!("select to_jsonb(t) from {from} t"));
         let rows = sqlx::query_scalar(sql).fetch_all(&mut connection).await;
         rows.unwrap_or_else(|error| panic!("read {from}: {error}"))
+    }
+
+    /// Runs SQL on it.
+    pub(crate) async fn execute(&self, sql: impl Into<String>) {
+        let sql = sql.into();
+        let done = execute(&self.url, sql.clone()).await;
+        done.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+
+    /// Puts a clock before that of Postgres which [`Self::move_clock`] moves, and which every process sees from its next connection on.
+    pub(crate) async fn install_clock(&self) {
+        let Self { name, .. } = self;
+        let path = format!(
+            r#"ALTER DATABASE {name} SET search_path = "$user", public, clock, pg_catalog"#
+        );
+        self.execute(format!("{CLOCK}{path}")).await;
+    }
+
+    /// Sets the clock that was installed.
+    pub(crate) async fn move_clock(&self, seconds: i64) {
+        let moved = format!("UPDATE clock.moved SET ahead = ahead + {seconds} * interval '1 s'");
+        self.execute(moved).await;
+    }
+
+    /// The time by its clock, in seconds since 1970.
+    pub(crate) async fn now(&self) -> i64 {
+        let rows = self.rows("(SELECT floor(extract(epoch FROM now()))::bigint AS now)");
+        rows.await[0]["now"].as_i64().expect("a whole second")
     }
 
     /// How many connections Postgres has to this database.

@@ -11,6 +11,8 @@ pub(crate) mod load;
 pub(crate) mod port;
 pub(crate) mod postgres;
 pub(crate) mod process;
+pub(crate) mod redis;
 pub(crate) mod seed;
 pub(crate) mod shop;
+pub(crate) mod smtp;
 pub(crate) mod wait;

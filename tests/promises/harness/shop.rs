@@ -33,10 +33,10 @@ pub(crate) struct Shop {
     state: StateDirectory,
 }
 
-/// Where the shop's processes can be probed; one for each test, or `shop
+/// Where an app's processes can be probed; one for each test, or `shop
 /// health` would see the processes of others.
 #[derive(Debug)]
-struct StateDirectory(PathBuf);
+pub(crate) struct StateDirectory(PathBuf);
 
 /// A process that listens.
 #[derive(Debug)]
@@ -66,10 +66,9 @@ impl Shop {
 
     /// A shop on a database that is still empty.
     pub(crate) fn unreleased(database: Database) -> Self {
-        let state = std::env::temp_dir().join(format!("promises-{:08x}", fastrand::u32(..)));
         Self {
             database,
-            state: StateDirectory(state),
+            state: StateDirectory::new(),
         }
     }
 
@@ -84,7 +83,7 @@ impl Shop {
             .args(arguments)
             .var("DATABASE_URL", &*self.database.url)
             .var("PAYMENTS_KEY", PAYMENTS_KEY)
-            .var("TWELVE_STATE_DIR", self.state.0.display().to_string())
+            .var("TWELVE_STATE_DIR", self.state.path())
             .var("REDIS_URL", NO_REDIS)
             .var("REPORTS_TO", "reports@example.com")
             // Nobody listens there; `worker` gets the provider's.
@@ -120,6 +119,17 @@ impl Shop {
             order.as_str().expect("an order is a string").to_owned()
         };
         charges.iter().map(order_of).collect()
+    }
+}
+
+impl StateDirectory {
+    pub(crate) fn new() -> Self {
+        Self(std::env::temp_dir().join(format!("promises-{:08x}", fastrand::u32(..))))
+    }
+
+    /// The value of `TWELVE_STATE_DIR`.
+    pub(crate) fn path(&self) -> String {
+        self.0.display().to_string()
     }
 }
 
