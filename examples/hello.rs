@@ -1,5 +1,4 @@
 //! One route and one job in one binary: `hello web` serves, `hello worker` runs the jobs.
-
 use twelve::prelude::*;
 
 #[derive(Serialize, Deserialize, Job)]
