@@ -36,6 +36,8 @@ pub enum ProcessKind {
     Worker,
     /// Enqueues what the clock says.
     Scheduler,
+    /// Sends mails.
+    Mailer,
     /// Runs an async function of the author's.
     Custom,
 }
@@ -48,6 +50,7 @@ impl ProcessKind {
             Self::Http => "http",
             Self::Worker => "worker",
             Self::Scheduler => "scheduler",
+            Self::Mailer => "mailer",
             Self::Custom => "process",
         }
     }

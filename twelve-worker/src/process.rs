@@ -4,7 +4,7 @@ use std::sync::Arc;
 use twelve_core::{Context, Error, ProcessKind, ProcessType};
 
 use crate::{
-    Jobs, Queues, Registry,
+    Jobs, Queues, Registry, Settings,
     engine::{Engine, Heartbeat, Settled, attempt},
 };
 
@@ -19,8 +19,9 @@ pub fn worker(name: impl Into<String>, queues: Queues, registry: Arc<Registry>) 
     let mut needs = registry.needs(&queues);
     needs.add::<Jobs>();
     ProcessType::new(name, ProcessKind::Worker, needs, move |context| {
+        let settings = Settings::read(context.environment());
         let engine = Engine::new(context, Arc::clone(&registry), queues.clone());
-        async move { Ok(engine?.run().await?) }
+        async move { Ok(engine?.run(settings?.concurrency()).await?) }
     })
 }
 

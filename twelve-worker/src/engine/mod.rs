@@ -33,7 +33,7 @@ use twelve_core::{Context, Db, Error, Exit, Tx};
 
 use self::held::Held;
 use crate::{
-    Queues, Registry, Settings, WorkerId,
+    Queues, Registry, WorkerId,
     store::{Profile, Store, postgres::PostgresStore},
 };
 
@@ -84,10 +84,9 @@ impl Engine {
         }
     }
 
-    /// Works until the process has drained.
-    pub(crate) async fn run(self) -> Result<Exit, Error> {
-        let settings = Settings::read(self.context.environment())?;
-        warn_of_a_small_pool(&self, settings)?;
+    /// Runs so many jobs at a time until the process has drained.
+    pub(crate) async fn run(self, slots: u32) -> Result<Exit, Error> {
+        warn_of_a_small_pool(&self, slots)?;
         let engine = Arc::new(self);
         let heartbeat = Heartbeat::start(&engine)?;
         let mut duties = JoinSet::new();
@@ -97,7 +96,7 @@ impl Engine {
         engine.context.lifecycle().ready();
 
         let work = async {
-            claimer::run(&engine, settings.concurrency()).await;
+            claimer::run(&engine, slots).await;
             engine.drain().await
         };
         // Without one of its duties a worker would look well and be none: the host shall start another.
@@ -164,9 +163,8 @@ fn broken(what: &'static str, cause: Option<JoinError>) -> Error {
 }
 
 /// Says so when jobs would wait for each other's transactions; runs that give up are put off, which works but is slow.
-fn warn_of_a_small_pool(engine: &Engine, settings: Settings) -> Result<(), Error> {
+fn warn_of_a_small_pool(engine: &Engine, slots: u32) -> Result<(), Error> {
     let pool = engine.context.db()?.pool().options().get_max_connections();
-    let slots = settings.concurrency();
     if slots > pool.saturating_sub(2) && engine.registry.needs(&engine.queues).has::<Tx>() {
         tracing::warn!(
             "{slots} jobs may run at a time, but {pool} connections allow {} transactions: raise TWELVE_DATABASE_POOL to {}",

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use twelve_core::{Error, Failure, Needs, ProcessKind, ProcessType};
 
-use super::{Letter, Mailbox, PROCESS_TYPE, QUEUE, Relay, SendError};
+use super::{Letter, Mailbox, PROCESS_TYPE, QUEUE, Relay, SendError, settings::MailerSettings};
 use crate::{Job, Jobs, Outcome, Policy, Queues, Registry, engine::Engine};
 
 /// The copy of a mail for one recipient: the job of kind `mail`.
@@ -73,16 +73,17 @@ pub fn mailer() -> ProcessType {
     needs.add::<Jobs>();
     ProcessType::new(
         PROCESS_TYPE,
-        ProcessKind::Worker,
+        ProcessKind::Mailer,
         needs,
         |context| async move {
             let relay = Relay::of(&context)?;
+            let settings = MailerSettings::read(context.environment())?;
             let mut registry = Registry::default();
             let of_this_process = Arc::clone(&relay);
             registry.job(move |delivery| deliver(delivery, Arc::clone(&of_this_process)));
             let engine = Engine::new(context, Arc::new(registry), Queues::only([QUEUE]))?;
             let end = tokio::select! {
-                end = engine.run() => end,
+                end = engine.run(settings.concurrency) => end,
                 never = relay.tidy() => never,
             };
             relay.close().await;

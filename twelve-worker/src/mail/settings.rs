@@ -60,6 +60,38 @@ impl Config for RelaySettings {
     }
 }
 
+/// The most mails that one mailer may send at once.
+const MAX_CONCURRENCY: u32 = 100;
+
+/// What only the process type `mailer` reads.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MailerSettings {
+    pub(super) concurrency: u32,
+}
+
+impl MailerSettings {
+    pub(super) fn read(environment: &Environment) -> Result<Self, Error> {
+        environment.load("the mailer is not configured")
+    }
+}
+
+impl Config for MailerSettings {
+    fn load(reader: &mut Reader<'_>) -> Option<Self> {
+        // One: a mailer that is killed has then left one mail at most that the server has and nobody knows of.
+        let concurrency = reader.read(
+            "TWELVE_MAILER_CONCURRENCY",
+            Some("1"),
+            "mails that one mailer sends at a time; as many may come twice when it is killed",
+        )?;
+        if !(1..=MAX_CONCURRENCY).contains(&concurrency) {
+            let fault = format!("not a number from 1 to {MAX_CONCURRENCY}");
+            reader.reject("TWELVE_MAILER_CONCURRENCY", fault);
+            return None;
+        }
+        Some(Self { concurrency })
+    }
+}
+
 /// Reads the variables of mails, as far as the arguments of handlers need them.
 #[must_use]
 pub fn variables(needs: &Needs, environment: &Environment) -> Vec<Variable> {
@@ -69,6 +101,7 @@ pub fn variables(needs: &Needs, environment: &Environment) -> Vec<Variable> {
     }
     if needs.has::<Relay>() {
         let _ = RelaySettings::load(&mut reader);
+        let _ = MailerSettings::load(&mut reader);
     }
     reader.into_variables()
 }

@@ -89,7 +89,7 @@ impl App {
 
     pub(crate) async fn of(server: &SmtpServer) -> Self {
         // One at a time: then the order is certain, and one connection must do.
-        Self::new(&server.url(), &[("TWELVE_WORKER_CONCURRENCY", "1")]).await
+        Self::new(&server.url(), &[]).await
     }
 
     pub(crate) fn start(&self) -> Running {
