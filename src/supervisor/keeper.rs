@@ -85,12 +85,12 @@ impl Keeper {
         leaving.extend(child.map(|child| stop(child, self.launch.budget)));
         let mut exit = Exit::Done;
         while let Some(ended) = leaving.join_next().await {
-            let ended = ended.map_or(Exit::Failure, Ended::exit);
+            // A task of ours that panicked has said so itself.
+            let (how, ended) = ended.map_or(("a panic".to_owned(), Exit::Failure), |ended| {
+                (ended.to_string(), ended.exit())
+            });
             if ended != Exit::Done {
-                self.say(&format!(
-                    "did not drain: it ended with code {}",
-                    ended.code()
-                ));
+                self.say(&format!("did not drain: it ended with {how}"));
                 exit = ended;
             }
         }

@@ -6,6 +6,7 @@ use rustix::process::Signal;
 
 use super::place::Place;
 use crate::harness::database::Database;
+use crate::harness::process::at_a_moment;
 use crate::harness::shop::COMMAND_BOUND;
 use crate::harness::shop::Customer;
 
@@ -63,6 +64,8 @@ async fn a_second_signal_ends_everything_at_once() {
     let mut dev = place.dev_on(&database, &[]).await;
     dev.process.signal(Signal::INT);
     dev.until_said("draining", SOON).await;
+    // Not together with the first, which would be the same signal.
+    at_a_moment(Duration::from_millis(150)).await;
     dev.process.signal(Signal::INT);
     assert_eq!(dev.process.exit_within(SOON).await.code, Some(130));
     place.until_empty(SOON).await;

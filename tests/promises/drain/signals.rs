@@ -17,6 +17,23 @@ const LONG: [(&str, &str); 2] = [
     ("TWELVE_ANNOUNCE", "10s"),
 ];
 
+/// Longer than two signals of one sender are apart.
+const NOT_TOGETHER: Duration = Duration::from_millis(150);
+
+/// `timeout` signals its child and then the group that both are in.
+#[tokio::test]
+async fn two_signals_that_come_together_are_one() {
+    let shop = Shop::released().await;
+    for pause_us in [0, 100, 1_000, 10_000] {
+        let mut web = shop.web(&TIGHT).await;
+        web.process.signal(Signal::INT);
+        at_a_moment(Duration::from_micros(pause_us)).await;
+        web.process.signal(Signal::TERM);
+        let exit = web.process.exit_within(Duration::from_secs(5)).await;
+        assert_eq!(exit.code, Some(0), "{pause_us} µs apart: {exit:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_second_sigterm_ends_the_process_with_143_within_a_tenth_of_a_second() {
     second_signal(Signal::TERM, Signal::TERM, 143).await;
@@ -46,6 +63,7 @@ async fn second_signal(first: Signal, second: Signal, code: i32) {
 
         web.process.signal(first);
         web.until_announced().await;
+        at_a_moment(NOT_TOGETHER).await;
         web.process.signal(second);
         let exit = web.process.exit_within(Duration::from_secs(5)).await;
         assert_eq!(exit.code, Some(code), "{exit:?}");

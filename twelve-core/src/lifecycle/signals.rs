@@ -21,7 +21,12 @@ use crate::Exit;
 /// How long the last words may take: a log that nobody reads must not keep the process alive.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
-/// Starts the thread. The first SIGTERM or SIGINT begins the shutdown, a second one ends the process at once.
+/// How long after the first signal others mean the same.
+///
+/// `timeout` signals the process and then its group, and a wrapper passes on what the terminal has told the whole group: nobody is in a hurry then, and what was begun must not be lost.
+const TOGETHER: Duration = Duration::from_millis(100);
+
+/// Starts the thread. The first SIGTERM or SIGINT begins the shutdown, a second one ends the process at once, unless it came together with the first.
 ///
 /// # Errors
 ///
@@ -29,7 +34,10 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 pub(crate) fn watch(lifecycle: Lifecycle) -> io::Result<()> {
     let (read, write) = UnixStream::pair()?;
     let delivery = SignalDelivery::with_pipe(read, write, SignalOnly, [SIGTERM, SIGINT])?;
-    let mut signals = Signals(delivery);
+    let mut signals = Signals {
+        delivery,
+        deaf_until: Instant::now(),
+    };
     thread::Builder::new()
         .name("twelve-signals".into())
         .spawn(move || {
@@ -45,20 +53,24 @@ pub(crate) fn watch(lifecycle: Lifecycle) -> io::Result<()> {
 /// The signals of this process; each also writes a byte into the pipe.
 ///
 /// signal-hook's own iterators wait without a limit, so the wait is ours.
-struct Signals(SignalDelivery<UnixStream, SignalOnly>);
+struct Signals {
+    delivery: SignalDelivery<UnixStream, SignalOnly>,
+    /// Until then a second signal is none.
+    deaf_until: Instant,
+}
 
 impl Signals {
     /// Waits for a signal, until `deadline` if there is one; `None` when that has come.
     fn wait(&mut self, deadline: Option<Instant>) -> io::Result<Option<i32>> {
         loop {
-            if let Some(signal) = self.0.pending().next() {
+            if let Some(signal) = self.delivery.pending().next() {
                 return Ok(Some(signal));
             }
             let timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
             if timeout == Some(Duration::ZERO) {
                 return Ok(None);
             }
-            let pipe = self.0.get_read_mut();
+            let pipe = self.delivery.get_read_mut();
             pipe.set_read_timeout(timeout)?;
             match pipe.read(&mut [0; 1]) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
@@ -73,11 +85,13 @@ impl Signals {
 
     /// Waits until `deadline`; a second signal on the way ends the process.
     fn wait_until(&mut self, deadline: Instant) -> io::Result<()> {
-        match self.wait(Some(deadline))? {
-            None => Ok(()),
-            // Somebody is in a hurry, so not even the log is waited for.
-            Some(signal) => low_level::exit(128 + signal),
+        while let Some(signal) = self.wait(Some(deadline))? {
+            if Instant::now() >= self.deaf_until {
+                // Somebody is in a hurry, so not even the log is waited for.
+                low_level::exit(128 + signal);
+            }
         }
+        Ok(())
     }
 }
 
@@ -87,6 +101,7 @@ fn run(lifecycle: &Lifecycle, signals: &mut Signals) -> io::Result<()> {
         return Ok(());
     };
     let begun = Instant::now();
+    signals.deaf_until = begun + TOGETHER;
     let budget = lifecycle.budget();
     lifecycle.begin_announce();
     say(move || {
