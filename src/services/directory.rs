@@ -144,6 +144,12 @@ impl Directory {
         Ok(path)
     }
 
+    /// Is there a temporary directory that it can be created in?
+    pub(super) fn has_place(&self) -> bool {
+        let place = self.path.parent().and_then(Path::parent);
+        place.is_some_and(Path::is_dir)
+    }
+
     /// Creates what is missing, and refuses what another user may have put there.
     pub(super) fn prepare(&self, account: Option<&Account>) -> Result<(), Error> {
         // The servers' account has to pass through to its own directories, and sees nothing on the way.

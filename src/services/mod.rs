@@ -232,8 +232,8 @@ fn enter(directory: &Directory, account: Option<&Account>) -> Result<(User, Lock
         match try_enter(directory, account) {
             Ok(Some(entered)) => return Ok(entered),
             Ok(None) => {}
-            // A private directory was moved away between two steps.
-            Err(error) if error.is_not_found() => {}
+            // A private directory was moved away between two steps; what it lies in never is.
+            Err(error) if error.is_not_found() && directory.has_place() => {}
             Err(error) => return Err(error),
         }
         if Instant::now() > deadline {
