@@ -21,10 +21,11 @@ async fn the_receipt_of_a_paid_order_arrives() {
     assert_eq!(received.len(), 1, "{received:?}");
     let mail = &received[0];
     assert_eq!(mail.header("From"), Some("Shop <shop@example.com>"));
-    let subject = format!("Your receipt for order {order}");
-    assert_eq!(mail.header("Subject"), Some(&*subject));
+    let subject = mail.header("Subject").unwrap_or_default();
+    assert!(subject.contains("Your receipt"), "{subject}");
+    assert!(mail.message.contains(&order), "{}", mail.message);
     assert_eq!(mail.header("To"), Some(&*mail.to), "{}", mail.message);
-    assert!(mail.message.contains("2 × Green tea") || mail.message.contains("Green tea"));
+    assert!(mail.message.contains("Green tea"), "{}", mail.message);
     let text_and_html = ["text/plain", "text/html"];
     assert!(text_and_html.iter().all(|it| mail.message.contains(it)));
     mailer.signal(Signal::TERM);
@@ -89,10 +90,10 @@ async fn a_mailer_that_is_told_to_stop_finishes_the_mail_that_it_sends() {
 
     let _next = trade.mailer(&smtp, &[]);
     trade.until_sent(2, SOON).await;
-    let subjects: Vec<_> = smtp.received();
-    assert_eq!(subjects.len(), 2, "the finished mail was sent again");
-    let last = subjects[1].header("Subject").unwrap_or_default();
-    assert!(last.ends_with(&late), "{last}");
+    let received = smtp.received();
+    assert_eq!(received.len(), 2, "the finished mail was sent again");
+    let last = &received[1].message;
+    assert!(last.contains(&late), "{last}");
 }
 
 #[tokio::test]
@@ -104,7 +105,7 @@ async fn a_mailer_without_a_server_and_a_worker_without_a_sender_do_not_start() 
         let refused = refused.expect_in_stderr("SMTP_URL");
         assert!(!refused.printed().contains("hush-hush"), "{refused:?}");
     }
-    for wrong in ["", "nobody", "a@example.com, b@example.com"] {
+    for wrong in ["nobody", "a@example.com, b@example.com"] {
         let worker = shop.launch(["worker"]).var("TWELVE_MAIL_FROM", wrong);
         let refused = worker.run(COMMAND_BOUND).await.expect_code(78);
         refused.expect_in_stderr("TWELVE_MAIL_FROM");

@@ -79,9 +79,10 @@ async fn kill_mailers(plan: &Plan) -> usize {
     let mut copies: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let received = smtp.received();
     for mail in &received {
-        let header = |name| mail.header(name).unwrap_or_default().to_owned();
-        let ids = copies.entry(header("Subject")).or_default();
-        ids.insert(header("Message-ID"));
+        let order = orders.iter().find(|order| mail.message.contains(*order));
+        let order = order.unwrap_or_else(|| panic!("no order in {}", mail.message));
+        let id = mail.header("Message-ID").expect("a Message-ID").to_owned();
+        copies.entry(order.clone()).or_default().insert(id);
     }
     assert_eq!(copies.len(), orders.len(), "mails for so many orders");
     let one_each = copies.values().all(|ids| ids.len() == 1);
