@@ -27,7 +27,9 @@ async fn ticks_that_are_due_while_postgres_is_away_run_once_when_it_is_back() {
     app.until_ran(EVERY_SECOND, 2, back).await;
 
     worker.expect_running();
-    schedulers.iter_mut().for_each(|it| it.expect_running());
+    for scheduler in &mut schedulers {
+        scheduler.expect_running();
+    }
     let record = app.settled(schedulers, EVERY_SECOND).await;
     assert_eq!(record.missing(1, back), [0; 0]);
     assert_eq!(record.twice(), [0; 0]);
