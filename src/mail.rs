@@ -21,7 +21,7 @@ impl App {
         self
     }
 
-    /// The sender of mails, such as `Shop <shop@example.org>`, unless `TWELVE_MAIL_FROM` names another or a mail has its own.
+    /// The sender of mails, such as `Shop <shop@example.org>`, unless `MAIL_FROM` names another or a mail has its own.
     pub fn mail_from(mut self, sender: impl Into<String>) -> Self {
         self.mail_from = Some(sender.into());
         self
@@ -261,11 +261,11 @@ mod tests {
             let processes = app.process_types();
             let process = processes.iter().find(|process| process.name() == name);
             let variables = app.variables(process.unwrap(), &Environment::default());
-            let wanted = ["TWELVE_MAIL_FROM", "DATABASE_URL", "SMTP_URL"];
+            let wanted = ["MAIL_FROM", "DATABASE_URL", "SMTP_URL"];
             let names = variables.iter().map(|variable| variable.name);
             names.filter(|name| wanted.contains(name)).collect()
         };
-        assert_eq!(asked("web"), ["DATABASE_URL", "TWELVE_MAIL_FROM"]);
+        assert_eq!(asked("web"), ["DATABASE_URL", "MAIL_FROM"]);
         assert_eq!(asked("mailer"), ["DATABASE_URL", "SMTP_URL"]);
     }
 }

@@ -106,7 +106,7 @@ fn describe(mail: &Rendered) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{name:10}  {value}");
     };
-    line("from", &mail.from.as_deref().unwrap_or("TWELVE_MAIL_FROM"));
+    line("from", &mail.from.as_deref().unwrap_or("MAIL_FROM"));
     for (name, addresses) in [
         ("to", &mail.to),
         ("cc", &mail.cc),

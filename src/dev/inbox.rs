@@ -31,7 +31,7 @@ impl Inbox {
         }
         if app.mail_from.is_none() {
             let name = &app.name;
-            surroundings.set_default("TWELVE_MAIL_FROM", &format!("{name} <{name}@localhost>"));
+            surroundings.set_default("MAIL_FROM", &format!("{name} <{name}@localhost>"));
         }
         let previews = app.previews(surroundings.environment())?;
         let failed = |error| Error::internal("mails cannot be caught").because(error);

@@ -72,7 +72,7 @@ pub fn derive_job(input: TokenStream) -> TokenStream {
 /// - `subject = "Your order {{ number }}"`: an askama template in one line; nothing in it is escaped.
 /// - `text = "receipt.txt"`: an askama template in the package's `templates/`.
 /// - `html = "receipt.html"`: another one, whose values are escaped; its `<style>` is inlined.
-/// - `from = "Shop <shop@example.org>"`: the sender, in place of `TWELVE_MAIL_FROM`.
+/// - `from = "Shop <shop@example.org>"`: the sender, in place of `MAIL_FROM`.
 /// - `name = "receipt"`: what listings and `mail preview` call it; the type's name unless given.
 ///
 /// Templates name the fields of the struct.

@@ -54,8 +54,8 @@ async fn a_test_mail_tells_why_it_was_not_sent() {
     let missing = letters(send, &[]).await.expect_code(78);
     missing
         .expect_in_stderr("SMTP_URL")
-        .expect_in_stderr("TWELVE_MAIL_FROM");
-    let from = ("TWELVE_MAIL_FROM", "shop@shop.example");
+        .expect_in_stderr("MAIL_FROM");
+    let from = ("MAIL_FROM", "shop@shop.example");
     let wrong = [
         from,
         ("SMTP_URL", "smtp://me:s3cret@mail.example?tls=maybe"),

@@ -106,8 +106,8 @@ async fn a_mailer_without_a_server_and_a_worker_without_a_sender_do_not_start() 
         assert!(!refused.printed().contains("hush-hush"), "{refused:?}");
     }
     for wrong in ["nobody", "a@example.com, b@example.com"] {
-        let worker = shop.launch(["worker"]).var("TWELVE_MAIL_FROM", wrong);
+        let worker = shop.launch(["worker"]).var("MAIL_FROM", wrong);
         let refused = worker.run(COMMAND_BOUND).await.expect_code(78);
-        refused.expect_in_stderr("TWELVE_MAIL_FROM");
+        refused.expect_in_stderr("MAIL_FROM");
     }
 }

@@ -24,7 +24,8 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 /// How long after the first signal others mean the same.
 ///
 /// `timeout` signals the process and then its group, and a wrapper passes on what the terminal has told the whole group: nobody is in a hurry then, and what was begun must not be lost.
-const TOGETHER: Duration = Duration::from_millis(100);
+/// They do so within microseconds; somebody who has looked how the process takes the first takes longer.
+const TOGETHER: Duration = Duration::from_millis(2);
 
 /// Starts the thread. The first SIGTERM or SIGINT begins the shutdown, a second one ends the process at once, unless it came together with the first.
 ///

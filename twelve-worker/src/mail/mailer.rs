@@ -33,7 +33,7 @@ impl Mailer {
     ///
     /// # Errors
     ///
-    /// [`Error::is_configuration`] when `TWELVE_MAIL_FROM` or `DATABASE_URL` is missing or wrong.
+    /// [`Error::is_configuration`] when `MAIL_FROM` or `DATABASE_URL` is missing or wrong.
     pub fn of(context: &Context) -> Result<Self, Error> {
         Ok(Self {
             jobs: Jobs::of(context)?,

@@ -10,7 +10,7 @@ use super::{Addresses, Attachment, Attachments};
 pub struct Rendered {
     /// The mail's name.
     pub name: &'static str,
-    /// Its sender, if it does not leave that to `TWELVE_MAIL_FROM`.
+    /// Its sender, if it does not leave that to `MAIL_FROM`.
     pub from: Option<String>,
     /// To whom it goes.
     pub to: Vec<String>,

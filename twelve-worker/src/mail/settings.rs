@@ -5,7 +5,7 @@ use twelve_core::{Config, Environment, Error, Needs, Reader, Variable};
 use super::{Mailbox, Mailer, Relay, smtp::SmtpUrl};
 
 /// The variable that names the sender of mails.
-pub const FROM: &str = "TWELVE_MAIL_FROM";
+pub const FROM: &str = "MAIL_FROM";
 
 /// What processes that deliver mails to the queue read.
 #[derive(Clone, Debug)]

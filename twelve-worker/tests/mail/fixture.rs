@@ -72,7 +72,7 @@ impl App {
         let database = TestDatabase::fresh(&migrations).await.unwrap();
         let mut environment = Environment::default()
             .with("DATABASE_URL", database.url())
-            .with("TWELVE_MAIL_FROM", "Shop <shop@shop.example>")
+            .with("MAIL_FROM", "Shop <shop@shop.example>")
             .with("SMTP_URL", smtp_url);
         for (name, value) in variables {
             environment = environment.with(*name, *value);
