@@ -3,12 +3,6 @@
 use askama::Template;
 use twelve_core::{Environment, Error, ProcessType};
 use twelve_worker::mail::{self, Mailer, Preview, Registered};
-#[cfg(feature = "dev")]
-use {
-    crate::catcher::{self, Previews},
-    std::sync::Arc,
-    twelve_core::chain,
-};
 
 use crate::App;
 
@@ -48,20 +42,6 @@ impl App {
     /// The queue that belongs to the mailer alone.
     pub(crate) fn mail_queue(&self) -> Option<String> {
         self.mailer().map(|_| mail::QUEUE.to_owned())
-    }
-
-    /// Renders every registered mail anew at each call, for the inbox of `dev`.
-    #[cfg(feature = "dev")]
-    pub(crate) fn previews(&self, environment: &Environment) -> Result<Previews, Error> {
-        let sender: mail::SenderSettings = environment.load("mails have no sender")?;
-        let from = sender.from().clone();
-        let mails = self.mails.clone();
-        let preview = move |mail: &Registered| {
-            let message = mail.message(&from).map_err(|error| chain(&error))?;
-            let name = mail.name().to_owned();
-            Ok(catcher::Preview { name, message })
-        };
-        Ok(Arc::new(move || mails.iter().map(&preview).collect()))
     }
 
     pub(crate) fn check_mails(&self, faults: &mut Vec<String>) {

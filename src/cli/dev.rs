@@ -4,11 +4,11 @@
 
 use clap::ArgMatches;
 use std::{
-    env,
     ffi::OsString,
     io,
     net::{IpAddr, Ipv4Addr},
     os::unix::process::CommandExt,
+    path::PathBuf,
     process::Command,
     time::Instant,
 };
@@ -16,7 +16,7 @@ use twelve_core::{Environment, Error, Exit};
 
 use super::{
     Cli,
-    start::{Supervision, base_port, formation, host, on_crash, printer, refused},
+    start::{Supervision, base_port, binary, formation, host, on_crash, printer, refused},
 };
 use crate::{
     dev::{Inbox, Surroundings, dotenv},
@@ -31,23 +31,24 @@ const BASES: u16 = 10;
 
 pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
     let begun = Instant::now();
+    let binary = binary()?;
     let environment = dotenv::load(&cli.environment)?;
     let attach = || Surroundings::attach(&cli.app.name, environment, wants_redis(cli));
     if let Some(words) = matches.get_many::<OsString>("command") {
         let mut surroundings = attach()?;
         surroundings.join()?;
-        return become_command(surroundings.environment(), words);
+        return become_command(binary, surroundings.environment(), words);
     }
     let formation = formation(cli, matches)?;
     let printer = printer(cli, "dev", &formation);
-    printer.line("dev", b"starting");
+    printer.say("dev", "starting");
     let mut surroundings = attach()?;
     let host = host(surroundings.environment())?.unwrap_or(Ipv4Addr::LOCALHOST.into());
     let base = base_port(matches, surroundings.environment())?;
     let (slots, base) = bind_somewhere(cli, &formation, host, base)?;
     // The page comes after the process types.
-    let page = port(base, cli.processes.len(), 0)?;
-    let inbox = Inbox::open(&cli.app, &mut surroundings, page)?;
+    let page = port(base, cli.processes.len(), 0).unwrap_or(0);
+    let inbox = Inbox::open(&cli.app, &mut surroundings, page, &binary)?;
     // No balancer has to notice that a process stops, but clients with open connections do.
     surroundings.set_default("TWELVE_ANNOUNCE", "1s");
     surroundings.set_default("HOST", &host.to_string());
@@ -61,6 +62,7 @@ pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
     let supervision = Supervision {
         name: "dev",
         begun,
+        binary,
         printer,
         environment: surroundings.environment().clone(),
         welcome: welcome(&slots, inbox.as_ref(), &surroundings),
@@ -125,11 +127,10 @@ fn welcome(slots: &[Listening], inbox: Option<&Inbox>, surroundings: &Surroundin
 
 /// Becomes this binary with other words: to the private servers it is the same process, so they stay for it.
 fn become_command<'w>(
+    binary: PathBuf,
     environment: &Environment,
     words: impl Iterator<Item = &'w OsString>,
 ) -> Result<Exit, Error> {
-    let lost = |error| Error::internal("this binary cannot be found").because(error);
-    let binary = env::current_exe().map_err(lost)?;
     let error = Command::new(binary)
         .args(words)
         .env_clear()

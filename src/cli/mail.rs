@@ -4,7 +4,7 @@ use clap::ArgMatches;
 use serde_json::{Value, json};
 use std::fmt::{Display, Write};
 use twelve_core::{
-    Context, Error, Exit, Failure, Needs, ProcessKind, ProcessType, telemetry::Logs,
+    Context, Error, Exit, Failure, Needs, ProcessKind, ProcessType, chain, telemetry::Logs,
 };
 use twelve_worker::mail::{Delivery, Letter, Registered, Relay, Rendered, SenderSettings};
 
@@ -20,6 +20,9 @@ pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
 }
 
 fn preview(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
+    if matches.get_flag("messages") {
+        return messages(cli);
+    }
     let Some(name) = matches.get_one::<String>("name") else {
         return list(cli, matches);
     };
@@ -61,6 +64,19 @@ fn list(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
             .collect();
         output::print_table(["MAIL", "SUBJECT", "PARTS"], &rows)?;
     }
+    Ok(Exit::Done)
+}
+
+/// Every mail as it would be sent, for the inbox of `dev`.
+fn messages(cli: &Cli) -> Result<Exit, Error> {
+    let sender: SenderSettings = cli.environment.load("mails have no sender")?;
+    let message = |mail: &Registered| match mail.message(sender.from()) {
+        Ok(message) => {
+            json!({"name": mail.name(), "message": String::from_utf8_lossy(&message)})
+        }
+        Err(error) => json!({"name": mail.name(), "problem": chain(&error)}),
+    };
+    output::print_json("messages", cli.app.mails.iter().map(message).collect())?;
     Ok(Exit::Done)
 }
 

@@ -1,12 +1,11 @@
 //! `start`: a whole formation on this host, under one supervisor.
 
 use clap::ArgMatches;
-use futures_util::{FutureExt, future::BoxFuture};
+use futures_util::future::BoxFuture;
 use std::{
-    env,
-    future::pending,
-    io,
+    env, io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -26,8 +25,14 @@ use crate::{
 /// How much longer than its children a supervisor may take: they are killed first.
 const MARGIN: Duration = Duration::from_secs(3);
 
+/// How long the last lines may take: nobody may be reading.
+const LAST_LINES: Duration = Duration::from_millis(500);
+
+const ANNOUNCE: &str = "TWELVE_ANNOUNCE";
+
 pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
     let begun = Instant::now();
+    let binary = binary()?;
     let environment = dotenv::load(&cli.environment)?;
     let formation = formation(cli, matches)?;
     let base = base_port(matches, &environment)?.unwrap_or(BASE_PORT);
@@ -36,14 +41,16 @@ pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
     let slots = bind(slots, host).map_err(|(address, error)| refused(address, error))?;
     let siblings = sibling_urls(slots.iter().map(|(slot, _)| slot));
     let environment = siblings.fold(environment, |environment, (name, url)| {
-        match environment.var(&name) {
-            Some(_) => environment,
-            None => environment.with(name, url),
+        if environment.is_set(&name) {
+            environment
+        } else {
+            environment.with(name, url)
         }
     });
     let supervision = Supervision {
         name: "start",
         begun,
+        binary,
         printer: printer(cli, "start", &formation),
         environment,
         slots,
@@ -59,6 +66,7 @@ pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
 pub(super) struct Supervision {
     pub(super) name: &'static str,
     pub(super) begun: Instant,
+    pub(super) binary: PathBuf,
     pub(super) printer: Printer,
     /// The variables of every child.
     pub(super) environment: Environment,
@@ -67,7 +75,7 @@ pub(super) struct Supervision {
     pub(super) follow_binary: bool,
     pub(super) welcome: Vec<String>,
     /// What runs in the supervisor itself until the last process has ended.
-    pub(super) beside: Option<BoxFuture<'static, io::Result<()>>>,
+    pub(super) beside: Option<BoxFuture<'static, ()>>,
 }
 
 impl Supervision {
@@ -78,6 +86,11 @@ impl Supervision {
             return Err(Error::configuration(message).because(faults));
         }
         let budget = Budget::load(&mut Reader::new(&self.environment)).unwrap_or_default();
+        if !self.environment.is_set(ANNOUNCE) {
+            // What is right at our terminal the children, who have none, cannot know.
+            let announce = format!("{}ms", budget.announce.as_millis());
+            self.environment = self.environment.with(ANNOUNCE, announce);
+        }
         let name = self.name;
         // Its probes answer beside those of its children.
         let context = Context::new(
@@ -86,23 +99,24 @@ impl Supervision {
             Lifecycle::default(),
             cli.app.registry.clone(),
         );
-        let beside = Mutex::new(self.beside.take());
-        let plan = Arc::new(self.plan(cli, budget.total)?);
+        let printer = self.printer.clone();
+        let beside = self.beside.take();
+        let work = Mutex::new(Some((self.plan(cli, budget.total), beside)));
         let supervise = move |context: Context| {
-            let plan = Arc::clone(&plan);
-            let beside = beside.lock().unwrap_or_else(PoisonError::into_inner).take();
+            // One process is run once.
+            let work = work.lock().unwrap_or_else(PoisonError::into_inner).take();
             async move {
-                let beside = beside.unwrap_or_else(|| pending().boxed());
-                tokio::select! {
-                    exit = plan.run(context.lifecycle().clone()) => Ok(exit?),
-                    Err(error) = beside => Err(error.into()),
-                }
+                let Some((plan, beside)) = work else {
+                    return Ok(Exit::Done);
+                };
+                beside.map(tokio::spawn);
+                Ok(plan.run(context.lifecycle().clone()).await?)
             }
         };
         let process = ProcessType::new(name, ProcessKind::Custom, Needs::default(), supervise);
-        process
-            .run(&context, budget.longer_by(MARGIN))
-            .map_err(|failure| failure.into_error(format!("`{name}` failed")))
+        let exit = process.run(&context, budget.longer_by(MARGIN));
+        printer.finish(LAST_LINES);
+        exit.map_err(|failure| failure.into_error(format!("`{name}` failed")))
     }
 
     fn variables(&self, cli: &Cli) -> Vec<Variable> {
@@ -124,14 +138,13 @@ impl Supervision {
         all
     }
 
-    fn plan(self, cli: &Cli, budget: Duration) -> Result<Plan, Error> {
-        let lost = |error| Error::internal("this binary cannot be found").because(error);
-        Ok(Plan {
+    fn plan(self, cli: &Cli, budget: Duration) -> Plan {
+        Plan {
             name: self.name,
             begun: self.begun,
             launch: Arc::new(Launch {
                 app: cli.app.name.clone(),
-                binary: env::current_exe().map_err(lost)?,
+                binary: self.binary,
                 environment: self.printer.colour(self.environment),
                 budget,
                 printer: self.printer,
@@ -140,7 +153,7 @@ impl Supervision {
             follow_binary: self.follow_binary,
             on_crash: self.on_crash,
             welcome: self.welcome,
-        })
+        }
     }
 }
 
@@ -161,6 +174,12 @@ pub(super) fn refused(address: SocketAddr, error: io::Error) -> Error {
         io::ErrorKind::AddrInUse => Error::internal(message).because(error),
         _ => Error::configuration(message).because(error),
     }
+}
+
+/// Where this binary lies; asked first, for a build may replace it at any time.
+pub(super) fn binary() -> Result<PathBuf, Error> {
+    env::current_exe()
+        .map_err(|error| Error::internal("this binary cannot be found").because(error))
 }
 
 /// The formation on the command line; one process of each type when there is none.
@@ -203,12 +222,10 @@ fn read<T: twelve_core::Value>(
     purpose: &'static str,
 ) -> Result<Option<T>, Error> {
     let mut reader = Reader::new(environment);
-    let value: Option<Option<T>> = reader.read(name, None, purpose);
+    let value = reader.read(name, None, purpose);
     value.ok_or_else(|| {
-        let error = Error::configuration(format!("{name} is wrong"));
-        match Faults::among(reader.into_variables()) {
-            Some(faults) => error.because(faults),
-            None => error,
-        }
+        let faults = Faults::among(reader.into_variables());
+        let text = faults.map(|faults| faults.to_string());
+        Error::configuration(text.unwrap_or_default())
     })
 }

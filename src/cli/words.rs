@@ -188,6 +188,7 @@ fn mail(command: Command) -> Command {
                 .arg(name())
                 .arg(flag("html", "Print only its HTML").conflicts_with("text"))
                 .arg(flag("text", "Print only its text"))
+                .arg(flag("messages", "Print all of them as they would be sent").hide(true))
                 .arg(json()),
         )
         .subcommand(

@@ -23,7 +23,7 @@ fn read(path: &Path, environment: &Environment) -> Result<Environment, Error> {
     let mut environment = environment.clone();
     for line in lines {
         let (name, value) = line.map_err(wrong)?;
-        if environment.var(&name).is_none() {
+        if !environment.is_set(&name) {
             environment = environment.with(name, value);
         }
     }

@@ -1,18 +1,24 @@
 //! Where the mails of `dev` end: in a catcher, whose inbox is a page.
 
 use futures_util::future::BoxFuture;
-use std::io;
+use std::path::Path;
+#[cfg(feature = "mail")]
+use std::{future::pending, path::PathBuf, process::Command, sync::Arc};
 
+#[cfg(feature = "mail")]
+use twelve_core::Environment;
 use twelve_core::Error;
 
 use super::Surroundings;
 use crate::App;
+#[cfg(feature = "mail")]
+use crate::catcher::{Catcher, Preview, Previews};
 
 /// A catcher of mails that is about to run in the supervisor.
 pub(crate) struct Inbox {
     /// The page.
     pub(crate) url: String,
-    pub(crate) serve: BoxFuture<'static, io::Result<()>>,
+    pub(crate) serve: BoxFuture<'static, ()>,
 }
 
 impl Inbox {
@@ -22,18 +28,16 @@ impl Inbox {
         app: &App,
         surroundings: &mut Surroundings,
         port: u16,
+        binary: &Path,
     ) -> Result<Option<Self>, Error> {
-        use crate::catcher::Catcher;
-        use std::future::pending;
-
-        if app.mailer().is_none() || surroundings.environment().var("SMTP_URL").is_some() {
+        if app.mailer().is_none() || surroundings.environment().is_set("SMTP_URL") {
             return Ok(None);
         }
         if app.mail_from.is_none() {
             let name = &app.name;
             surroundings.set_default("MAIL_FROM", &format!("{name} <{name}@localhost>"));
         }
-        let previews = app.previews(surroundings.environment())?;
+        let previews = previews(binary.to_owned(), surroundings.environment().clone());
         let failed = |error| Error::internal("mails cannot be caught").because(error);
         let catcher = Catcher::bind(port, previews.clone())
             .or_else(|_| Catcher::bind(0, previews))
@@ -41,13 +45,55 @@ impl Inbox {
         surroundings.set_default("SMTP_URL", &catcher.smtp_url().map_err(failed)?);
         Ok(Some(Self {
             url: catcher.page_url().map_err(failed)?,
-            serve: Box::pin(catcher.run(pending())),
+            serve: Box::pin(async {
+                if let Err(error) = catcher.run(pending()).await {
+                    tracing::error!(%error, "mails are not caught any more");
+                }
+            }),
         }))
     }
 
     /// Without the feature `mail` there are no mails to catch.
     #[cfg(not(feature = "mail"))]
-    pub(crate) fn open(_: &App, _: &mut Surroundings, _: u16) -> Result<Option<Self>, Error> {
+    pub(crate) fn open(
+        _: &App,
+        _: &mut Surroundings,
+        _: u16,
+        _: &Path,
+    ) -> Result<Option<Self>, Error> {
         Ok(None)
     }
+}
+
+/// Renders the mails by the binary as it is now: the supervisor itself goes on being the one that was started.
+#[cfg(feature = "mail")]
+fn previews(binary: PathBuf, environment: Environment) -> Previews {
+    Arc::new(move || {
+        let mut command = Command::new(&binary);
+        let command = command.args(["mail", "preview", "--messages"]);
+        let output = command.env_clear().envs(environment.iter()).output();
+        let rendered = match output {
+            Ok(output) if output.status.success() => read(&output.stdout),
+            Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+            Err(error) => Err(error.to_string()),
+        };
+        rendered.unwrap_or_else(|problem| vec![Err(problem)])
+    })
+}
+
+/// Reads what `mail preview --messages` prints.
+#[cfg(feature = "mail")]
+fn read(printed: &[u8]) -> Result<Vec<Result<Preview, String>>, String> {
+    let printed: serde_json::Value =
+        serde_json::from_slice(printed).map_err(|error| error.to_string())?;
+    let mails = printed["messages"].as_array().ok_or("no messages")?;
+    let text = |mail: &serde_json::Value, name: &str| mail[name].as_str().map(str::to_owned);
+    let preview = |mail| match (text(mail, "name"), text(mail, "message")) {
+        (Some(name), Some(message)) => Ok(Preview {
+            name,
+            message: message.into_bytes(),
+        }),
+        _ => Err(text(mail, "problem").unwrap_or_default()),
+    };
+    Ok(mails.iter().map(preview).collect())
 }

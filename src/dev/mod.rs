@@ -10,8 +10,8 @@ pub(crate) use inbox::Inbox;
 
 use std::{
     fs::{self, File, TryLockError},
-    io::ErrorKind,
-    path::PathBuf,
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
 };
 
 use twelve_core::{Environment, Error};
@@ -48,13 +48,15 @@ impl Surroundings {
         let refused =
             |error| Error::unavailable("private servers cannot be started").because(error);
         let directory = Directory::of_worktree(".").map_err(refused)?;
-        let is_set = |name| environment.var(name).is_some();
+        let is_set = |name| environment.is_set(name);
         let wanted = match (!is_set("DATABASE_URL"), wants_redis && !is_set("REDIS_URL")) {
             (true, true) => Some(Wanted::Both),
             (true, false) => Some(Wanted::Postgres),
             (false, true) => Some(Wanted::Redis),
             (false, false) => None,
         };
+        // Whoever else could have put it there could also say what our commands are given.
+        directory.claim().map_err(refused)?;
         let services = wanted
             .map(|wanted| Services::attach(&directory, wanted))
             .transpose()
@@ -103,16 +105,14 @@ impl Surroundings {
 
     /// Begins with an empty database and an empty Redis; those that somebody has named are left alone.
     pub(crate) fn empty(&self) -> Result<(), Error> {
-        let Some(services) = &self.services else {
-            return Err(Error::usage(
-                "--fresh empties private servers, but DATABASE_URL names another",
-            ));
+        let services = self.services.as_ref();
+        let Some(server) = services.and_then(Services::database_url) else {
+            let problem = "--fresh empties private servers, but DATABASE_URL names another";
+            return Err(Error::usage(problem));
         };
-        if let Some(server) = services.database_url() {
-            database::recreate(server, &self.database())?;
-        }
+        database::recreate(server, &self.database())?;
         #[cfg(feature = "redis")]
-        if let Some(url) = services.redis_url() {
+        if let Some(url) = services.and_then(Services::redis_url) {
             database::flush_redis(url)?;
         }
         Ok(())
@@ -136,7 +136,7 @@ impl Surroundings {
 
     /// Sets a variable, unless somebody has set it already.
     pub(crate) fn set_default(&mut self, name: &str, value: &str) {
-        if self.environment.var(name).is_none() {
+        if !self.environment.is_set(name) {
             self.environment = self.environment.clone().with(name, value);
             self.defaults.push((name.to_owned(), value.to_owned()));
         }
@@ -144,49 +144,67 @@ impl Surroundings {
 
     /// Takes the place of this worktree's one `dev` for this app, and tells commands beside it which variables its processes have.
     pub(crate) fn publish(&self) -> Result<OnlyOne, Error> {
-        let path = self.directory.path().join(format!("dev-{}.lock", self.app));
-        let failed =
-            |error| Error::internal(format!("{} cannot be locked", path.display())).because(error);
-        fs::create_dir_all(self.directory.path()).map_err(failed)?;
-        let lock = File::create(&path).map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let problem = format!("`{} dev` runs in this worktree already", self.app);
-                return Err(Error::internal(problem));
-            }
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
-        }
-        let variables = self.variables();
+        let Some(lock) = self.lock()? else {
+            let problem = format!("`{} dev` runs in this worktree already", self.app);
+            return Err(Error::internal(problem));
+        };
+        let path = self.variables();
         let lines = self
             .defaults
             .iter()
             .map(|(name, value)| format!("{name}='{value}'\n"));
-        fs::write(&variables, lines.collect::<String>()).map_err(failed)?;
+        fs::write(&path, lines.collect::<String>()).map_err(|error| failed(&path, error))?;
         Ok(OnlyOne {
             _lock: lock,
-            variables,
+            variables: path,
         })
     }
 
-    /// Takes over what the running `dev` of this worktree has published, if one runs.
+    /// Takes over what the `dev` of this worktree has published, if one runs.
     pub(crate) fn join(&mut self) -> Result<(), Error> {
-        match dotenvy::from_path_iter(self.variables()) {
+        if self.lock()?.is_some() {
+            return Ok(());
+        }
+        let path = self.variables();
+        let unreadable = |error| {
+            let message = format!(
+                "what `dev` has published in {} cannot be read",
+                path.display()
+            );
+            Error::internal(message).because(error)
+        };
+        match dotenvy::from_path_iter(&path) {
             Ok(lines) => {
-                for (name, value) in lines.flatten() {
+                for line in lines {
+                    let (name, value) = line.map_err(unreadable)?;
                     self.set_default(&name, &value);
                 }
                 Ok(())
             }
+            // It is just starting, or just ending.
             Err(dotenvy::Error::Io(error)) if error.kind() == ErrorKind::NotFound => Ok(()),
-            Err(error) => {
-                Err(Error::internal("what `dev` has published cannot be read").because(error))
-            }
+            Err(error) => Err(unreadable(error)),
+        }
+    }
+
+    /// The lock that a `dev` holds, unless one does.
+    fn lock(&self) -> Result<Option<File>, Error> {
+        let path = self.file("lock");
+        let lock = File::create(&path).map_err(|error| failed(&path, error))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(lock)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(failed(&path, error)),
         }
     }
 
     fn variables(&self) -> PathBuf {
-        self.directory.path().join(format!("dev-{}.env", self.app))
+        self.file("env")
+    }
+
+    fn file(&self, extension: &str) -> PathBuf {
+        let name = format!("dev-{}.{extension}", self.database());
+        self.directory.path().join(name)
     }
 
     /// Stops the private servers, unless somebody else uses them.
@@ -198,6 +216,10 @@ impl Surroundings {
             .stop()
             .map_err(|error| Error::internal("private servers cannot be stopped").because(error))
     }
+}
+
+fn failed(path: &Path, error: io::Error) -> Error {
+    Error::internal(format!("{} cannot be used", path.display())).because(error)
 }
 
 impl Drop for OnlyOne {

@@ -169,6 +169,12 @@ impl Directory {
         create(&self.users(), 0o700)
     }
 
+    /// Creates it if it is missing, and refuses one that another user may have put there.
+    #[cfg(feature = "dev")]
+    pub(crate) fn claim(&self) -> Result<(), Error> {
+        self.prepare(Account::for_servers()?.as_ref())
+    }
+
     /// Creates the directory that belongs to the server `name`, closed to all but its account.
     ///
     /// Both servers trust whoever reaches their socket, so nobody else may.

@@ -13,7 +13,10 @@ use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
-use twelve_core::{Exit, health};
+use twelve_core::{
+    Exit,
+    health::{self, Report},
+};
 
 use super::{formation::Slot, launch::Launch, printer::Printer};
 
@@ -26,6 +29,9 @@ const LAST_LINES: Duration = Duration::from_millis(500);
 /// How often a starting process is asked whether it is ready.
 const ASK_EVERY: Duration = Duration::from_millis(20);
 
+/// How long a process may answer no probe at all while it starts.
+const MUTE: Duration = Duration::from_secs(5);
+
 /// How long after its budget a process is killed.
 const MARGIN: Duration = Duration::from_secs(1);
 
@@ -34,6 +40,7 @@ const MARGIN: Duration = Duration::from_secs(1);
 pub(super) struct Child {
     process: process::Child,
     pid: u32,
+    started: Instant,
     ready: Option<Instant>,
     lines: JoinSet<()>,
 }
@@ -55,6 +62,7 @@ impl Child {
         Ok(Self {
             pid: process.id().unwrap_or_default(),
             process,
+            started: Instant::now(),
             ready: None,
             lines,
         })
@@ -67,44 +75,69 @@ impl Child {
 
     /// Waits for its end, and for its last lines.
     pub(super) async fn ended(&mut self) -> Ended {
-        let status = loop {
+        let ended = self.exited().await;
+        self.clean_up().await;
+        ended
+    }
+
+    async fn exited(&mut self) -> Ended {
+        loop {
             match self.process.wait().await {
-                Ok(status) => break status,
+                Ok(status) => return Ended(status),
                 // Nothing else waits for our children; if the kernel says so all the same, asking again is all there is.
                 Err(_) => sleep(ASK_EVERY).await,
             }
-        };
+        }
+    }
+
+    /// Waits for the last lines, and ends what the process had started and left behind.
+    async fn clean_up(&mut self) {
         let all_lines = async { while self.lines.join_next().await.is_some() {} };
         if timeout(LAST_LINES, all_lines).await.is_err() {
             self.lines.abort_all();
         }
-        // What it had started and left behind.
         self.signal_group(Signal::KILL);
-        Ended(status)
     }
 
-    /// Resolves when the process says that it is ready; never, if it does not.
+    /// Resolves when the process says that it is ready.
+    ///
+    /// One that answers no probe at all, for its socket's path is too long, say, is taken for ready when it has lived for a while.
     ///
     /// # Errors
     ///
     /// It ended before.
     pub(super) async fn until_ready(&mut self, slot: &Slot, launch: &Launch) -> Result<(), Ended> {
+        let mut has_answered = false;
         loop {
             tokio::select! {
                 biased;
-                ended = self.ended() => return Err(ended),
+                ended = self.exited() => {
+                    self.clean_up().await;
+                    return Err(ended);
+                }
                 () = sleep(ASK_EVERY) => {}
             }
-            let (app, environment) = (launch.app.clone(), launch.environment.clone());
-            let (process_type, pid) = (slot.process_type.clone(), self.pid);
-            let asked = tokio::task::spawn_blocking(move || {
-                health::probe_one(&app, &environment, &process_type, pid)
-            });
-            if matches!(asked.await, Ok(Some(report)) if report.is_ready()) {
+            let report = self.probe(slot, launch).await;
+            has_answered |= report.is_some();
+            let is_mute = !has_answered && self.started.elapsed() > MUTE;
+            if is_mute {
+                let text = "answers no probes, so nobody knows whether it is ready: set TWELVE_STATE_DIR to a writable directory with a short path";
+                launch.printer.say(&slot.name, text);
+            }
+            if is_mute || report.is_some_and(|report| report.is_ready()) {
                 self.ready = Some(Instant::now());
                 return Ok(());
             }
         }
+    }
+
+    async fn probe(&self, slot: &Slot, launch: &Launch) -> Option<Report> {
+        let (app, environment) = (launch.app.clone(), launch.environment.clone());
+        let (process_type, pid) = (slot.process_type.clone(), self.pid);
+        let asked = tokio::task::spawn_blocking(move || {
+            health::probe_one(&app, &environment, &process_type, pid)
+        });
+        asked.await.ok().flatten()
     }
 
     /// Has it drain, and waits for its end; kills it when it takes longer than its budget.
@@ -140,10 +173,6 @@ impl Ended {
         code == Some(Exit::Configuration.code()) || code == Some(Exit::Usage.code())
     }
 
-    pub(super) fn is_success(self) -> bool {
-        self.0.success()
-    }
-
     /// What the supervisor's own exit code makes of it.
     pub(super) fn exit(self) -> Exit {
         let known = [
@@ -159,9 +188,7 @@ impl Ended {
         // Who was killed at the end of the budget was not done.
         found.unwrap_or(Exit::Failure)
     }
-}
 
-impl Ended {
     /// The same for one that ended though nobody had asked it to: not even a 0 is good then.
     pub(super) fn as_failure(self) -> Exit {
         match self.exit() {
@@ -192,7 +219,8 @@ async fn print(pipe: impl AsyncRead + Unpin, name: String, printer: Printer) {
             Ok(0) | Err(_) => return,
             Ok(_) => {
                 let text = line.strip_suffix(b"\n").unwrap_or(&line);
-                printer.line(&name, text.strip_suffix(b"\r").unwrap_or(text));
+                let text = text.strip_suffix(b"\r").unwrap_or(text);
+                printer.line(&name, text).await;
             }
         }
     }

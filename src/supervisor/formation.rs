@@ -10,6 +10,9 @@ pub(crate) const BASE_PORT: u16 = 5000;
 /// How far the ports of two process types are apart, and so the most processes of one type.
 const STEP: u16 = 100;
 
+/// Process types whose `NAME_URL` would be taken for that of a backing service.
+const BACKING_SERVICES: [&str; 3] = ["database", "redis", "smtp"];
+
 /// How many processes of each type: `web=2,worker=1`, or `all=1,web=2`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Formation(BTreeMap<String, u16>);
@@ -55,7 +58,11 @@ impl Formation {
                     "`{part}` does not say how many: a number from 0 to {STEP}"
                 ))
             })?;
-            counts.insert(name.to_owned(), count);
+            if counts.insert(name.to_owned(), count).is_some() {
+                return Err(Error::usage(format!(
+                    "`{name}` stands twice in the formation"
+                )));
+            }
         }
         Ok(Self(counts))
     }
@@ -118,7 +125,8 @@ pub(crate) fn sibling_urls<'s>(
 ) -> impl Iterator<Item = (String, String)> {
     let first = slots
         .into_iter()
-        .filter(|slot| slot.listens && slot.name.ends_with(".1"));
+        .filter(|slot| slot.listens && slot.name.ends_with(".1"))
+        .filter(|slot| !BACKING_SERVICES.contains(&slot.process_type.as_str()));
     first.map(|slot| {
         let name = slot.process_type.to_ascii_uppercase().replace('-', "_");
         (
@@ -179,6 +187,7 @@ mod tests {
             ("web=many", "how many"),
             ("web=101", "how many"),
             ("web=-1", "how many"),
+            ("web=1,web=2", "twice"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(

@@ -9,7 +9,7 @@
 use std::{future::pending, io, net::TcpListener, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, oneshot},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::{Instant, sleep_until, timeout},
 };
 use twelve_core::{Exit, Lifecycle};
@@ -48,7 +48,7 @@ pub(super) struct Keeper {
 
 impl Keeper {
     /// Keeps the process until the supervisor drains; tells how the last one ended.
-    pub(super) async fn run(self, mut orders: mpsc::Receiver<Replace>) -> Exit {
+    pub(super) async fn run(mut self, mut orders: mpsc::Receiver<Replace>) -> Exit {
         let mut backoff = Backoff::default();
         let mut leaving = JoinSet::new();
         let mut child = None;
@@ -60,11 +60,16 @@ impl Keeper {
                 Some(answer) = orders.recv() => {
                     let replaced = self.replacement().await.map(|new| {
                         start_at = None;
+                        backoff = Backoff::default();
+                        self.tell(News::Ready);
                         if let Some(old) = child.replace(new) {
                             leaving.spawn(stop(old, self.launch.budget));
                         }
                     });
                     let _ = answer.send(replaced);
+                }
+                Some(ended) = leaving.join_next() => {
+                    self.drained("the old process", ended);
                 }
                 (ended, worked) = self.watch(child.as_mut()) => {
                     child = None;
@@ -82,17 +87,26 @@ impl Keeper {
                 }
             }
         }
-        leaving.extend(child.map(|child| stop(child, self.launch.budget)));
-        let mut exit = Exit::Done;
+        // From here on whoever connects shall be refused, once the process has closed its own: a reset would be worse.
+        self.listener = None;
+        let last = child.map(|child| tokio::spawn(stop(child, self.launch.budget)));
         while let Some(ended) = leaving.join_next().await {
-            // A task of ours that panicked has said so itself.
-            let (how, ended) = ended.map_or(("a panic".to_owned(), Exit::Failure), |ended| {
-                (ended.to_string(), ended.exit())
-            });
-            if ended != Exit::Done {
-                self.say(&format!("did not drain: it ended with {how}"));
-                exit = ended;
-            }
+            self.drained("the old process", ended);
+        }
+        match last {
+            Some(last) => self.drained("it", last.await),
+            None => Exit::Done,
+        }
+    }
+
+    /// Says so when a process that was told to drain has not.
+    fn drained(&self, who: &str, ended: Result<Ended, JoinError>) -> Exit {
+        // A task of ours that panicked has said so itself.
+        let (how, exit) = ended.map_or(("a panic".to_owned(), Exit::Failure), |ended| {
+            (ended.to_string(), ended.exit())
+        });
+        if exit != Exit::Done {
+            self.say(&format!("{who} did not drain: it ended with {how}"));
         }
         exit
     }
@@ -157,7 +171,7 @@ impl Keeper {
     }
 
     fn say(&self, text: &str) {
-        self.launch.printer.line(&self.slot.name, text.as_bytes());
+        self.launch.printer.say(&self.slot.name, text);
     }
 }
 

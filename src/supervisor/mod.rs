@@ -28,11 +28,12 @@ use std::{
     io,
     net::{IpAddr, SocketAddr, TcpListener},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinSet,
+    time::sleep,
 };
 use twelve_core::{Error, Exit, Lifecycle, State, chain};
 
@@ -79,13 +80,25 @@ pub(crate) fn bind(
 ) -> Result<Vec<Listening>, (SocketAddr, io::Error)> {
     let bind = |slot: Slot| {
         let address = SocketAddr::new(host, slot.port);
-        let listener = slot.listens.then(|| TcpListener::bind(address)).transpose();
+        let listener = slot.listens.then(|| listen(address)).transpose();
         listener
             .map(|listener| (slot, listener.map(Arc::new)))
             .map_err(|error| (address, error))
     };
     slots.into_iter().map(bind).collect()
 }
+
+/// How many connections may wait while a process is started again: as many as in twelve-web, where std has 128.
+const BACKLOG: i32 = 1024;
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    rustix::net::listen(&listener, BACKLOG)?;
+    Ok(listener)
+}
+
+/// How long `release` may take while the old processes go on.
+const LONGEST_RELEASE: Duration = Duration::from_mins(5);
 
 /// A keeper as its supervisor sees it.
 struct Kept {
@@ -95,27 +108,33 @@ struct Kept {
 
 impl Plan {
     /// Runs the formation until it is told to stop.
-    pub(crate) async fn run(&self, lifecycle: Lifecycle) -> Result<Exit, Error> {
+    pub(crate) async fn run(mut self, lifecycle: Lifecycle) -> Result<Exit, Error> {
         let mut binary = Binary::new(&self.launch.binary);
-        if self.follow_binary && !self.release(&lifecycle).await? {
-            return Ok(Exit::Failure);
+        if self.follow_binary {
+            let released = self.release(lifecycle.draining()).await?;
+            if lifecycle.state() >= State::Drain {
+                return Ok(Exit::Done);
+            }
+            if released != Exit::Done {
+                return Ok(released);
+            }
         }
         let (news, mut heard) = mpsc::unbounded_channel();
         let mut running = JoinSet::new();
-        let keepers = self.slots.iter().map(|(slot, listener)| {
+        // Nobody but its keeper holds a socket open.
+        let slots = std::mem::take(&mut self.slots);
+        let keepers = slots.into_iter().map(|(slot, listener)| {
             let (orders, receiver) = mpsc::channel(1);
+            let name = slot.name.clone();
             let keeper = Keeper {
-                slot: slot.clone(),
+                slot,
                 launch: Arc::clone(&self.launch),
-                listener: listener.clone(),
+                listener,
                 lifecycle: lifecycle.clone(),
                 news: news.clone(),
             };
             running.spawn(keeper.run(receiver));
-            Kept {
-                name: slot.name.clone(),
-                orders,
-            }
+            Kept { name, orders }
         });
         let keepers: Vec<Kept> = keepers.collect();
         let mut expected: HashSet<String> = keepers.iter().map(|kept| kept.name.clone()).collect();
@@ -160,28 +179,35 @@ impl Plan {
         }
     }
 
-    /// Runs `release`; tells whether it went well.
-    async fn release(&self, lifecycle: &Lifecycle) -> Result<bool, Error> {
+    /// Runs `release`, unless it is to be stopped before.
+    async fn release(&self, stop: impl Future<Output = ()>) -> Result<Exit, Error> {
         let refused = |error| Error::internal("`release` cannot be started").because(error);
         let mut release = self.launch.release().map_err(refused)?;
         let ended = tokio::select! {
             biased;
-            () = lifecycle.draining() => release.stop(self.launch.budget).await,
             ended = release.ended() => ended,
+            () = stop => release.stop(self.launch.budget).await,
         };
-        if !ended.is_success() {
+        if ended.exit() != Exit::Done {
             self.say(&format!("the release ended with {ended}"));
         }
-        Ok(ended.is_success())
+        Ok(ended.exit())
     }
 
     /// Replaces every process, one after the other; stops at the first that does not become ready.
     async fn roll(&self, keepers: &[Kept], lifecycle: &Lifecycle) {
         self.say("the binary has changed");
         let begun = Instant::now();
-        match self.release(lifecycle).await {
-            Ok(true) => {}
-            Ok(false) => return self.say("the old processes go on"),
+        // A migration that waits for what an old process holds would wait for ever.
+        let stop = async {
+            tokio::select! {
+                () = lifecycle.draining() => {}
+                () = sleep(LONGEST_RELEASE) => self.say("the release takes too long"),
+            }
+        };
+        match self.release(stop).await {
+            Ok(Exit::Done) => {}
+            Ok(_) => return self.say("the old processes go on"),
             Err(error) => return self.say(&format!("{}; the old processes go on", chain(&error))),
         }
         for kept in keepers {
@@ -211,6 +237,6 @@ impl Plan {
     }
 
     fn say(&self, text: &str) {
-        self.launch.printer.line(self.name, text.as_bytes());
+        self.launch.printer.say(self.name, text);
     }
 }

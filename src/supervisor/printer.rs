@@ -1,16 +1,24 @@
 //! The lines of all processes in one stream, each after the name of its process.
+//!
+//! A thread of its own writes them: whoever reads may be slow or have stopped, and the supervisor must go on.
 
 use std::{
     io::{IsTerminal, Write, stdout},
-    sync::Arc,
+    sync::{Arc, mpsc as std_mpsc},
+    thread,
+    time::Duration,
 };
+use tokio::sync::mpsc;
 
 use twelve_core::{Environment, telemetry::LOG_FORMAT};
 
 /// Colours that are readable on light and dark terminals: cyan, yellow, green, magenta, blue, and their bright ones.
 const COLOURS: [u8; 10] = [36, 33, 32, 35, 34, 96, 93, 92, 95, 94];
 
-/// Prints lines; clones share the width of the column of names.
+/// How many lines wait to be written; then the processes that print wait too, as they would for the terminal itself.
+const WAITING: usize = 256;
+
+/// Prints lines; clones share the thread and the width of the column of names.
 #[derive(Clone, Debug)]
 pub(crate) struct Printer(Arc<Inner>);
 
@@ -19,6 +27,15 @@ struct Inner {
     names: Vec<String>,
     width: usize,
     coloured: bool,
+    lines: mpsc::Sender<Written>,
+}
+
+/// What the thread is told.
+#[derive(Debug)]
+enum Written {
+    Line(Vec<u8>),
+    /// Everything before this is written.
+    Mark(std_mpsc::Sender<()>),
 }
 
 impl Printer {
@@ -26,10 +43,13 @@ impl Printer {
     pub(crate) fn new(names: Vec<String>, environment: &Environment) -> Self {
         let width = names.iter().map(String::len).max().unwrap_or_default();
         let coloured = stdout().is_terminal() && environment.var("NO_COLOR").is_none();
+        let (lines, written) = mpsc::channel(WAITING);
+        thread::spawn(move || write(written));
         Self(Arc::new(Inner {
             names,
             width,
             coloured,
+            lines,
         }))
     }
 
@@ -43,12 +63,28 @@ impl Printer {
             .with("CLICOLOR_FORCE", "1")
     }
 
-    /// Prints one line of a process, whole.
-    pub(crate) fn line(&self, name: &str, line: &[u8]) {
-        let text = self.render(name, line);
-        let mut stdout = stdout().lock();
-        // Nobody may be reading any more; the processes go on all the same.
-        let _ = stdout.write_all(&text).and_then(|()| stdout.flush());
+    /// Prints one line of a process, whole; waits for its turn.
+    pub(super) async fn line(&self, name: &str, line: &[u8]) {
+        // The thread ends with the process.
+        let _ = self
+            .0
+            .lines
+            .send(Written::Line(self.render(name, line)))
+            .await;
+    }
+
+    /// Says something in the name of a process, or of the supervisor itself; waits for nobody, and is lost when nobody reads.
+    pub(crate) fn say(&self, name: &str, text: &str) {
+        let line = self.render(name, text.as_bytes());
+        let _ = self.0.lines.try_send(Written::Line(line));
+    }
+
+    /// Waits until everything is written, but no longer than this.
+    pub(crate) fn finish(&self, limit: Duration) {
+        let (mark, reached) = std_mpsc::channel();
+        if self.0.lines.try_send(Written::Mark(mark)).is_ok() {
+            let _ = reached.recv_timeout(limit);
+        }
     }
 
     fn render(&self, name: &str, line: &[u8]) -> Vec<u8> {
@@ -56,6 +92,7 @@ impl Printer {
             names,
             width,
             coloured,
+            ..
         } = &*self.0;
         let colour = names.iter().position(|known| known == name);
         let colour = colour.and_then(|index| COLOURS.get(index % COLOURS.len()));
@@ -71,6 +108,21 @@ impl Printer {
         }
         text.push(b'\n');
         text
+    }
+}
+
+fn write(mut lines: mpsc::Receiver<Written>) {
+    while let Some(written) = lines.blocking_recv() {
+        // Nobody may be reading any more, and nobody may wait for the mark.
+        match written {
+            Written::Line(line) => {
+                let mut stdout = stdout().lock();
+                let _ = stdout.write_all(&line).and_then(|()| stdout.flush());
+            }
+            Written::Mark(reached) => {
+                let _ = reached.send(());
+            }
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! So each child watches it, and drains when it is gone: nothing stays behind.
 
 use rustix::{
+    io::Errno,
     process::{Pid, Signal, getpid, getppid, kill_process, test_kill_process},
     stdio::dup2_stdin,
 };
@@ -66,7 +67,7 @@ pub(crate) fn end_with_supervisor(environment: &Environment) -> io::Result<()> {
         return Ok(());
     };
     // A process that a supervised one has started inherits the variable, but is nobody's child here.
-    let orphaned = || test_kill_process(supervisor).is_err();
+    let orphaned = || test_kill_process(supervisor) == Err(Errno::SRCH);
     if getppid() != Some(supervisor) && !orphaned() {
         return Ok(());
     }

@@ -70,6 +70,20 @@ async fn a_child_that_cannot_boot_says_why_once() {
     assert_ne!(dev.pid_of(&place, "worker").await, pid);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_child_that_ends_is_noticed_though_something_it_started_goes_on() {
+    let place = Place::new();
+    let database = Database::create().await;
+    let mut dev = place.dev_on(&database, &[]).await;
+    place.put_script("#!/bin/sh\n[ $1 = release ] && exit 1\nsleep 45 &\nexit 3\n");
+    kill(dev.pid_of(&place, "worker").await);
+    dev.until_said("ended with exit code 3; starts again in", SOON)
+        .await;
+    dev.process.signal(Signal::INT);
+    assert_eq!(dev.process.exit_within(SOON).await.code, Some(0));
+    place.until_empty(SOON).await;
+}
+
 fn kill(pid: i32) {
     let pid = Pid::from_raw(pid).expect("a process id");
     kill_process(pid, Signal::KILL).expect("kill a child");

@@ -72,6 +72,14 @@ impl Environment {
             .filter(|value| !value.is_empty())
     }
 
+    /// Is this variable given, be it by itself or by the file that `NAME_FILE` names?
+    ///
+    /// A default is not asked for, and the file is not looked at.
+    #[must_use]
+    pub fn is_set(&self, name: &str) -> bool {
+        self.var(name).is_some() || self.var(&format!("{name}_FILE")).is_some()
+    }
+
     /// All variables, by name: what a child process is given.
     pub fn iter(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
         self.variables
