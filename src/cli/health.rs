@@ -78,12 +78,12 @@ fn services(cli: &Cli) -> Result<Vec<(&'static str, Option<String>)>, Error> {
     let context = cli.context("health");
     let mut services = Vec::new();
     cli.block_on(async {
-        if cli.environment.var("DATABASE_URL").is_some() {
+        if cli.environment.is_set("DATABASE_URL") {
             let answer = async { ping_postgres(&context.db()?).await }.await;
             services.push(("postgres", answer.err().map(|error| chain(&error))));
         }
         #[cfg(feature = "redis")]
-        if cli.environment.var("REDIS_URL").is_some() {
+        if cli.environment.is_set("REDIS_URL") {
             let answer = async { context.redis()?.connection().await }.await;
             services.push(("redis", answer.err().map(|error| chain(&error))));
         }

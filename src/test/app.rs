@@ -10,7 +10,10 @@ use std::{
 use twelve_core::{Context, Db, Environment, Error, Identity, Lifecycle};
 use twelve_worker::{Admin, Drained, Filter, Job, JobId, Jobs, Queues, Schedules, State};
 
-use super::{TestProcess, TestRequest, clock, database::TestDatabase};
+use super::{
+    TestProcess, TestRequest, clock,
+    database::{TestDatabase, server},
+};
 use crate::{
     App,
     services::{Directory, Services, Wanted},
@@ -40,11 +43,11 @@ pub struct TestApp {
 impl TestApp {
     pub(super) async fn start(make: fn() -> App) -> Result<Self, Error> {
         let environment = servers().await?;
-        let url = environment.var("DATABASE_URL").and_then(|url| url.to_str());
-        let url = url.unwrap_or_default();
         let app = make();
-        let database = TestDatabase::create(url, &app.all_migrations()).await?;
+        let database = TestDatabase::create(&server(&environment)?, &app.all_migrations()).await?;
         let environment = environment.with("DATABASE_URL", database.url());
+        // Where the author names the server by a file, that would now be a second URL.
+        let environment = environment.with("DATABASE_URL_FILE", "");
         #[cfg(feature = "redis")]
         let environment = with_own_redis(environment).await?;
         #[cfg(feature = "mail")]
@@ -301,7 +304,7 @@ pub(super) async fn servers() -> Result<Environment, Error> {
 /// They cannot be started.
 pub fn environment() -> Result<Environment, Error> {
     let mut environment = Environment::of_process();
-    let wanted = match ["DATABASE_URL", "REDIS_URL"].map(|name| environment.var(name).is_some()) {
+    let wanted = match ["DATABASE_URL", "REDIS_URL"].map(|name| environment.is_set(name)) {
         [true, true] => return Ok(environment),
         [true, false] => Wanted::Redis,
         [false, true] => Wanted::Postgres,

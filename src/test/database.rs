@@ -22,7 +22,7 @@ use std::{
 };
 use url::Url;
 
-use twelve_core::{Db, Error, migrations::Migrations};
+use twelve_core::{Config, Db, Environment, Error, Reader, migrations::Migrations};
 
 use super::{app::servers, clock};
 
@@ -39,6 +39,20 @@ fn prefix() -> String {
     let mut hash = DefaultHasher::new();
     uname().nodename().hash(&mut hash);
     format!("twelve_test_{:08x}_", hash.finish() & 0xffff_ffff)
+}
+
+/// The URL of any database on the server.
+pub(super) fn server(environment: &Environment) -> Result<String, Error> {
+    let Server(url) = environment.load("tests have no Postgres")?;
+    Ok(url)
+}
+
+struct Server(String);
+
+impl Config for Server {
+    fn load(reader: &mut Reader<'_>) -> Option<Self> {
+        reader.read("DATABASE_URL", None, "Postgres").map(Self)
+    }
 }
 
 /// A database that one test has to itself.
@@ -63,8 +77,7 @@ impl TestDatabase {
     /// The server cannot be started, or a migration fails.
     pub async fn fresh(migrations: &Migrations) -> Result<Self, Error> {
         let environment = servers().await?;
-        let url = environment.var("DATABASE_URL").and_then(|url| url.to_str());
-        Self::create(url.unwrap_or_default(), migrations).await
+        Self::create(&server(&environment)?, migrations).await
     }
 
     /// Clones the template for these migrations, which is made first if need be.

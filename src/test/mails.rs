@@ -14,7 +14,7 @@ use crate::App;
 
 /// Who sends a test's mails, unless the author's environment says otherwise.
 pub(super) fn with_sender(app: &App, environment: Environment) -> Environment {
-    if app.mail_from.is_some() || environment.var(FROM).is_some() {
+    if app.mail_from.is_some() || environment.is_set(FROM) {
         return app.with_sender(environment);
     }
     environment.with(FROM, "Test <test@example.org>")

@@ -98,3 +98,17 @@ impl<N: Into<OsString>, V: Into<OsString>> FromIterator<(N, V)> for Environment 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_is_set_by_its_file_too_and_not_by_nothing() {
+        let environment = [("A", "a"), ("B_FILE", "/b"), ("C", ""), ("D_FILE", "")];
+        let environment: Environment = environment.into_iter().collect();
+        let environment = environment.with_default("E", "e");
+        let set = ["A", "B", "C", "D", "E"].map(|name| environment.is_set(name));
+        assert_eq!(set, [true, true, false, false, false]);
+    }
+}
