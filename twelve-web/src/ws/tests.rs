@@ -309,9 +309,14 @@ async fn a_request_that_is_no_upgrade_is_a_problem() {
 }
 
 #[tokio::test]
-async fn a_page_of_another_site_is_refused_unless_any_is_welcome() {
+async fn a_page_of_another_site_is_refused_unless_it_or_any_is_welcome() {
     let any = async |upgrade: WebSocketUpgrade| upgrade.any_origin().on_upgrade(echo);
-    let server = Running::start(routes(echo).route("/any", get(any)));
+    let two = async |upgrade: WebSocketUpgrade| {
+        let upgrade = upgrade.allow_origin("https://shop.example");
+        upgrade.allow_origin("http://b.example:81").on_upgrade(echo)
+    };
+    let routes = routes(echo).route("/any", get(any));
+    let server = Running::start(routes.route("/two", get(two)));
     let ask = async |path: &str, origin: String| {
         let url = format!("ws://{}{path}", server.address);
         let mut request = url.into_client_request().unwrap();
@@ -326,7 +331,18 @@ async fn a_page_of_another_site_is_refused_unless_any_is_welcome() {
     };
     let own = format!("http://{}", server.address);
     let evil = || "https://evil.example".to_owned();
-    assert_eq!(ask("/", own).await, 101);
+    assert_eq!(ask("/", own.clone()).await, 101);
+    assert_eq!(ask("/two", own).await, 101);
+    for (origin, status) in [
+        ("https://Shop.example", 101),
+        ("http://b.example:81", 101),
+        ("http://shop.example", 403),
+        ("https://shop.example.evil.example", 403),
+        ("http://b.example", 403),
+        ("null", 403),
+    ] {
+        assert_eq!(ask("/two", origin.into()).await, status, "{origin}");
+    }
     assert_eq!(ask("/", evil()).await, 403);
     assert_eq!(ask("/any", evil()).await, 101);
 }

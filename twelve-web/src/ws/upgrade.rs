@@ -40,8 +40,10 @@ const SHOWN: usize = 100;
 /// # Origins
 ///
 /// A browser lets any page open a WebSocket to any host, and sends the host's cookies along.
-/// So an upgrade from a page of another host than the request's own is refused with 403 `foreign-origin`: the handler never runs.
+/// So [`on_upgrade`](Self::on_upgrade) refuses a page of another host than the request's own with 403 `foreign-origin`: the socket's handler never runs.
+/// The route's has run as far as that, so let it write nothing before.
 /// Clients that are no browsers send no `Origin`, and are let in.
+/// Behind a proxy that rewrites `Host`, every page is of another host: name the site with [`allow_origin`](Self::allow_origin).
 /// Where something other than a cookie says who is asking, such as a token in the query, no foreign page can ask in a user's name: say so with [`any_origin`](Self::any_origin).
 #[derive(Debug)]
 #[must_use = "an upgrade does nothing until `on_upgrade`"]
@@ -50,15 +52,37 @@ pub struct WebSocketUpgrade {
     lifecycle: Lifecycle,
     /// What the tracker calls the socket.
     name: String,
-    /// The page is of another host.
-    foreign: bool,
+    /// The origin of the page, when that is of another host and not allowed.
+    foreign: Option<HeaderValue>,
     ping_every: Duration,
 }
 
 impl WebSocketUpgrade {
+    /// Lets pages of this origin in too, such as `https://shop.example`; may be called several times.
+    ///
+    /// This is for a site on another host, and for a proxy that rewrites `Host`, as nginx does unless told `proxy_set_header Host $http_host`: the origin of the browser's page is then never the host that arrives here.
+    ///
+    /// The origin is compared whole, as browsers write it: scheme, host, and the port unless it is the scheme's own.
+    /// Upper and lower case are the same.
+    ///
+    /// ```
+    /// # use twelve_web::{axum::response::Response, ws::WebSocketUpgrade};
+    /// async fn live(upgrade: WebSocketUpgrade) -> Response {
+    ///     let upgrade = upgrade.allow_origin("https://shop.example");
+    ///     upgrade.on_upgrade(async |mut socket| while socket.recv().await.is_some() {})
+    /// }
+    /// ```
+    pub fn allow_origin(mut self, origin: &str) -> Self {
+        let allowed = |page: &HeaderValue| page.as_bytes().eq_ignore_ascii_case(origin.as_bytes());
+        self.foreign = self.foreign.filter(|page| !allowed(page));
+        self
+    }
+
     /// Lets pages of any origin in.
+    ///
+    /// With a cookie that says who is asking, any site can then ask in the name of its visitors: [`allow_origin`](Self::allow_origin) is for those.
     pub fn any_origin(mut self) -> Self {
-        self.foreign = false;
+        self.foreign = None;
         self
     }
 
@@ -82,6 +106,8 @@ impl WebSocketUpgrade {
 
     /// Upgrades the connection, and hands the socket to `handler`; the response must be returned.
     ///
+    /// A page of a foreign origin is refused here, with 403.
+    ///
     /// The handler may return nothing or a `Result<(), E>`.
     /// When it returns, the socket is closed with 1000, or with 1011 when it failed or panicked; the error is logged.
     /// That its client had left ([`Closed`]) is no failure, so `socket.send(…).await?` just works.
@@ -92,7 +118,7 @@ impl WebSocketUpgrade {
         Fut: Future + Send + 'static,
         Fut::Output: IntoEnd,
     {
-        if self.foreign {
+        if self.foreign.is_some() {
             return Problem::new(403, "foreign-origin", "A page of another site asks")
                 .into_response();
         }
@@ -142,7 +168,7 @@ where
             upgrade: upgrade.read_buffer_size(READ_BUFFER),
             lifecycle: Context::from_ref(state).lifecycle().clone(),
             name: format!("WebSocket {}", &path[..path.floor_char_boundary(SHOWN)]),
-            foreign: is_foreign(&parts.headers),
+            foreign: foreign(&parts.headers).cloned(),
             ping_every: PING,
         };
         Ok(upgrade.max_message_size(MESSAGE))
@@ -167,14 +193,12 @@ fn is_failure(ended: &Result<Result<(), Failure>, Response>) -> bool {
     }
 }
 
-/// Does the request come from a page of another host? A page without an origin of its own says `null`.
-fn is_foreign(headers: &HeaderMap) -> bool {
-    let Some(origin) = headers.get(header::ORIGIN) else {
-        return false;
-    };
+/// The origin of the page, when that is of another host. A page without an origin of its own says `null`.
+fn foreign(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let origin = headers.get(header::ORIGIN)?;
     let host = |value: &HeaderValue| value.to_str().ok().map(str::to_ascii_lowercase);
     let page = host(origin).and_then(|origin| Some(origin.split_once("://")?.1.to_owned()));
-    page.is_none() || page != headers.get(header::HOST).and_then(host)
+    (page.is_none() || page != headers.get(header::HOST).and_then(host)).then_some(origin)
 }
 
 fn refusal(rejection: &WebSocketUpgradeRejection, version: Version) -> Response {
@@ -204,19 +228,19 @@ mod tests {
 
     #[test]
     fn a_page_of_another_host_is_foreign() {
-        let foreign = |origin: Option<&'static str>| {
+        let is_foreign = |origin: Option<&'static str>| {
             let mut headers = HeaderMap::new();
             headers.insert("host", HeaderValue::from_static("shop.example:8080"));
             if let Some(origin) = origin {
                 headers.insert("origin", HeaderValue::from_static(origin));
             }
-            is_foreign(&headers)
+            foreign(&headers).is_some()
         };
-        assert!(!foreign(None));
-        assert!(!foreign(Some("http://shop.example:8080")));
-        assert!(!foreign(Some("https://Shop.Example:8080")));
+        assert!(!is_foreign(None));
+        assert!(!is_foreign(Some("http://shop.example:8080")));
+        assert!(!is_foreign(Some("https://Shop.Example:8080")));
         for origin in ["http://shop.example", "https://evil.example", "null", ""] {
-            assert!(foreign(Some(origin)), "{origin:?}");
+            assert!(is_foreign(Some(origin)), "{origin:?}");
         }
     }
 }
