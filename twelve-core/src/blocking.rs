@@ -132,9 +132,10 @@ pub(crate) struct Settings {
 impl Config for Settings {
     fn load(reader: &mut Reader<'_>) -> Option<Self> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
+        let default = cores.min(MOST_THREADS).to_string();
         let threads = reader.read(
             "TWELVE_BLOCKING_THREADS",
-            Some(&cores.to_string()),
+            Some(&default),
             "how many pieces of blocking work one process does at once; by default one for each core",
         )?;
         if !(1..=MOST_THREADS).contains(&threads) {
