@@ -7,7 +7,7 @@ use redis::{
 };
 use std::{fmt, time::Duration};
 use tokio::{
-    sync::mpsc,
+    sync::mpsc::{self, error::TrySendError},
     time::{sleep, timeout},
 };
 
@@ -109,9 +109,16 @@ async fn pump(
 ) {
     let reading = async {
         while let Some(message) = stream.next().await {
-            if messages.try_send(parts(&message)).is_err() {
-                tracing::warn!("a subscription to Redis ends: {BACKLOG} messages were not taken");
-                return;
+            match messages.try_send(parts(&message)) {
+                Ok(()) => {}
+                Err(TrySendError::Full(_)) => {
+                    tracing::warn!(
+                        "a subscription to Redis ends: {BACKLOG} messages were not taken"
+                    );
+                    return;
+                }
+                // Nobody listens any more.
+                Err(TrySendError::Closed(_)) => return,
             }
         }
     };
