@@ -17,7 +17,7 @@ const IDLE: Duration = Duration::from_secs(15);
 /// How often somebody looks for those that have waited for so long.
 const TIDY: Duration = Duration::from_secs(5);
 
-/// The most connections that wait; as many may be in use as jobs run at a time.
+/// The most connections that are left waiting; as many may be in use as jobs run at a time.
 const MAX_IDLE: usize = 8;
 
 /// How long taking leave may take: hosts kill soon after the budget.
@@ -75,22 +75,17 @@ impl Pool {
     }
 
     /// Takes a session back, if it is fit for another mail.
+    ///
+    /// Nothing is awaited when the mail was sent: a process that is killed before the job is acknowledged sends it again.
+    /// So one too many is left to [`tidy`](Self::tidy).
     async fn keep(&self, mut session: Session, has_failed: bool) {
         let is_fit = if has_failed {
             session.reset().await
         } else {
             session.is_usable()
         };
-        if !is_fit {
-            return;
-        }
-        let surplus = {
-            let mut idle = self.idle();
-            idle.push((session, Instant::now()));
-            (idle.len() > MAX_IDLE).then(|| idle.remove(0))
-        };
-        if let Some((oldest, _)) = surplus {
-            part(oldest).await;
+        if is_fit {
+            self.idle().push((session, Instant::now()));
         }
     }
 
@@ -99,7 +94,7 @@ impl Pool {
         self.idle().pop().map(|(session, _)| session)
     }
 
-    /// Closes what has been idle for too long, for ever.
+    /// Closes what has been idle for too long, and what is too many, for ever.
     pub(in crate::mail) async fn tidy(&self) -> ! {
         loop {
             sleep(TIDY).await;
@@ -107,7 +102,8 @@ impl Pool {
                 let mut idle = self.idle();
                 // The oldest come first.
                 let young = idle.partition_point(|(_, since)| since.elapsed() >= IDLE);
-                idle.drain(..young).collect()
+                let surplus = idle.len().saturating_sub(MAX_IDLE);
+                idle.drain(..young.max(surplus)).collect()
             };
             for (session, _) in old {
                 part(session).await;
