@@ -7,6 +7,7 @@ use super::{Addresses, Attachment, Attachments};
 
 /// What a mail has become by rendering: `derive(Mail)` makes it.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Rendered {
     /// The mail's name.
     pub name: &'static str,
@@ -55,7 +56,7 @@ impl Rendered {
     ///
     /// The style sheet cannot be read.
     pub fn with_html(mut self, html: String) -> Result<Self, Error> {
-        self.html = Some(if html.contains("<style") {
+        self.html = Some(if html.to_ascii_lowercase().contains("<style") {
             inline(&html).map_err(|error| {
                 let message = format!("the style of the mail `{}` cannot be inlined", self.name);
                 Error::internal(message).because(error)
@@ -143,6 +144,12 @@ mod tests {
         );
         assert!(mail.contains(r#"<p style="color: red;">"#), "{mail}");
         assert!(mail.contains("@media print"), "{mail}");
+    }
+
+    #[test]
+    fn a_style_may_be_written_in_capitals() {
+        let mail = html("<HTML><STYLE>p { color: red }</STYLE><P>Hi</P></HTML>");
+        assert!(mail.contains(r#"<p style="color: red;">"#), "{mail}");
     }
 
     #[test]
