@@ -47,7 +47,7 @@ pub(crate) struct Preview {
 }
 
 /// Renders every registered mail, or says why one cannot be; called for each look at the page, on a thread that may block.
-pub(crate) type Previews = Arc<dyn Fn() -> Vec<Result<Preview, String>> + Send + Sync>;
+pub(crate) type Previews = Arc<dyn Fn(Option<&str>) -> Vec<Result<Preview, String>> + Send + Sync>;
 
 /// An SMTP server and the page of its inbox.
 pub(crate) struct Catcher {

@@ -66,7 +66,7 @@ async fn index(State(page): State<Page>, Query(After { after }): Query<After>) -
         page.inbox.changed(version, PATIENCE).await;
     }
     let (version, mails) = page.inbox.list();
-    views::list(&page.smtp_url, version, &mails, &page.previews().await)
+    views::list(&page.smtp_url, version, &mails, &page.previews(None).await)
 }
 
 async fn empty(State(page): State<Page>) -> Redirect {
@@ -152,10 +152,10 @@ impl IntoResponse for Missing {
 }
 
 impl Page {
-    /// The app's own code runs here: it may block, and it may panic.
-    async fn previews(&self) -> Vec<Result<Preview, String>> {
+    /// All previews, or the one of this name. The app's own code runs here: it may block, and it may panic.
+    async fn previews(&self, wanted: Option<String>) -> Vec<Result<Preview, String>> {
         let previews = self.previews.clone();
-        let rendered = tokio::task::spawn_blocking(move || previews()).await;
+        let rendered = tokio::task::spawn_blocking(move || previews(wanted.as_deref())).await;
         rendered.unwrap_or_else(|_| vec![Err("the rendering of the previews panicked".to_owned())])
     }
 
@@ -166,8 +166,9 @@ impl Page {
                 mail.map(Message::Caught)
             }
             "previews" => {
-                let mut previews = self.previews().await.into_iter().flatten();
-                let preview = previews.find(|preview| preview.name == id);
+                let previews = self.previews(Some(id.to_owned())).await;
+                let mut rendered = previews.into_iter().flatten();
+                let preview = rendered.find(|preview| preview.name == id);
                 preview.map(Message::Preview)
             }
             _ => None,

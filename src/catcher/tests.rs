@@ -41,7 +41,7 @@ fn start() -> Running {
 fn start_with(
     previews: impl Fn() -> Vec<Result<Preview, String>> + Send + Sync + 'static,
 ) -> Running {
-    let catcher = Catcher::bind(0, Arc::new(previews)).unwrap();
+    let catcher = Catcher::bind(0, Arc::new(move |_| previews())).unwrap();
     let (stop, stopped) = oneshot::channel();
     let smtp_url = catcher.smtp_url().unwrap();
     Running {

@@ -21,7 +21,7 @@ pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
 
 fn preview(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
     if matches.get_flag("messages") {
-        return messages(cli);
+        return messages(cli, matches);
     }
     let Some(name) = matches.get_one::<String>("name") else {
         return list(cli, matches);
@@ -68,7 +68,9 @@ fn list(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
 }
 
 /// Every mail as it would be sent, for the inbox of `dev`.
-fn messages(cli: &Cli) -> Result<Exit, Error> {
+fn messages(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
+    let wanted = matches.get_one::<String>("name");
+    let is_wanted = |mail: &&Registered| wanted.is_none_or(|name| mail.name() == name);
     let sender: SenderSettings = cli.environment.load("mails have no sender")?;
     let message = |mail: &Registered| match mail.message(sender.from()) {
         Ok(message) => {
@@ -76,7 +78,8 @@ fn messages(cli: &Cli) -> Result<Exit, Error> {
         }
         Err(error) => json!({"name": mail.name(), "problem": chain(&error)}),
     };
-    output::print_json("messages", cli.app.mails.iter().map(message).collect())?;
+    let mails = cli.app.mails.iter().filter(is_wanted);
+    output::print_json("messages", mails.map(message).collect())?;
     Ok(Exit::Done)
 }
 

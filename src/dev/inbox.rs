@@ -68,9 +68,9 @@ impl Inbox {
 /// Renders the mails by the binary as it is now: the supervisor itself goes on being the one that was started.
 #[cfg(feature = "mail")]
 fn previews(binary: PathBuf, environment: Environment) -> Previews {
-    Arc::new(move || {
+    Arc::new(move |name| {
         let mut command = Command::new(&binary);
-        let command = command.args(["mail", "preview", "--messages"]);
+        let command = command.args(["mail", "preview", "--messages"]).args(name);
         let output = command.env_clear().envs(environment.iter()).output();
         let rendered = match output {
             Ok(output) if output.status.success() => read(&output.stdout),
