@@ -1,6 +1,10 @@
 //! The WebSocket that shows a customer's orders as they change.
 
-use tokio::sync::broadcast::error::RecvError;
+use std::time::Duration;
+use tokio::{
+    sync::broadcast::error::RecvError,
+    time::{Instant, sleep_until},
+};
 use twelve::axum::response::Response;
 use twelve::prelude::*;
 use twelve::web::ws::{WebSocket, WebSocketUpgrade};
@@ -10,6 +14,9 @@ use crate::{customers::Customer, orders::Order};
 
 /// How many orders a client is told of when it connects: the newest.
 const SHOWN: i64 = 20;
+
+/// How long after it was in vain the orders are read again, give or take a half.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The routes of the process type `live`.
 pub fn routes() -> Router {
@@ -39,26 +46,36 @@ async fn live(
 async fn show(mut socket: WebSocket, customer: Customer, db: Db, feed: Res<Feed>) -> Result<()> {
     // Before the orders are read: what changes meanwhile comes after them, and nothing between is missed.
     let mut news = feed.news();
-    let mut stale = true;
+    // When the orders are to be read; `None` while the news tell enough.
+    let mut read_at = Some(Instant::now());
     loop {
-        if stale {
-            for order in Order::list_of(&db, customer, None, SHOWN).await? {
-                socket.send(text(&order)?).await?;
-            }
-        }
         tokio::select! {
-            said = socket.recv() => match said {
-                Some(_) => stale = false,
-                None => return Ok(()),
+            () = sleep_until(read_at.unwrap_or_else(Instant::now)), if read_at.is_some() => {
+                let orders = Order::list_of(&db, customer, None, SHOWN).await;
+                match orders.map_err(Failure::from) {
+                    Ok(orders) => {
+                        read_at = None;
+                        for order in orders {
+                            socket.send(text(&order)?).await?;
+                        }
+                    }
+                    // All sockets read at once when the feed is back, more than the pool has connections: drawn, so that they do not come back together.
+                    Err(failure) if failure.is_unavailable() => {
+                        read_at = Some(Instant::now() + PAUSE.mul_f64(0.5 + fastrand::f64()));
+                    }
+                    Err(failure) => return Err(failure),
+                }
+            }
+            said = socket.recv() => if said.is_none() {
+                return Ok(());
             },
             next = news.recv() => match next {
-                Ok(News::Changed(whose, text)) => {
-                    stale = false;
-                    if whose == customer.id {
-                        socket.send(text).await?;
-                    }
+                Ok(News::Changed(whose, text)) => if whose == customer.id {
+                    socket.send(text).await?;
+                },
+                Ok(News::Anything) | Err(RecvError::Lagged(_)) => {
+                    read_at.get_or_insert_with(Instant::now);
                 }
-                Ok(News::Anything) | Err(RecvError::Lagged(_)) => stale = true,
                 Err(RecvError::Closed) => return Ok(()),
             },
         }
