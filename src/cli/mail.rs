@@ -152,17 +152,14 @@ fn ended(text: &str) -> String {
 fn send_test(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
     let address = matches.get_one::<String>("address");
     let address = address.cloned().unwrap_or_default();
-    let mail = match matches.get_one::<String>("name") {
+    let mut mail = match matches.get_one::<String>("name") {
         Some(name) => find(cli, name)?.preview()?,
         None => plain(&cli.app.name),
     };
     // To this address and nobody else.
-    let mail = Rendered {
-        to: vec![address],
-        cc: Vec::new(),
-        bcc: Vec::new(),
-        ..mail
-    };
+    mail.to = vec![address];
+    mail.cc.clear();
+    mail.bcc.clear();
     let as_json = matches.get_flag("json");
     let mut needs = Needs::default();
     needs.add::<SenderSettings>();

@@ -20,6 +20,7 @@ pub const LOG_FORMAT: &str = "TWELVE_LOG_FORMAT";
 
 /// How a line looks; text on a terminal and JSON elsewhere, unless `TWELVE_LOG_FORMAT` says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LogFormat {
     /// For people.
     Text,

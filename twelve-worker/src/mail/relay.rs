@@ -65,6 +65,7 @@ impl Relay {
 
 /// Why a mail was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SendError {
     /// The server cannot be reached, or the connection broke before the mail was on its way: an outage of a backing service.
     Unreachable(String),
