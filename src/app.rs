@@ -74,6 +74,8 @@ impl App {
     }
 
     /// The app's own migrations, from `sqlx::migrate!()`; the command `release` applies them.
+    ///
+    /// They are compiled into the binary, and cargo does not notice a new file alone: it rebuilds when `build.rs` prints `cargo:rerun-if-changed=migrations`.
     pub fn migrations(mut self, migrations: Migrator) -> Self {
         self.migrations = Some(Arc::new(migrations));
         self
