@@ -50,6 +50,19 @@ impl Drained {
         self.done + self.retried + self.failed + self.snoozed + self.discarded + self.put_back
     }
 
+    /// The same, when every attempt ended as its job wanted: done, snoozed or discarded.
+    ///
+    /// # Panics
+    ///
+    /// A job failed, was put back, or has another attempt before it.
+    #[track_caller]
+    #[expect(clippy::return_self_not_must_use, reason = "the check alone is of use")]
+    pub fn expect_done(self) -> Self {
+        let amiss = self.retried + self.failed + self.put_back;
+        assert_eq!(amiss, 0, "not all jobs are done: {self:?}");
+        self
+    }
+
     fn count(&mut self, settled: Settled) {
         match settled {
             Settled::Done => self.done += 1,
@@ -106,5 +119,20 @@ async fn drain_all(engine: &Engine) -> Result<Drained, Error> {
             let message = format!("jobs are still due after {MAX_DRAINED} attempts");
             return Err(Error::internal(message));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "not all jobs are done: Drained { done: 1, retried: 1,")]
+    fn an_attempt_that_failed_is_told_with_all_counts() {
+        let mut drained = Drained::default();
+        drained.count(Settled::Done);
+        assert_eq!(drained.expect_done().done, 1);
+        drained.count(Settled::Retried);
+        drained.expect_done();
     }
 }
