@@ -35,7 +35,9 @@ impl Inbox {
         }
         if app.mail_from.is_none() {
             let name = &app.name;
-            surroundings.set_default("MAIL_FROM", &format!("{name} <{name}@localhost>"));
+            let plain = |letter: char| letter.is_ascii_alphanumeric();
+            let account = name.replace(|letter| !plain(letter), "-");
+            surroundings.set_default("MAIL_FROM", &format!("{name} <{account}@localhost>"));
         }
         let previews = previews(binary.to_owned(), surroundings.environment().clone());
         let failed = |error| Error::internal("mails cannot be caught").because(error);
@@ -70,7 +72,9 @@ impl Inbox {
 fn previews(binary: PathBuf, environment: Environment) -> Previews {
     Arc::new(move |name| {
         let mut command = Command::new(&binary);
-        let command = command.args(["mail", "preview", "--messages"]).args(name);
+        let command = command
+            .args(["mail", "preview", "--messages", "--"])
+            .args(name);
         let output = command.env_clear().envs(environment.iter()).output();
         let rendered = match output {
             Ok(output) if output.status.success() => read(&output.stdout),
