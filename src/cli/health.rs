@@ -24,7 +24,7 @@ pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
         // To people, beside whatever the result is.
         let _ = writeln!(
             stderr(),
-            "{app}: no process answers; is TWELVE_STATE_DIR the same there?"
+            "{app}: no process answers; is TWELVE_STATE_DIR the same there? Those of `dev` answer `{app} dev health`"
         );
     }
     let healthy = match matches.get_one::<String>("probe").map(String::as_str) {
