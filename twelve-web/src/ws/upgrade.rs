@@ -66,7 +66,8 @@ impl WebSocketUpgrade {
     /// Upper and lower case are the same.
     ///
     /// ```
-    /// # use twelve_web::{axum::response::Response, ws::WebSocketUpgrade};
+    /// use axum::response::Response;
+    /// use twelve_web::ws::WebSocketUpgrade;
     /// async fn live(upgrade: WebSocketUpgrade) -> Response {
     ///     let upgrade = upgrade.allow_origin("https://shop.example");
     ///     upgrade.on_upgrade(async |mut socket| while socket.recv().await.is_some() {})
