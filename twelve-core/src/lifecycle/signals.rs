@@ -25,7 +25,7 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 ///
 /// `timeout` signals the process and then its group, and a wrapper passes on what the terminal has told the whole group: nobody is in a hurry then, and what was begun must not be lost.
 /// They do so within microseconds; somebody who has looked how the process takes the first takes longer.
-const TOGETHER: Duration = Duration::from_millis(2);
+const TOGETHER: Duration = Duration::from_millis(5);
 
 /// Starts the thread. The first SIGTERM or SIGINT begins the shutdown, a second one ends the process at once, unless it came together with the first.
 ///
