@@ -1,10 +1,12 @@
 //! `Blocking`: a bounded number of threads for work that uses a core, or blocks its thread.
 
-use std::{any::Any, sync::Arc, thread};
+use std::{sync::Arc, thread};
 use tokio::{sync::Semaphore, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Config, Context, Error, FromContext, Needs, Reader, Run, run::extractable};
+use crate::{
+    Config, Context, Error, FromContext, Needs, Reader, Run, error::panic_message, run::extractable,
+};
 
 const NOT_CONFIGURED: &str = "the threads for blocking work are not configured";
 
@@ -97,18 +99,13 @@ impl Blocking {
             work(cancelled)
         });
         running.await.map_err(|error| match error.try_into_panic() {
-            Ok(panic) => Error::internal(format!("blocking work panicked: {}", message(&*panic))),
+            Ok(panic) => Error::internal(format!(
+                "blocking work panicked: {}",
+                panic_message(&*panic).unwrap_or("without a message")
+            )),
             Err(error) => Error::unavailable("the process is closing").because(error),
         })
     }
-}
-
-fn message(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without a message")
 }
 
 impl<K: Send + Sync + 'static> FromContext<K> for Blocking {

@@ -1,7 +1,7 @@
 //! The two error types: [`Error`] says what the library could not do, [`Failure`] carries what a handler failed with.
 
 use sqlx::error::DatabaseError;
-use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc};
+use std::{any::Any, borrow::Cow, error::Error as StdError, fmt, sync::Arc};
 
 type Source = Arc<dyn StdError + Send + Sync>;
 
@@ -260,6 +260,13 @@ pub fn chain(error: &(dyn StdError + 'static)) -> String {
         append(&mut text, &cause.to_string());
     }
     text
+}
+
+/// What a panic said, if it said something.
+#[must_use]
+pub fn panic_message(panic: &(dyn Any + Send)) -> Option<&str> {
+    let literal = panic.downcast_ref::<&str>().copied();
+    literal.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
 }
 
 /// Some libraries repeat their source in their own text: once is enough.

@@ -34,7 +34,7 @@ pub mod telemetry;
 pub use blocking::{Blocking, Cancelled};
 pub use config::{Conf, Config, Environment, Faults, Origin, Reader, Secret, Value, Variable};
 pub use context::{Context, Identity, Registry};
-pub use error::{Error, Failure, Result, chain};
+pub use error::{Error, Failure, Result, chain, panic_message};
 pub use exit::Exit;
 pub use handler::{Arguments, Erased, Handler, IntoEnd, takes_two_transactions};
 pub use lifecycle::{Budget, Lifecycle, Shutdown, State, Tracked, Tracker};

@@ -6,6 +6,8 @@ use std::{
     sync::Once,
 };
 
+use twelve_core::panic_message;
+
 thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
@@ -25,10 +27,7 @@ pub(super) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     let result = panic::catch_unwind(AssertUnwindSafe(work));
     QUIET.set(false);
     result.map_err(|payload| {
-        payload
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| payload.downcast_ref::<&str>().copied())
+        panic_message(&*payload)
             .unwrap_or("the routes do not fit together")
             .to_owned()
     })

@@ -7,10 +7,10 @@
 //! Every way in which an attempt can end is one [`End`], and every end is one [`Ack`].
 
 use futures_util::{FutureExt, future::BoxFuture};
-use std::{any::Any, panic::AssertUnwindSafe, time::Duration};
+use std::{panic::AssertUnwindSafe, time::Duration};
 use tokio::time::timeout;
 use tracing::Instrument;
-use twelve_core::{Failure, Run};
+use twelve_core::{Failure, Run, panic_message};
 
 use super::{Engine, acker};
 use crate::{
@@ -98,11 +98,14 @@ async fn guard(handler: BoxFuture<'static, Result<Outcome, NoOutcome>>, limit: D
     match (ended, dropped) {
         (Ok(Ok(Ok(outcome))), _) => End::Ok(outcome),
         (Ok(Ok(Err(why))), _) => end_of(why),
-        (Ok(Err(panic)), _) => End::Panicked(format!("panicked: {}", message(&*panic))),
+        (Ok(Err(panic)), _) => End::Panicked(format!(
+            "panicked: {}",
+            panic_message(&*panic).unwrap_or("without a message")
+        )),
         (Err(_), Ok(())) => End::Failed(format!("took longer than {limit:?}")),
         (Err(_), Err(panic)) => End::Failed(format!(
             "took longer than {limit:?}, then panicked: {}",
-            message(&*panic)
+            panic_message(&*panic).unwrap_or("without a message")
         )),
     }
 }
@@ -122,14 +125,6 @@ pub(super) fn failed(failure: &Failure) -> End {
     } else {
         End::Failed(failure.to_string())
     }
-}
-
-fn message(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without a message")
 }
 
 /// What to record for an end.
