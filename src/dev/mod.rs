@@ -49,12 +49,8 @@ impl Surroundings {
             |error| Error::unavailable("private servers cannot be started").because(error);
         let directory = Directory::of_worktree(".").map_err(refused)?;
         let is_set = |name| environment.is_set(name);
-        let wanted = match (!is_set("DATABASE_URL"), wants_redis && !is_set("REDIS_URL")) {
-            (true, true) => Some(Wanted::Both),
-            (true, false) => Some(Wanted::Postgres),
-            (false, true) => Some(Wanted::Redis),
-            (false, false) => None,
-        };
+        let wants_redis = wants_redis && !is_set("REDIS_URL");
+        let wanted = Wanted::missing(!is_set("DATABASE_URL"), wants_redis);
         // Whoever else could have put it there could also say what our commands are given.
         directory.claim().map_err(refused)?;
         let services = wanted

@@ -94,6 +94,18 @@ pub enum Wanted {
     Both,
 }
 
+impl Wanted {
+    /// The servers that are not named by a URL; `None` when all that are needed are.
+    pub(crate) fn missing(postgres: bool, redis: bool) -> Option<Self> {
+        match (postgres, redis) {
+            (true, true) => Some(Self::Both),
+            (true, false) => Some(Self::Postgres),
+            (false, true) => Some(Self::Redis),
+            (false, false) => None,
+        }
+    }
+}
+
 /// Private servers; they live as long as any process on this machine holds a `Services` for the same directory.
 ///
 /// They go on for about ten seconds after the last holder is gone, so that a test run whose processes come one after the other starts them once.

@@ -305,11 +305,10 @@ pub(super) async fn servers() -> Result<Environment, Error> {
 /// They cannot be started.
 pub fn environment() -> Result<Environment, Error> {
     let mut environment = Environment::of_process();
-    let wanted = match ["DATABASE_URL", "REDIS_URL"].map(|name| environment.is_set(name)) {
-        [true, true] => return Ok(environment),
-        [true, false] => Wanted::Redis,
-        [false, true] => Wanted::Postgres,
-        [false, false] => Wanted::Both,
+    let is_missing = |name| !environment.is_set(name);
+    let wanted = Wanted::missing(is_missing("DATABASE_URL"), is_missing("REDIS_URL"));
+    let Some(wanted) = wanted else {
+        return Ok(environment);
     };
     if SERVICES.get().is_none() {
         // Two threads may attach at once; the one that comes second lets go again.
