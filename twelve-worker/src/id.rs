@@ -74,6 +74,29 @@ impl fmt::Display for WorkerId {
     }
 }
 
+/// The name of one claim: of the batch of jobs that a worker took at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClaimId(Uuid);
+
+impl ClaimId {
+    /// The name of a claim that is made now.
+    #[allow(clippy::new_without_default, reason = "every one is another")]
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Uuid::now_v7())
+    }
+
+    pub(crate) fn from_uuid(id: Uuid) -> Self {
+        Self(id)
+    }
+
+    /// The UUID.
+    #[must_use]
+    pub fn as_uuid(&self) -> &Uuid {
+        &self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

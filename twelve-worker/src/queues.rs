@@ -56,6 +56,13 @@ impl Queues {
         }
     }
 
+    /// The names, of those that are taken or of those that are left out.
+    pub(crate) fn names(&self) -> &[String] {
+        match &self.0 {
+            Choice::Only(names) | Choice::AllExcept(names) => names,
+        }
+    }
+
     /// The queues that are left out, when the others are all taken.
     pub(crate) fn excluded(&self) -> &[String] {
         match &self.0 {

@@ -1,25 +1,28 @@
-//! Records how an attempt ended: in the handler's own transaction when it has one, else in a statement.
+//! Records how an attempt ended: in the handler's own transaction when it has one, else with others that end at the same time.
 //!
 //! ```text
-//! Ok, Tx used      ─► ack in Tx ─► commit          refused ─► rollback, warn
-//! Ok, no Tx        ─► ack                          refused ─► warn
-//! anything else    ─► rollback ─► ack              refused ─► warn
+//! Ok, Tx used      ─► ack in Tx ─► commit            refused ─► rollback, warn
+//! Ok, no Tx        ─► group commit                   refused ─► warn
+//! anything else    ─► rollback ─► ack                refused ─► warn
 //! commit failed    ─► as a failed attempt: its ack is refused if the commit took effect after all
 //! ```
 
-use std::{error::Error as _, time::Duration};
+use std::{error::Error as _, sync::Arc, time::Duration};
 use tokio::time::timeout;
-use twelve_core::{Error, Failure, Slot, Tx, chain};
+use twelve_core::{Error, Failure, Slot, Tracked, Tx, chain};
 
 use super::{
     Engine,
+    buffer::Job,
     executor::{End, Settled, ack_for, failed},
+    group::Groups,
+    held::Holding,
     setback::{PATIENCE, Setback, within},
 };
 use crate::{
-    Outcome, Policy,
+    ClaimId, Outcome, Policy,
     outcome::Wish,
-    store::{Ack, Acked, Claimed},
+    store::{Ack, Acked, Claimed, Done, Lease},
 };
 
 /// How long a rollback may take: a statement that was cut off may still run on the server.
@@ -31,39 +34,162 @@ const COMMIT: Duration = Duration::from_secs(30);
 /// How often an ack is tried while the store calls it wrong; while the store is unavailable, there is no limit.
 const MAX_TRIES: u32 = 10;
 
+/// An attempt that has ended.
+pub(super) struct Attempted<'a> {
+    pub(super) job: &'a Claimed,
+    pub(super) slot: Option<&'a Slot>,
+    pub(super) policy: &'a Policy,
+    /// Has it recorded steps?
+    pub(super) has_steps: bool,
+}
+
+/// What goes into a group: a job that is done, or a claim whose jobs have all ended, or both.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    done: Option<(Done, String)>,
+    claim: Option<ClaimId>,
+    /// Held until it is recorded.
+    _held: Option<(Holding, Tracked)>,
+}
+
 /// Records the end of an attempt. Whatever happens, exactly one end is recorded, or the job is somebody else's.
 pub(super) async fn settle(
     engine: &Engine,
-    job: &Claimed,
-    slot: Option<&Slot>,
+    attempted: Attempted<'_>,
+    held: (Holding, Tracked),
     end: End,
-    policy: &Policy,
 ) -> Settled {
-    engine.held.has_ended(job.lease);
+    let job = attempted.job;
+    if !engine.held.has_ended(job.lease) {
+        return Settled::Refused;
+    }
     log(job, &end);
     let is_ok = matches!(end, End::Ok(_));
-    let ack = ack_for(end, job, policy);
-    let Some(slot) = slot else {
-        return report(engine, job, &ack, Doubt::None).await;
+    let ack = ack_for(end, &attempted);
+    let settled = match attempted.slot {
+        Some(slot) if is_ok && slot.is_open() => commit_or_fail(engine, &attempted, slot, &ack).await,
+        Some(slot) => {
+            // When nothing was written there is nothing to commit; but a `Tx` that has outlived its handler is found out here.
+            let closed = if is_ok { slot.commit().await } else { Ok(()) };
+            match (closed, ack) {
+                (Err(error), _) => give_up(engine, &attempted, slot, &error).await,
+                (Ok(()), Ack::Done(retention)) => {
+                    let done = Done { lease: job.lease, retention };
+                    let ended = Ended {
+                        done: Some((done, job.kind.clone())),
+                        claim: held.0.end(),
+                        _held: Some(held),
+                    };
+                    return add(engine, ended).await;
+                }
+                (Ok(()), ack) => {
+                    rollback(slot).await;
+                    report(engine, job, &ack, Doubt::None).await
+                }
+            }
+        }
+        None => report(engine, job, &ack, Doubt::None).await,
     };
-    if !is_ok {
-        rollback(slot).await;
-        return report(engine, job, &ack, Doubt::None).await;
-    }
-    if !slot.is_open() {
-        // Nothing to commit; but a `Tx` that has outlived its handler is found out here.
-        return match slot.commit().await {
-            Ok(()) => report(engine, job, &ack, Doubt::None).await,
-            Err(error) => give_up(engine, job, slot, &error, policy).await,
+    if let claim @ Some(_) = held.0.end() {
+        let ended = Ended {
+            done: None,
+            claim,
+            _held: Some(held),
         };
+        add(engine, ended).await;
     }
-    match within(COMMIT, commit(engine, job, slot, &ack)).await {
-        Ok(Acked::Accepted) => Settled::of(&ack),
+    settled
+}
+
+async fn add(engine: &Engine, ended: Ended) -> Settled {
+    match engine.ended.add(ended).await {
+        Ok(()) => Settled::Done,
+        // The acker is gone with the engine: the job runs again elsewhere.
+        Err(_) => Settled::Refused,
+    }
+}
+
+/// Records groups of ends, for ever.
+pub(super) async fn run(engine: Arc<Engine>, mut groups: Groups<Ended>) {
+    while let Some(group) = groups.next().await {
+        record(&engine, group).await;
+    }
+}
+
+/// Goes on trying: an attempt's end is not forgotten because the store is down.
+async fn record(engine: &Engine, group: Vec<Ended>) {
+    let done: Vec<Done> = group.iter().filter_map(|ended| Some(ended.done.as_ref()?.0)).collect();
+    let claims: Vec<ClaimId> = group.iter().filter_map(|ended| ended.claim).collect();
+    let mut doubt = Doubt::None;
+    let mut setback = Setback::default();
+    let mut wrong = 0;
+    loop {
+        match within(PATIENCE, engine.store.done(engine.worker, &done, &claims)).await {
+            Ok(lost) => {
+                let ends = group.iter().filter_map(|ended| ended.done.as_ref());
+                let lost = ends.filter(|(done, _)| lost.contains(&done.lease));
+                lost.for_each(|(done, kind)| refused(done.lease, kind, doubt));
+                break;
+            }
+            Err(error) => {
+                doubt = Doubt::Ack;
+                wrong += u32::from(!error.is_unavailable());
+                if wrong >= MAX_TRIES {
+                    tracing::error!(
+                        error = chain(&error),
+                        jobs = done.len(),
+                        "the ends of attempts could not be recorded: the jobs will run again"
+                    );
+                    break;
+                }
+                setback.pause("recording the ends of attempts", &error).await;
+            }
+        }
+    }
+    // If they could not be forgotten, they are found as claims that nobody knows.
+    engine.held.forget(&claims);
+}
+
+/// Hands back jobs that have not started.
+pub(super) async fn give_back(engine: &Engine, jobs: Vec<Job>) {
+    if jobs.is_empty() {
+        return;
+    }
+    let leases: Vec<Lease> = jobs.iter().map(|job| job.claimed.lease).collect();
+    if let Err(error) = within(PATIENCE, engine.store.hand_back(&leases)).await {
+        tracing::debug!(%error, "claimed jobs run again when this worker has left");
+    }
+    let claims = jobs.iter().filter_map(|job| job.holding.end()).collect();
+    forget(engine, claims).await;
+}
+
+/// Forgets claims whose jobs were handed back.
+pub(super) async fn forget(engine: &Engine, claims: Vec<ClaimId>) {
+    for claim in claims {
+        let ended = Ended {
+            done: None,
+            claim: Some(claim),
+            _held: None,
+        };
+        add(engine, ended).await;
+    }
+}
+
+/// Commits the handler's transaction with the ack in it.
+async fn commit_or_fail(
+    engine: &Engine,
+    attempted: &Attempted<'_>,
+    slot: &Slot,
+    ack: &Ack,
+) -> Settled {
+    let job = attempted.job;
+    match within(COMMIT, commit(engine, job, slot, ack)).await {
+        Ok(Acked::Accepted) => Settled::of(ack),
         Ok(Acked::Refused) => {
-            warn_refused(job);
+            warn_refused(job.lease, &job.kind);
             Settled::Refused
         }
-        Err(error) => give_up(engine, job, slot, &error, policy).await,
+        Err(error) => give_up(engine, attempted, slot, &error).await,
     }
 }
 
@@ -71,7 +197,10 @@ pub(super) async fn settle(
 async fn commit(engine: &Engine, job: &Claimed, slot: &Slot, ack: &Ack) -> Result<Acked, Error> {
     let mut tx = Tx::of(slot, engine.context.db()?)?;
     let connection = tx.connection().await?;
-    let acked = engine.store.ack_in(connection, job.lease, ack).await?;
+    let acked = engine
+        .store
+        .ack_in(connection, engine.worker, job.lease, ack)
+        .await?;
     drop(tx);
     match acked {
         Acked::Accepted => slot.commit().await?,
@@ -83,16 +212,15 @@ async fn commit(engine: &Engine, job: &Claimed, slot: &Slot, ack: &Ack) -> Resul
 /// The transaction could not be committed: the attempt has not succeeded after all.
 async fn give_up(
     engine: &Engine,
-    job: &Claimed,
+    attempted: &Attempted<'_>,
     slot: &Slot,
     error: &Error,
-    policy: &Policy,
 ) -> Settled {
     rollback(slot).await;
     let end = end_of_commit(error);
-    log(job, &end);
-    let ack = ack_for(end, job, policy);
-    report(engine, job, &ack, Doubt::Commit).await
+    log(attempted.job, &end);
+    let ack = ack_for(end, attempted);
+    report(engine, attempted.job, &ack, Doubt::Commit).await
 }
 
 /// Core calls every failed commit unavailable; its cause tells an outage from a constraint that is checked at the commit.
@@ -126,21 +254,23 @@ async fn report(engine: &Engine, job: &Claimed, ack: &Ack, mut doubt: Doubt) -> 
     let mut setback = Setback::default();
     let mut wrong = 0;
     loop {
-        match within(PATIENCE, engine.store.ack(job.lease, ack)).await {
+        match within(PATIENCE, engine.store.ack(engine.worker, job.lease, ack)).await {
             Ok(Acked::Accepted) => return Settled::of(ack),
             Ok(Acked::Refused) => {
-                refused(job, doubt);
+                refused(job.lease, &job.kind, doubt);
                 return Settled::Refused;
             }
             Err(error) => {
                 doubt = Doubt::Ack;
                 wrong += u32::from(!error.is_unavailable());
                 if wrong >= MAX_TRIES {
-                    // Its lease is not held any more, so the rescuer hands the job back.
                     tracing::error!(
                         error = chain(&error),
                         "the end of the attempt could not be recorded: the job will run again"
                     );
+                    if let Err(error) = within(PATIENCE, engine.store.hand_back(&[job.lease])).await {
+                        tracing::debug!(%error, "the job runs again when this worker has left");
+                    }
                     return Settled::PutBack;
                 }
                 setback
@@ -151,25 +281,26 @@ async fn report(engine: &Engine, job: &Claimed, ack: &Ack, mut doubt: Doubt) -> 
     }
 }
 
-fn refused(job: &Claimed, doubt: Doubt) {
+fn refused(lease: Lease, kind: &str, doubt: Doubt) {
     match doubt {
-        Doubt::None => warn_refused(job),
+        Doubt::None => warn_refused(lease, kind),
         Doubt::Commit => {
             tracing::warn!("the attempt had been committed after all, or the job was taken back");
         }
         Doubt::Ack => {
             tracing::warn!(
+                job = %lease.job,
                 "the end of the attempt had been recorded after all, or the job was taken back"
             );
         }
     }
 }
 
-fn warn_refused(job: &Claimed) {
+fn warn_refused(lease: Lease, kind: &str) {
     tracing::warn!(
-        job = %job.lease.job,
-        kind = job.kind,
-        epoch = job.lease.epoch,
+        job = %lease.job,
+        kind,
+        epoch = lease.epoch,
         "ack refused: the job was taken back in the meantime, and what this attempt did in its `Tx` was rolled back"
     );
 }
@@ -180,13 +311,15 @@ fn log(job: &Claimed, end: &End) {
     match end {
         End::Ok(Outcome(Wish::Fail(reason))) => tracing::error!(reason, "the job has failed"),
         End::Ok(outcome) => tracing::debug!(?outcome, "the attempt has ended"),
-        End::Failed(error) if is_last => {
+        End::Failed(error) | End::Busy(error, _) if is_last => {
             tracing::error!(
                 error,
                 "attempt {attempt} of {of} failed: the job has failed"
             );
         }
-        End::Failed(error) => tracing::warn!(error, "attempt {attempt} of {of} failed"),
+        End::Failed(error) | End::Busy(error, _) => {
+            tracing::warn!(error, "attempt {attempt} of {of} failed");
+        }
         // The process's panic hook has logged the message, with its place.
         End::Panicked(_) if is_last => {
             tracing::error!("attempt {attempt} of {of} panicked: the job has failed");
@@ -195,6 +328,7 @@ fn log(job: &Claimed, end: &End) {
         End::Unavailable(error) => tracing::warn!(error, "attempt {attempt} of {of} is put off"),
         End::Undecodable(error) => tracing::error!(error, "the job has failed"),
         End::UnknownKind(error) => tracing::warn!(error, "the job is put back"),
+        End::Cancelled(reason) => tracing::info!(reason, "the job was cancelled"),
     }
 }
 

@@ -1,169 +1,255 @@
-//! Takes as many jobs as there are free slots, and starts each in a task of its own.
+//! Fills the buffer: surveys the lanes, and claims from them in batches as large as there is room.
 //!
-//! A suspect takes all slots, so it runs alone: when a worker dies, it is known of what.
+//! ```text
+//! survey (1 s idle, 250 ms busy, or told) ─► promote what is due ─► claim ─► buffer
+//!                                                   └─► suspects, one at a time, with nothing beside them
+//! ```
 
-use std::{sync::Arc, time::Duration};
+use std::{cmp::Reverse, sync::Arc, time::Duration};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep},
+    select,
+    time::{Instant, sleep_until, timeout},
 };
 use twelve_core::{Error, State};
 
 use super::{
-    Engine, attempt,
-    held::Holding,
+    Engine, acker,
+    buffer::Job,
     setback::{PATIENCE, Setback, within},
 };
-use crate::store::{Claimed, Lease};
+use crate::{
+    Weights,
+    store::{Batch, Claim, Lane, Level, Survey},
+};
 
-/// How often an idle worker looks for jobs that nobody announced: those that became due, or whose producer could not wake anyone.
-const POLL: Duration = Duration::from_secs(1);
+/// How often an idle worker looks for jobs that nobody announced.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// How often a busy one looks whether anything is paused, due or suspect.
+const BUSY: Duration = Duration::from_millis(250);
+
+/// The shortest time between two surveys: a wake-up may be for a queue that is new, and often is not.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How many jobs one claim takes: more make the statement longer, and nothing cheaper.
+const MOST: usize = 500;
+
+/// How many scheduled jobs one statement moves.
+const PROMOTED: usize = 2000;
+
+/// Every how many claims the oldest job goes first, whatever its priority: no load starves a lane.
+const FAIR_EVERY: u32 = 8;
 
 /// How long a busy worker leaves suspects to idle ones.
-///
-/// Then it takes one and no other job until that has run: no load starves a suspect, and between two of them other jobs have their turn.
 const LEAVE_SUSPECTS: Duration = Duration::from_secs(3);
 
+/// How long a worker runs nothing but suspects; then other jobs have their turn.
+const SUSPECTS: Duration = Duration::from_secs(2);
+
 /// Claims until the process drains.
-pub(super) async fn run(engine: &Arc<Engine>, slots: u32) {
+pub(super) async fn run(engine: &Arc<Engine>, weights: &Weights) {
+    let now = Instant::now();
     let mut claimer = Claimer {
         engine,
-        slots,
-        free: Arc::new(Semaphore::new(slots as usize)),
-        looked: Instant::now(),
+        weights,
+        survey: Survey::default(),
+        surveyed: None,
+        next_look: now,
+        is_dry: true,
+        claims: 0,
+        suspects: Suspects {
+            looked: now,
+            patience: SUSPECTS,
+        },
     };
     let mut setback = Setback::default();
-    while let Some(slots) = claimer.next_slots().await {
-        match claimer.round(slots).await {
-            Ok(Found::Enough) => setback.over(),
-            Ok(Found::All) => {
-                setback.over();
-                wait(engine).await;
-            }
+    let lifecycle = engine.context.lifecycle();
+    while lifecycle.state() < State::Drain {
+        match claimer.round().await {
+            Ok(()) => setback.over(),
             Err(error) => {
                 // Whether anything was claimed is unknown: what was, the rescuer finds.
-                tokio::select! {
-                    () = engine.context.lifecycle().draining() => return,
+                claimer.next_look = Instant::now();
+                select! {
+                    () = lifecycle.draining() => break,
                     () = setback.pause("claiming jobs", &error) => {}
                 }
             }
         }
     }
+    acker::give_back(engine, engine.buffer.take_all()).await;
 }
 
 struct Claimer<'e> {
     engine: &'e Arc<Engine>,
-    slots: u32,
-    free: Arc<Semaphore>,
-    /// When it last looked for a suspect.
-    looked: Instant,
+    weights: &'e Weights,
+    survey: Survey,
+    surveyed: Option<Instant>,
+    next_look: Instant,
+    /// The last claim found less than there was room for.
+    is_dry: bool,
+    claims: u32,
+    suspects: Suspects,
 }
 
-/// What a claim found.
-enum Found {
-    /// As much as was wanted: there may be more.
-    Enough,
-    /// All that there was.
-    All,
+struct Suspects {
+    /// When this worker last had a look at them.
+    looked: Instant,
+    /// How long to wait for the jobs that run: longer each time that it was in vain.
+    patience: Duration,
 }
 
 impl Claimer<'_> {
-    /// All free slots, at least one; `None` when the process drains.
-    async fn next_slots(&self) -> Option<OwnedSemaphorePermit> {
-        let mut slots = self.acquire(1).await?;
-        let more = u32::try_from(self.free.available_permits()).unwrap_or(u32::MAX);
-        // Only this task takes slots, so what was free still is.
-        if let Ok(more) = Arc::clone(&self.free).try_acquire_many_owned(more) {
-            slots.merge(more);
+    async fn round(&mut self) -> Result<(), Error> {
+        if Instant::now() >= self.next_look {
+            self.look().await?;
         }
-        Some(slots)
+        let room = self.engine.buffer.room();
+        if room > 0 && !self.is_dry {
+            return self.fill(room).await;
+        }
+        select! {
+            () = self.engine.context.lifecycle().draining() => {}
+            () = self.engine.buffer.has_room() => {}
+            () = self.engine.hint.given() => {
+                self.is_dry = false;
+                if self.engine.hint.is_control() {
+                    self.next_look = Instant::now();
+                }
+            }
+            () = sleep_until(self.next_look) => {}
+        }
+        Ok(())
     }
 
-    /// Waits for so many slots; `None` when the process drains.
-    async fn acquire(&self, slots: u32) -> Option<OwnedSemaphorePermit> {
-        tokio::select! {
-            biased;
-            () = self.engine.context.lifecycle().draining() => None,
-            slots = Arc::clone(&self.free).acquire_many_owned(slots) => slots.ok(),
+    async fn look(&mut self) -> Result<(), Error> {
+        let Engine { store, queues, .. } = &**self.engine;
+        acker::give_back(self.engine, self.engine.buffer.take_stale()).await;
+        self.survey = within(PATIENCE, store.survey(queues)).await?;
+        if self.survey.next_due == Some(Duration::ZERO) {
+            within(PATIENCE, store.promote(PROMOTED)).await?;
+            self.survey = within(PATIENCE, store.survey(queues)).await?;
         }
+        let now = Instant::now();
+        self.surveyed = Some(now);
+        let (suspects, others): (Vec<_>, Vec<_>) = self
+            .survey
+            .lanes
+            .iter()
+            .partition(|lane| lane.level == Level::Suspect);
+        let is_any = |lanes: &[&Lane]| lanes.iter().any(|lane| lane.oldest.is_some());
+        let (is_work, are_suspects) = (is_any(&others), is_any(&suspects));
+        self.is_dry = !is_work;
+        let pause = if is_work { BUSY } else { IDLE };
+        let until_due = self.survey.next_due.unwrap_or(pause).max(PAUSE);
+        self.next_look = now + pause.min(until_due);
+        if are_suspects {
+            self.run_suspects().await?;
+        }
+        Ok(())
     }
 
-    async fn round(&mut self, slots: OwnedSemaphorePermit) -> Result<Found, Error> {
+    async fn fill(&mut self, room: usize) -> Result<(), Error> {
+        let wanted = room.min(MOST);
+        let lanes = self.lanes();
+        let (jobs, taken) = self.claim(lanes, wanted).await?;
+        self.engine.buffer.fill(jobs);
+        self.is_dry = taken < wanted;
+        // Somebody told of a job, and it is not here: it may be on a queue that is new.
+        if taken == 0 && self.surveyed.is_none_or(|at| at.elapsed() > PAUSE) {
+            self.next_look = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// The lanes in the order in which this claim looks at them.
+    fn lanes(&mut self) -> Vec<Lane> {
+        self.claims = self.claims.wrapping_add(1);
+        let mut lanes: Vec<Lane> = self.survey.lanes.clone();
+        lanes.retain(|lane| lane.level != Level::Suspect);
+        if self.claims.is_multiple_of(FAIR_EVERY) {
+            lanes.sort_by_key(|lane| lane.oldest.unwrap_or(i64::MAX));
+        } else {
+            let mut turns: Vec<(Level, Reverse<u64>, Lane)> = lanes
+                .into_iter()
+                .map(|lane| (lane.level, Reverse(self.weights.draw(&lane.queue)), lane))
+                .collect();
+            turns.sort_by_key(|(level, turn, _)| (*level, *turn));
+            lanes = turns.into_iter().map(|(.., lane)| lane).collect();
+        }
+        lanes
+    }
+
+    /// The jobs that were claimed, and how many entries were taken off the lanes for them.
+    async fn claim(&self, lanes: Vec<Lane>, limit: usize) -> Result<(Vec<Job>, usize), Error> {
         let Engine {
             store,
             worker,
-            queues,
+            held,
             ..
         } = &**self.engine;
-        let wanted = slots.num_permits();
+        let claim = Claim {
+            id: held.begin(),
+            worker: *worker,
+            lanes,
+            limit,
+            paused_kinds: self.survey.paused_kinds.clone(),
+        };
         // A claim is never dropped half way when the drain begins: its jobs would be taken and forgotten.
-        let jobs = within(PATIENCE, store.claim(*worker, queues, wanted)).await?;
-        let found = jobs.len();
-        self.start_all(jobs, slots).await;
-        let is_idle = found == 0 && wanted == self.slots as usize;
-        if is_idle || self.looked.elapsed() >= LEAVE_SUSPECTS {
-            self.looked = Instant::now();
-            if let Some(job) = within(PATIENCE, store.claim_suspect(*worker, queues)).await? {
-                self.start_alone(job).await;
-                return Ok(Found::Enough);
+        let batch = within(PATIENCE, store.claim(&claim)).await;
+        if batch.as_ref().map_or(true, |batch| batch.jobs.is_empty()) {
+            held.forget(&[claim.id]);
+        }
+        let Batch { jobs, taken } = batch?;
+        let leases: Vec<_> = jobs.iter().map(|job| job.lease).collect();
+        let held = held.hold(claim.id, &leases);
+        let job = |(claimed, holding)| Job { claimed, holding };
+        Ok((jobs.into_iter().zip(held).map(job).collect(), taken))
+    }
+
+    /// Runs suspects for a while, one after the other and nothing beside them: when a worker dies, it is known of what.
+    ///
+    /// An idle worker does so at once. A busy one leaves them to others for a moment, and then waits for what it runs; not for ever, for that could be an hour.
+    async fn run_suspects(&mut self) -> Result<(), Error> {
+        let held = &self.engine.held;
+        if !held.is_empty() {
+            if self.suspects.looked.elapsed() < LEAVE_SUSPECTS {
+                return Ok(());
+            }
+            acker::give_back(self.engine, self.engine.buffer.take_all()).await;
+            let patience = self.suspects.patience;
+            let is_alone = select! {
+                () = self.engine.context.lifecycle().draining() => return Ok(()),
+                waited = timeout(patience, held.all_let_go()) => waited.is_ok(),
+            };
+            if !is_alone {
+                self.suspects.patience = patience * 2;
+                self.suspects.looked = Instant::now();
+                return Ok(());
             }
         }
-        Ok(if found == wanted {
-            Found::Enough
-        } else {
-            Found::All
-        })
-    }
-
-    /// Starts the jobs, or hands them back when the drain has begun meanwhile.
-    async fn start_all(&self, jobs: Vec<Claimed>, mut slots: OwnedSemaphorePermit) {
-        if self.engine.context.lifecycle().state() >= State::Drain {
-            let leases: Vec<_> = jobs.iter().map(|job| job.lease).collect();
-            return self.hand_back(&leases).await;
+        let lanes = self.survey.lanes.iter();
+        let lanes: Vec<_> = lanes
+            .filter(|lane| lane.level == Level::Suspect)
+            .cloned()
+            .collect();
+        let began = Instant::now();
+        while began.elapsed() < SUSPECTS && self.engine.context.lifecycle().state() < State::Drain {
+            let (jobs, taken) = self.claim(lanes.clone(), 1).await?;
+            if taken == 0 {
+                break;
+            }
+            self.engine.buffer.fill(jobs);
+            // Until its end is recorded: a job that waits for its ack is held as well.
+            select! {
+                () = self.engine.context.lifecycle().draining() => {}
+                () = held.all_let_go() => {}
+            }
         }
-        for job in jobs {
-            let holding = self.engine.held.hold(job.lease);
-            self.start(job, holding, slots.split(1));
-        }
-    }
-
-    /// Starts a suspect when nothing else runs here any more: that is bounded by the time limits of what does.
-    async fn start_alone(&self, job: Claimed) {
-        // Held while it waits: else it would look like a job whose claim was never answered.
-        let holding = self.engine.held.hold(job.lease);
-        match self.acquire(self.slots).await {
-            all @ Some(_) => self.start(job, holding, all),
-            None => self.hand_back(&[job.lease]).await,
-        }
-    }
-
-    fn start(&self, job: Claimed, holding: Holding, slots: Option<OwnedSemaphorePermit>) {
-        let lease = job.lease;
-        let lifecycle = self.engine.context.lifecycle();
-        let name = format!("job {} {}", job.kind, lease.job);
-        let tracked = lifecycle.tracker().begin(name);
-        let engine = Arc::clone(self.engine);
-        let task = tokio::spawn(async move {
-            attempt(&engine, job).await;
-            drop((holding, tracked, slots));
-        });
-        self.engine.held.stop_with(lease, task.abort_handle());
-    }
-
-    async fn hand_back(&self, leases: &[Lease]) {
-        if !leases.is_empty()
-            && let Err(error) = within(PATIENCE, self.engine.store.hand_back(leases)).await
-        {
-            tracing::debug!(%error, "claimed jobs run again when this worker has left");
-        }
-    }
-}
-
-/// Waits until there may be jobs.
-async fn wait(engine: &Engine) {
-    tokio::select! {
-        () = engine.context.lifecycle().draining() => {}
-        () = engine.hint.given() => {}
-        () = sleep(POLL) => {}
+        self.suspects.looked = Instant::now();
+        self.suspects.patience = SUSPECTS;
+        // What waits meanwhile was announced to this worker.
+        self.next_look = Instant::now();
+        Ok(())
     }
 }

@@ -8,16 +8,21 @@
 
 use futures_util::{FutureExt, future::BoxFuture};
 use std::{panic::AssertUnwindSafe, time::Duration};
-use tokio::time::timeout;
+use tokio::{runtime::Handle, select, time::timeout};
 use tracing::Instrument;
-use twelve_core::{Failure, Run, panic_message};
+use twelve_core::{Blocking, Failure, FromContext, Run, panic_message};
 
-use super::{Engine, acker};
+use super::{
+    Engine,
+    acker::{self, Attempted},
+    buffer::Job,
+    held::Stop,
+};
 use crate::{
     JobRun, Outcome, Policy,
     outcome::Wish,
-    registry::NoOutcome,
-    store::{Ack, Cause, Claimed, Evidence},
+    registry::{NoOutcome, Registered},
+    store::{Ack, Cause, Evidence, Retention},
 };
 
 /// How often in a row an attempt is put off because a backing service is unavailable; then it counts as failed.
@@ -38,6 +43,8 @@ pub(super) enum End {
     Ok(Outcome),
     /// The handler, an argument or the commit failed; or it took too long.
     Failed(String),
+    /// The same, and it said after which time to try again.
+    Busy(String, Duration),
     /// The handler panicked.
     Panicked(String),
     /// A backing service was unavailable.
@@ -46,6 +53,8 @@ pub(super) enum End {
     Undecodable(String),
     /// Nobody registered the kind.
     UnknownKind(String),
+    /// Somebody wanted it to be stopped.
+    Cancelled(String),
 }
 
 /// What was recorded of an end.
@@ -53,6 +62,7 @@ pub(super) enum End {
 pub(crate) enum Settled {
     Done,
     Discarded,
+    Cancelled,
     Snoozed,
     Retried,
     Failed,
@@ -62,52 +72,110 @@ pub(crate) enum Settled {
 }
 
 /// Attempts a job, and records how that ended.
-pub(crate) async fn attempt(engine: &Engine, mut job: Claimed) -> Settled {
+pub(super) async fn attempt(engine: &Engine, job: Job) -> Settled {
+    let Job {
+        mut claimed,
+        holding,
+    } = job;
     let span = tracing::info_span!(
         "job",
-        kind = job.kind,
-        id = %job.lease.job,
-        attempt = job.attempt(),
+        kind = claimed.kind,
+        id = %claimed.lease.job,
+        attempt = claimed.attempt(),
     );
+    let name = format!("job {} {}", claimed.kind, claimed.lease.job);
+    let held = (holding, engine.context.lifecycle().tracker().begin(name));
     async {
-        let Some(handler) = engine.registry.find(&job.kind) else {
+        let Some(handler) = engine.registry.find(&claimed.kind) else {
             let process_type = &engine.context.identity().process_type;
             let end = format!(
                 "no handler for kind `{}` in worker `{process_type}`",
-                job.kind
+                claimed.kind
             );
-            return acker::settle(engine, &job, None, End::UnknownKind(end), &Policy::new()).await;
+            let attempted = Attempted {
+                job: &claimed,
+                slot: None,
+                policy: &Policy::new(),
+                has_steps: false,
+            };
+            return acker::settle(engine, attempted, held, End::UnknownKind(end)).await;
         };
-        let run = Run::new(engine.context.clone(), JobRun::new(&job));
+        let stop = engine.held.has_started(claimed.lease);
+        let run = Run::new(
+            engine.context.clone(),
+            JobRun::new(&claimed, engine.worker, stop.token.clone()),
+        );
         let slot = run.slot().clone();
-        let payload = std::mem::take(&mut job.payload);
-        let policy = handler.policy();
-        let end = guard(handler.call(run, payload), policy.attempt_timeout()).await;
-        acker::settle(engine, &job, Some(&slot), end, policy).await
+        let steps = run.kind().steps().clone();
+        let payload = std::mem::take(&mut claimed.payload);
+        let running = call(handler, run, payload).await;
+        let end = select! {
+            biased;
+            end = guard(running, handler.policy().attempt_timeout(), &stop, handler.heeds_cancel()) => end,
+            // It is handed back.
+            () = engine.held.stopped() => return Settled::Refused,
+        };
+        let attempted = Attempted {
+            job: &claimed,
+            slot: Some(&slot),
+            policy: handler.policy(),
+            has_steps: !steps.lock().is_ok_and(|steps| steps.is_empty()),
+        };
+        acker::settle(engine, attempted, held, end).await
     }
     .instrument(span)
     .await
 }
 
+type Running = BoxFuture<'static, Result<Outcome, NoOutcome>>;
+
+/// The handler's future, on a thread where it may compute if its kind says so.
+async fn call(handler: &Registered, run: Run<JobRun>, payload: String) -> Running {
+    if !handler.policy().is_blocking() {
+        return handler.call(run, payload);
+    }
+    let blocking = match Blocking::from_context(&run).await {
+        Ok(blocking) => blocking,
+        Err(error) => return Box::pin(async { Err(NoOutcome::Failed(error.into())) }),
+    };
+    let (runtime, running) = (Handle::current(), handler.call(run, payload));
+    let running = running.in_current_span();
+    Box::pin(async move {
+        let ended = blocking.run(move || runtime.block_on(running)).await;
+        ended.unwrap_or_else(|panicked| Err(NoOutcome::Failed(panicked.into())))
+    })
+}
+
 /// Runs a handler, but not for too long; nothing that it does stops the worker.
-async fn guard(handler: BoxFuture<'static, Result<Outcome, NoOutcome>>, limit: Duration) -> End {
+async fn guard(handler: Running, limit: Duration, stop: &Stop, heeds_cancel: bool) -> End {
     let mut handler = AssertUnwindSafe(handler).catch_unwind();
-    let ended = timeout(limit, &mut handler).await;
+    let ended = select! {
+        biased;
+        ended = timeout(limit, &mut handler) => Some(ended),
+        // One that listens ends by itself, within its time.
+        () = stop.token.cancelled(), if !heeds_cancel => None,
+    };
     // A handler that was cut off is dropped here, and what it holds may panic.
     let dropped = std::panic::catch_unwind(AssertUnwindSafe(|| drop(handler)));
-    match (ended, dropped) {
-        (Ok(Ok(Ok(outcome))), _) => End::Ok(outcome),
-        (Ok(Ok(Err(why))), _) => end_of(why),
-        (Ok(Err(panic)), _) => End::Panicked(format!(
+    let end = match (ended, dropped) {
+        (Some(Ok(Ok(Ok(outcome)))), _) => return End::Ok(outcome),
+        (None, _) => End::Failed(String::new()),
+        (Some(Ok(Ok(Err(why)))), _) => end_of(why),
+        (Some(Ok(Err(panic))), _) => End::Panicked(format!(
             "panicked: {}",
             panic_message(&*panic).unwrap_or("without a message")
         )),
-        (Err(_), Ok(())) => End::Failed(format!("took longer than {limit:?}")),
-        (Err(_), Err(panic)) => End::Failed(format!(
+        (Some(Err(_)), Ok(())) => End::Failed(format!("took longer than {limit:?}")),
+        (Some(Err(_)), Err(panic)) => End::Failed(format!(
             "took longer than {limit:?}, then panicked: {}",
             panic_message(&*panic).unwrap_or("without a message")
         )),
+    };
+    // Whatever a job that was to be stopped ends with, but a good end, it was stopped.
+    if stop.token.is_cancelled() {
+        return End::Cancelled(stop.reason());
     }
+    end
 }
 
 fn end_of(why: NoOutcome) -> End {
@@ -120,32 +188,44 @@ fn end_of(why: NoOutcome) -> End {
 }
 
 pub(super) fn failed(failure: &Failure) -> End {
-    if failure.is_unavailable() {
-        End::Unavailable(failure.to_string())
-    } else {
-        End::Failed(failure.to_string())
+    match failure.asked_pause() {
+        Some(pause) => End::Busy(failure.to_string(), pause),
+        None if failure.is_unavailable() => End::Unavailable(failure.to_string()),
+        None => End::Failed(failure.to_string()),
     }
 }
 
 /// What to record for an end.
-pub(super) fn ack_for(end: End, job: &Claimed, policy: &Policy) -> Ack {
+pub(super) fn ack_for(end: End, attempted: &Attempted<'_>) -> Ack {
+    let Attempted { job, policy, .. } = *attempted;
+    let again = |pause, error: &str| {
+        let evidence = Evidence::new(error);
+        if job.attempt() < job.max_attempts {
+            Ack::Retry(pause, evidence)
+        } else {
+            Ack::Fail(evidence)
+        }
+    };
     match end {
-        End::Ok(Outcome(Wish::Done)) => Ack::Done,
+        End::Ok(Outcome(Wish::Done)) => Ack::Done(Retention {
+            keep: policy.kept(),
+            span: policy.kept_for(),
+            is_bare: job.lease.epoch == 0 && !job.is_unique && !attempted.has_steps,
+        }),
         End::Ok(Outcome(Wish::Snooze(delay))) => Ack::Snooze(delay),
-        End::Ok(Outcome(Wish::Discard(reason))) => Ack::Discard(Evidence::new(&reason)),
+        End::Ok(Outcome(Wish::Discard(reason))) => {
+            Ack::Discard(Evidence::new(&reason), policy.kept_for())
+        }
         End::Ok(Outcome(Wish::Fail(reason))) => Ack::Fail(Evidence::new(&reason)),
+        End::Cancelled(reason) => Ack::Cancel(Evidence::new(&reason), policy.kept_for()),
         End::Unavailable(error) if job.deferrals < MAX_DEFERRALS => {
             let patient = Policy::new().max_backoff(LONGEST_DEFERRAL);
             let pause = patient.pause_after(job.deferrals + 1);
             Ack::PutBack(pause, Cause::Unavailable, Evidence::new(&error))
         }
+        End::Busy(error, pause) => again(pause, &error),
         End::Failed(error) | End::Panicked(error) | End::Unavailable(error) => {
-            let evidence = Evidence::new(&error);
-            if job.attempt() < job.max_attempts {
-                Ack::Retry(policy.pause_after(job.attempt()), evidence)
-            } else {
-                Ack::Fail(evidence)
-            }
+            again(policy.pause_after(job.attempt()), &error)
         }
         // In a rolling deploy an old worker meets payloads of the new shape: they must live until a new one takes them.
         End::Undecodable(error) if job.attempt() < job.max_attempts => {
@@ -163,8 +243,9 @@ pub(super) fn ack_for(end: End, job: &Claimed, policy: &Policy) -> Ack {
 impl Settled {
     pub(super) fn of(ack: &Ack) -> Self {
         match ack {
-            Ack::Done => Self::Done,
-            Ack::Discard(_) => Self::Discarded,
+            Ack::Done(_) => Self::Done,
+            Ack::Discard(..) => Self::Discarded,
+            Ack::Cancel(..) => Self::Cancelled,
             Ack::Snooze(_) => Self::Snoozed,
             Ack::Retry(..) => Self::Retried,
             Ack::Fail(_) | Ack::Undecodable(_) => Self::Failed,

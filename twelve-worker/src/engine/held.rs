@@ -1,85 +1,184 @@
-//! What this process holds: the leases of the jobs that it runs.
+//! What this process holds: the leases of the jobs that it has claimed.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
-use tokio::{sync::Notify, task::AbortHandle, time::timeout};
+use tokio::{sync::Notify, time::timeout};
+use tokio_util::sync::CancellationToken;
 
-use crate::store::Lease;
+use crate::{ClaimId, store::Lease};
 
 /// How long the ends of handlers that have returned may take to record, when the time to drain is over.
 const LAST_ACKS: Duration = Duration::from_secs(1);
 
-type Leases = HashMap<Lease, Phase>;
-
-/// How far an attempt has come.
+/// How far a job has come.
 #[derive(Debug)]
 enum Phase {
-    /// Its task is about to start.
-    Starting,
-    /// Its handler runs; this stops it.
-    Running(AbortHandle),
+    /// It waits for a hand.
+    Waiting,
+    /// Its handler runs.
+    Running(Arc<Stop>),
     /// Its end is being recorded.
     Ending,
 }
 
-/// The leases of the jobs that run; clones share them.
+/// Tells a handler that somebody wants it to be stopped.
+#[derive(Debug, Default)]
+pub(super) struct Stop {
+    pub(super) token: CancellationToken,
+    reason: OnceLock<String>,
+}
+
+impl Stop {
+    /// Why, once it is so.
+    pub(super) fn reason(&self) -> String {
+        self.reason.get().cloned().unwrap_or_default()
+    }
+}
+
+/// The leases and claims of this process; clones share them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Held {
-    leases: Arc<Mutex<Leases>>,
+pub(super) struct Held(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    leases: Mutex<HashMap<Lease, Phase>>,
+    claims: Mutex<HashSet<ClaimId>>,
+    /// Stops every handler.
+    stop: CancellationToken,
     /// Told whenever a lease is not held any more.
-    let_go: Arc<Notify>,
+    let_go: Notify,
 }
 
 /// A lease is held as long as this lives.
 #[derive(Debug)]
 pub(super) struct Holding {
-    lease: Lease,
+    pub(super) lease: Lease,
+    claim: Arc<Share>,
     held: Held,
 }
 
+/// One claim, and how many of its jobs have not ended.
+#[derive(Debug)]
+pub(super) struct Share {
+    id: ClaimId,
+    left: AtomicUsize,
+}
+
 impl Held {
-    /// Holds a lease; before the job's task starts, for a task may end before its handle is known.
-    pub(super) fn hold(&self, lease: Lease) -> Holding {
-        self.lock().insert(lease, Phase::Starting);
-        Holding {
-            lease,
-            held: self.clone(),
+    /// Remembers a claim before it is made, so that one whose answer is lost can be told.
+    pub(super) fn begin(&self) -> ClaimId {
+        let claim = ClaimId::new();
+        self.claims().insert(claim);
+        claim
+    }
+
+    /// Forgets claims: they hold nothing, or it is not known what.
+    pub(super) fn forget(&self, claims: &[ClaimId]) {
+        let mut known = self.claims();
+        for claim in claims {
+            known.remove(claim);
         }
     }
 
-    /// Remembers how to stop the handler.
-    pub(super) fn stop_with(&self, lease: Lease, handle: AbortHandle) {
-        // A quick handler may have returned before its task's handle was known.
-        if let Some(phase @ Phase::Starting) = self.lock().get_mut(&lease) {
-            *phase = Phase::Running(handle);
-        }
+    pub(super) fn knows(&self, claim: &ClaimId) -> bool {
+        self.claims().contains(claim)
     }
 
-    /// The handler has returned: from here on the job is not stopped, for its end is being recorded.
-    pub(super) fn has_ended(&self, lease: Lease) {
-        if let Some(phase) = self.lock().get_mut(&lease) {
+    /// Holds the leases of a claim.
+    pub(super) fn hold(&self, claim: ClaimId, leases: &[Lease]) -> Vec<Holding> {
+        let share = Arc::new(Share {
+            id: claim,
+            left: AtomicUsize::new(leases.len()),
+        });
+        let mut held = self.leases();
+        let hold = |lease: &Lease| {
+            held.insert(*lease, Phase::Waiting);
+            Holding {
+                lease: *lease,
+                claim: Arc::clone(&share),
+                held: self.clone(),
+            }
+        };
+        leases.iter().map(hold).collect()
+    }
+
+    /// The handler is about to run.
+    pub(super) fn has_started(&self, lease: Lease) -> Arc<Stop> {
+        let stop = Arc::<Stop>::default();
+        if let Some(phase) = self.leases().get_mut(&lease) {
+            *phase = Phase::Running(Arc::clone(&stop));
+        }
+        stop
+    }
+
+    /// The handler has returned. From here on the job is not stopped, for its end is being recorded; false, when it has been stopped before.
+    pub(super) fn has_ended(&self, lease: Lease) -> bool {
+        let mut held = self.leases();
+        if self.0.stop.is_cancelled() {
+            return false;
+        }
+        if let Some(phase) = held.get_mut(&lease) {
             *phase = Phase::Ending;
         }
+        true
     }
 
-    pub(super) fn contains(&self, lease: &Lease) -> bool {
-        self.lock().contains_key(lease)
+    /// Waits until every handler is stopped.
+    pub(super) async fn stopped(&self) {
+        self.0.stop.cancelled().await;
+    }
+
+    /// Tells these jobs that somebody wants them to be stopped, and why.
+    pub(super) fn cancel(&self, cancelled: Vec<(Lease, String)>) {
+        let held = self.leases();
+        for (lease, reason) in cancelled {
+            if let Some(Phase::Running(stop)) = held.get(&lease) {
+                stop.reason.get_or_init(|| reason);
+                stop.token.cancel();
+            }
+        }
+    }
+
+    /// The jobs whose handlers run.
+    pub(super) fn running(&self) -> Vec<Lease> {
+        let held = self.leases();
+        let running = held.iter().filter(|(_, phase)| matches!(phase, Phase::Running(_)));
+        running.map(|(lease, _)| *lease).collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.leases().is_empty()
+    }
+
+    /// Waits until nothing is held.
+    pub(super) async fn all_let_go(&self) {
+        while !self.is_empty() {
+            self.0.let_go.notified().await;
+        }
     }
 
     /// Stops every handler that still runs, gives the others a moment to record their ends, and tells what is left.
     pub(super) async fn stop_all(&self) -> Vec<Lease> {
-        let mut left = self.stop_running();
+        let mut left: Vec<Lease> = {
+            let held = self.leases();
+            self.0.stop.cancel();
+            let stopped = held.iter().filter(|(_, phase)| !matches!(phase, Phase::Ending));
+            stopped.map(|(lease, _)| *lease).collect()
+        };
         let ending = || -> Vec<Lease> {
-            let held = self.lock();
+            let held = self.leases();
             let ending = held.keys().filter(|lease| !left.contains(lease));
             ending.copied().collect()
         };
         let all_ended = async {
             while !ending().is_empty() {
-                self.let_go.notified().await;
+                self.0.let_go.notified().await;
             }
         };
         // Those that take longer are handed back too: whichever comes first wins.
@@ -89,28 +188,28 @@ impl Held {
         left
     }
 
-    fn stop_running(&self) -> Vec<Lease> {
-        let held = self.lock();
-        let stopped = held.iter().filter_map(|(lease, phase)| match phase {
-            Phase::Running(handle) => {
-                handle.abort();
-                Some(*lease)
-            }
-            Phase::Starting | Phase::Ending => None,
-        });
-        stopped.collect()
+    /// A panic while the lock was held cannot leave the map half changed.
+    fn leases(&self) -> MutexGuard<'_, HashMap<Lease, Phase>> {
+        self.0.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A panic while the lock was held cannot leave the map half changed.
-    fn lock(&self) -> MutexGuard<'_, Leases> {
-        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+    fn claims(&self) -> MutexGuard<'_, HashSet<ClaimId>> {
+        self.0.claims.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Holding {
+    /// The job has ended: tells the claim, if it was the last of it. Called once.
+    pub(super) fn end(&self) -> Option<ClaimId> {
+        let was_last = self.claim.left.fetch_sub(1, Ordering::AcqRel) == 1;
+        was_last.then_some(self.claim.id)
     }
 }
 
 impl Drop for Holding {
     fn drop(&mut self) {
-        self.held.lock().remove(&self.lease);
-        // Kept for `stop_all`, if that does not wait just now.
-        self.held.let_go.notify_one();
+        self.held.leases().remove(&self.lease);
+        // Kept for whoever waits next, if nobody does just now.
+        self.held.0.let_go.notify_one();
     }
 }

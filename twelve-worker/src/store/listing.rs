@@ -22,17 +22,20 @@ pub enum State {
     Failed,
     /// A handler or a person did not want it any more.
     Discarded,
+    /// A person stopped it.
+    Cancelled,
 }
 
 impl State {
     /// All states.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Waiting,
         Self::Scheduled,
         Self::Running,
         Self::Done,
         Self::Failed,
         Self::Discarded,
+        Self::Cancelled,
     ];
 
     /// The state's name, as listings show it.
@@ -45,6 +48,7 @@ impl State {
             Self::Done => "done",
             Self::Failed => "failed",
             Self::Discarded => "discarded",
+            Self::Cancelled => "cancelled",
         }
     }
 }
@@ -166,8 +170,8 @@ pub struct JobDetails {
     /// What a listing shows.
     #[serde(flatten)]
     pub summary: JobSummary,
-    /// Its payload.
-    pub payload: serde_json::Value,
+    /// Its payload; `None` when only a summary was kept.
+    pub payload: Option<serde_json::Value>,
     /// The number of its last claim; it also grows when the job is taken or handed back.
     pub epoch: i64,
     /// The evidence on its attempts, the oldest first.
@@ -182,7 +186,7 @@ pub struct JobDetails {
 pub struct JobError {
     /// The attempt's number.
     pub attempt: u32,
-    /// What kind of evidence it is: `failed`, `unavailable`, `crashed`, `unknown_kind`, `undecodable` or `discarded`.
+    /// What kind of evidence it is: `failed`, `unavailable`, `crashed`, `unknown_kind`, `undecodable`, `discarded` or `cancelled`.
     pub cause: String,
     /// What happened, the last time.
     pub message: String,

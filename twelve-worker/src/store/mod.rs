@@ -16,18 +16,18 @@ mod timetable;
 
 pub use listing::{Filter, JobDetails, JobError, JobSummary, State};
 pub use model::{
-    Ack, Acked, Beat, Cause, Claimed, Draft, Due, Evidence, Lease, Observation, Profile, Recorded,
-    Rescued, Wake,
+    Ack, Acked, Batch, Beat, Cause, Claim, Claimed, Done, Draft, Due, Evidence, Lane, Lease, Level,
+    Observation, Profile, Recorded, Rescued, Retention, Survey, Wake,
 };
 pub use postgres::Calendar;
 pub use timetable::{Fired, Firing, Registration, Standing, Timetable};
 
 use futures_util::future::BoxFuture;
 use sqlx::PgConnection;
-use std::{fmt, time::Duration};
+use std::fmt;
 use twelve_core::Error;
 
-use crate::{JobId, Queues, WorkerId};
+use crate::{ClaimId, Enqueued, JobId, Queues, WorkerId};
 
 /// The answer to a verb of a store.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
@@ -36,52 +36,70 @@ pub type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
 ///
 /// `enqueue_in` and `ack_in` name Postgres, whatever the store is: `Tx` is a transaction on the app's own Postgres.
 /// A store somewhere else writes to an outbox there.
-pub trait Store: fmt::Debug + Send + Sync + 'static {
-    /// Adds these jobs, all or none.
-    fn enqueue(&self, drafts: Vec<Draft>) -> Answer<'_, ()>;
+pub trait Store: Producing + Working + Controlling {}
+
+impl<S: Producing + Working + Controlling> Store for S {}
+
+/// What producers need.
+pub trait Producing: fmt::Debug + Send + Sync + 'static {
+    /// Adds these jobs, all or none; tells what became of each.
+    fn enqueue(&self, drafts: Vec<Draft>) -> Answer<'_, Vec<Enqueued>>;
 
     /// Adds these jobs when the transaction on this connection commits.
     fn enqueue_in<'a>(
         &'a self,
         connection: &'a mut PgConnection,
         drafts: Vec<Draft>,
-    ) -> Answer<'a, ()>;
+    ) -> Answer<'a, Vec<Enqueued>>;
 
-    /// Takes at most `limit` due jobs for a registered worker, but no suspects; none, when the worker is not registered.
+    /// Tells workers everywhere that there may be jobs on these queues.
+    fn wake<'a>(&'a self, queues: &'a [String]) -> Answer<'a, ()>;
+}
+
+/// What workers need.
+pub trait Working: fmt::Debug + Send + Sync + 'static {
+    /// What there is to do on these queues.
+    fn survey<'a>(&'a self, queues: &'a Queues) -> Answer<'a, Survey>;
+
+    /// Moves at most `limit` scheduled jobs that are due to their lanes; tells how many.
+    fn promote(&self, limit: usize) -> Answer<'_, usize>;
+
+    /// Takes jobs for a registered worker; none, when the worker is not registered.
     ///
-    /// Within a queue the oldest comes first; no queue starves another.
-    fn claim<'a>(
+    /// Within a lane the oldest comes first.
+    fn claim<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Batch>;
+
+    /// Records that jobs are done, and forgets claims whose jobs have all ended; tells which leases did not hold any more.
+    fn done<'a>(
         &'a self,
         worker: WorkerId,
-        queues: &'a Queues,
-        limit: usize,
-    ) -> Answer<'a, Vec<Claimed>>;
-
-    /// Takes one due suspect for a registered worker, which must run it alone.
-    ///
-    /// A suspect is a job whose worker died: nobody knows whether of this one, and beside others it could take them along again.
-    fn claim_suspect<'a>(
-        &'a self,
-        worker: WorkerId,
-        queues: &'a Queues,
-    ) -> Answer<'a, Option<Claimed>>;
+        done: &'a [Done],
+        ended: &'a [ClaimId],
+    ) -> Answer<'a, Vec<Lease>>;
 
     /// Records how an attempt ended, if the lease still holds.
-    fn ack<'a>(&'a self, lease: Lease, ack: &'a Ack) -> Answer<'a, Acked>;
+    fn ack<'a>(&'a self, worker: WorkerId, lease: Lease, ack: &'a Ack) -> Answer<'a, Acked>;
 
     /// Records how an attempt ended when the transaction on this connection commits, if the lease still holds.
     fn ack_in<'a>(
         &'a self,
         connection: &'a mut PgConnection,
+        worker: WorkerId,
         lease: Lease,
         ack: &'a Ack,
     ) -> Answer<'a, Acked>;
 
-    /// Gives jobs back that a stopping worker could not finish; tells how many it still held. Spends no attempt.
+    /// Gives jobs back that a stopping worker could not finish: they go first. Tells how many it still held; spends no attempt.
     fn hand_back<'a>(&'a self, leases: &'a [Lease]) -> Answer<'a, usize>;
 
-    /// What this worker holds, as the store sees it.
-    fn held_by(&self, worker: WorkerId) -> Answer<'_, Vec<Lease>>;
+    /// Gives a claim back whose answer was lost; tells how many jobs it held.
+    fn give_up(&self, worker: WorkerId, claim: ClaimId) -> Answer<'_, usize>;
+
+    /// The claims of this worker, as the store sees them.
+    fn claims_of(&self, worker: WorkerId) -> Answer<'_, Vec<ClaimId>>;
+
+    /// Those of these jobs that somebody wants to be stopped, with the reasons.
+    fn cancellations<'a>(&'a self, held: &'a [Lease]) -> Answer<'a, Vec<(Lease, String)>>;
 
     /// A heart for one worker, on a connection of its own.
     fn pulse(&self) -> Box<dyn Pulse>;
@@ -101,8 +119,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Takes back the jobs that no registered worker holds. Nobody died of them, so they are no suspects.
     fn rescue_orphans(&self) -> Answer<'_, Vec<Rescued>>;
 
-    /// Removes at most `limit` jobs that were done or discarded longer ago than `age`; tells how many.
-    fn prune(&self, age: Duration, limit: usize) -> Answer<'_, usize>;
+    /// Removes at most `limit` jobs whose time to be kept is over; tells how many.
+    fn prune(&self, limit: usize) -> Answer<'_, usize>;
 
     /// The recorded result of a step, as JSON.
     fn step<'a>(&'a self, job: JobId, name: &'a str) -> Answer<'a, Option<String>>;
@@ -115,19 +133,19 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         result: &'a str,
     ) -> Answer<'a, Recorded>;
 
-    /// Tells workers everywhere that there may be jobs on these queues.
-    fn wake<'a>(&'a self, queues: &'a [String]) -> Answer<'a, ()>;
-
-    /// Calls `woken` whenever somebody calls [`wake`](Self::wake), for ever; reconnects by itself.
+    /// Calls `woken` whenever somebody wakes the workers, for ever; reconnects by itself.
     fn listen(&self, woken: Box<dyn Fn(Wake<'_>) + Send + Sync>) -> BoxFuture<'static, ()>;
+}
 
+/// What people need who look at jobs and act on them.
+pub trait Controlling: fmt::Debug + Send + Sync + 'static {
     /// The jobs that match, the newest first.
     fn list<'a>(&'a self, filter: &'a Filter) -> Answer<'a, Vec<JobSummary>>;
 
     /// One job with all that is known about it.
     fn show(&self, job: JobId) -> Answer<'_, Option<JobDetails>>;
 
-    /// Makes those of these jobs that wait, have failed or were discarded due now, with all their attempts granted again; tells which.
+    /// Makes those of these jobs that wait, have failed, were discarded or cancelled due now, with all their attempts granted again; tells which.
     fn retry<'a>(&'a self, jobs: &'a [JobId]) -> Answer<'a, Vec<JobId>>;
 
     /// Discards those of these jobs that wait or have failed; tells which.
@@ -138,6 +156,6 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 ///
 /// It holds a connection of its own, so that a busy pool cannot stop it.
 pub trait Pulse: Send {
-    /// Beats; registers the worker when the store does not know it, or not any more.
-    fn beat<'a>(&'a mut self, worker: &'a Profile) -> Answer<'a, Beat>;
+    /// Beats, and says whether the worker still claims; registers it when the store does not know it, or not any more.
+    fn beat<'a>(&'a mut self, worker: &'a Profile, is_draining: bool) -> Answer<'a, Beat>;
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::State;
-use crate::{JobId, WorkerId};
+use crate::{ClaimId, JobId, Keep, Priority, Queues, UniqueKey, WorkerId};
 
 /// The most evidence that is kept of one failure.
 const MAX_EVIDENCE_BYTES: usize = 4096;
@@ -23,6 +23,14 @@ pub struct Draft {
     pub max_attempts: u32,
     /// When it is due.
     pub due: Due,
+    /// How soon it goes, compared with others that are due.
+    pub priority: Priority,
+    /// What people find it by.
+    pub tags: Vec<String>,
+    /// What its producer noted on it, a JSON object.
+    pub metadata: Option<String>,
+    /// The key that it shares with no other job.
+    pub unique: Option<UniqueKey>,
 }
 
 /// When a job is due.
@@ -36,15 +44,83 @@ pub enum Due {
     At(SystemTime),
 }
 
-/// Who holds a job: an ack must name it whole.
+/// The lane of a queue in which a job waits; the earlier ones go first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Level {
+    /// It was handed back unfinished: it has had its turn already.
+    Returned,
+    /// It waits for its turn.
+    Priority(Priority),
+    /// Its worker died, and nobody knows whether of this job: it runs alone.
+    Suspect,
+}
+
+impl Level {
+    /// All lanes of a queue.
+    pub const ALL: [Self; 5] = [
+        Self::Returned,
+        Self::Priority(Priority::High),
+        Self::Priority(Priority::Normal),
+        Self::Priority(Priority::Low),
+        Self::Suspect,
+    ];
+}
+
+/// Where jobs wait: one level of one queue.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Lane {
+    /// The queue.
+    pub queue: String,
+    /// The level.
+    pub level: Level,
+    /// How old the oldest job in it is, compared with other lanes: the lower, the older; `None` when it is empty.
+    pub oldest: Option<i64>,
+}
+
+/// What there is to do on some queues.
+#[derive(Clone, Debug, Default)]
+pub struct Survey {
+    /// The lanes of the queues that are not paused.
+    pub lanes: Vec<Lane>,
+    /// The kinds that are paused.
+    pub paused_kinds: Vec<String>,
+    /// How long until the next scheduled job is due.
+    pub next_due: Option<Duration>,
+}
+
+/// What is to be claimed.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The claim's name: the worker's own, so that it knows a claim whose answer was lost.
+    pub id: ClaimId,
+    /// Who claims.
+    pub worker: WorkerId,
+    /// Where to look, in this order.
+    pub lanes: Vec<Lane>,
+    /// How many jobs at most.
+    pub limit: usize,
+    /// Jobs of these kinds are held back until their kind is resumed.
+    pub paused_kinds: Vec<String>,
+}
+
+/// What a claim took.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// The jobs, in the order of the lanes.
+    pub jobs: Vec<Claimed>,
+    /// How many entries were taken off the lanes: some may have been outdated, or held back.
+    pub taken: usize,
+}
+
+/// Who holds a job: an ack must name it.
+///
+/// Each time that a job is taken or put back its epoch grows, so a lease has one holder, for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lease {
     /// The job.
     pub job: JobId,
-    /// The number of this claim: it grows with each claim, and whenever the job is taken or handed back.
+    /// The fence.
     pub epoch: i64,
-    /// The worker that claimed it.
-    pub worker: WorkerId,
 }
 
 /// A job that was claimed.
@@ -58,12 +134,16 @@ pub struct Claimed {
     pub queue: String,
     /// Its payload, as JSON.
     pub payload: String,
+    /// What its producer noted on it, a JSON object.
+    pub metadata: Option<String>,
     /// Attempts that were spent.
     pub attempts: u32,
     /// Attempts after which it has failed.
     pub max_attempts: u32,
     /// How often in a row this attempt was put off because a backing service was unavailable.
     pub deferrals: u32,
+    /// Does it hold a unique key?
+    pub is_unique: bool,
 }
 
 impl Claimed {
@@ -74,13 +154,35 @@ impl Claimed {
     }
 }
 
+/// What stays of a job that is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Retention {
+    /// How much.
+    pub keep: Keep,
+    /// How long.
+    pub span: Duration,
+    /// Nothing but the job itself is there to be removed: no unique key, no evidence, no steps.
+    pub is_bare: bool,
+}
+
+/// A job that is done.
+#[derive(Clone, Copy, Debug)]
+pub struct Done {
+    /// The proof of the claim.
+    pub lease: Lease,
+    /// What stays of it.
+    pub retention: Retention,
+}
+
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ack {
     /// It is done.
-    Done,
-    /// It is not wanted any more.
-    Discard(Evidence),
+    Done(Retention),
+    /// It is not wanted any more, and is kept for this time.
+    Discard(Evidence, Duration),
+    /// Somebody wanted it to be stopped; it is kept for this time.
+    Cancel(Evidence, Duration),
     /// It runs again after this time; no attempt is spent.
     Snooze(Duration),
     /// The attempt failed; there will be another after this time.
@@ -119,6 +221,8 @@ pub enum Cause {
     Undecodable,
     /// A handler or a person discarded it.
     Discarded,
+    /// A person cancelled it.
+    Cancelled,
 }
 
 impl Cause {
@@ -132,6 +236,7 @@ impl Cause {
             Self::UnknownKind => "unknown_kind",
             Self::Undecodable => "undecodable",
             Self::Discarded => "discarded",
+            Self::Cancelled => "cancelled",
         }
     }
 }
@@ -181,8 +286,14 @@ pub struct Profile {
     pub host: String,
     /// Its process id.
     pub pid: u32,
-    /// Its queues, in words.
-    pub queues: String,
+    /// The release that it runs, if it knows.
+    pub release: Option<String>,
+    /// How many jobs it runs at a time.
+    pub concurrency: u32,
+    /// Its queues.
+    pub queues: Queues,
+    /// The kinds that it has handlers for.
+    pub kinds: Vec<String>,
 }
 
 /// What a heartbeat found.
@@ -201,6 +312,8 @@ pub struct Observation {
     pub beats: Vec<(WorkerId, i64)>,
     /// Are there jobs that no registered worker holds?
     pub orphans: bool,
+    /// Does somebody want running jobs to be stopped?
+    pub cancellations: bool,
 }
 
 /// A job that was taken back from a dead worker.
@@ -224,6 +337,8 @@ pub enum Wake<'a> {
     Queue(&'a str),
     /// On any queue: something may have been missed.
     Any,
+    /// Something was paused, resumed or cancelled.
+    Control,
 }
 
 #[cfg(test)]

@@ -1,170 +1,291 @@
-//! Reporting how an attempt ended.
+//! Reporting how attempts ended.
 //!
-//! Every statement here finds its row by primary key and checks the lease, which is the fence, while it holds the row's lock.
+//! Every statement here finds its rows by primary key and checks the epoch, which is the fence, while it holds the row's lock.
 
 use sqlx::PgConnection;
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 use twelve_core::{Db, Error};
 use uuid::Uuid;
 
 use super::{failed, microseconds};
-use crate::store::{Ack, Acked, Cause, Evidence, Lease};
+use crate::{
+    ClaimId, JobId, Keep, WorkerId,
+    store::{Ack, Acked, Cause, Done, Evidence, Lease, Retention},
+};
 
-/// The common case, so a statement of its own. Plan: the primary key.
+/// Jobs of which nothing is kept, and the claims that have ended with them. Plan: the primary keys, once for each id.
 ///
-/// A row that names a worker is running, by a check of the table.
-/// Asking for the state too would let the planner take `jobs_running` instead, and walk the dead entries of every job that this worker has finished.
-const DONE: &str = "
-UPDATE twelve.jobs
-SET state = 'done', worker = NULL, attempts = attempts + 1, finished_at = clock_timestamp()
-WHERE id = $1 AND epoch = $2 AND worker = $3";
+/// All have the same epoch, so that the planner sees no join. Answers which were found, unless all were.
+pub(super) const DONE_BARE: &str = "
+WITH ended AS (
+    DELETE FROM twelve.jobs WHERE id = ANY ($1) AND epoch = $2 RETURNING id
+),
+forgotten AS (
+    DELETE FROM twelve.claims WHERE worker = $3 AND id = ANY ($4)
+)
+SELECT CASE WHEN count(*) = cardinality($1::uuid[]) THEN NULL ELSE COALESCE(array_agg(id), '{}') END FROM ended";
 
-/// Every other way to end, with its evidence. Plan: the primary keys.
+/// The same for jobs that leave something: a summary, a unique key, evidence, steps. Plan: the primary keys.
+pub(super) const DONE: &str = "
+WITH ended AS (
+    DELETE FROM twelve.jobs WHERE id = ANY ($1) AND epoch = $2 RETURNING *
+),
+forgotten AS (
+    DELETE FROM twelve.claims WHERE worker = $3 AND id = ANY ($4)
+),
+released AS (
+    DELETE FROM twelve.unique_keys AS held USING ended
+    WHERE held.key = ended.unique_key AND held.job = ended.id AND held_until IS NULL
+),
+errors AS (
+    DELETE FROM twelve.job_errors WHERE $6 <> 'everything' AND job_id = ANY ($1) AND EXISTS (SELECT FROM ended WHERE id = job_id)
+),
+steps AS (
+    DELETE FROM twelve.job_steps WHERE $6 <> 'everything' AND job_id = ANY ($1) AND EXISTS (SELECT FROM ended WHERE id = job_id)
+),
+kept AS (
+    INSERT INTO twelve.finished (id, epoch, created_at, finished_at, expires_at, run_at, attempts, max_attempts, attempts_granted,
+        crashes, priority, suspect, state, kind, queue, payload, tags, metadata)
+    SELECT id, epoch, created_at, clock_timestamp(), clock_timestamp() + $5::bigint * interval '1 microsecond', run_at,
+        attempts + 1, max_attempts, attempts_granted, crashes, priority, false, 'done', kind, queue,
+        CASE WHEN $6 = 'everything' THEN payload END,
+        CASE WHEN $6 = 'everything' THEN tags END,
+        CASE WHEN $6 = 'everything' THEN metadata END
+    FROM ended WHERE $6 <> 'nothing'
+)
+SELECT CASE WHEN count(*) = cardinality($1::uuid[]) THEN NULL ELSE COALESCE(array_agg(id), '{}') END FROM ended";
+
+/// Claims whose jobs have all ended. Plan: the primary key has the worker first, and an id is found by both.
+const FORGET: &str = "
+DELETE FROM twelve.claims WHERE worker = $1 AND id = ANY ($2)";
+
+/// Every end after which the job runs again. Plan: the primary keys.
 ///
 /// A job that has run to an orderly end is suspect no longer; one that was put back has not run, or not far.
 /// The evidence on one attempt is one row for each cause, so a job that is put back again and again does not grow.
 /// Times are taken when the statement runs: in a transaction, `now()` is when that began.
-const SETTLE: &str = "
-WITH settled AS (
+const AGAIN: &str = "
+WITH again AS (
     UPDATE twelve.jobs
-    SET state = $4,
-        worker = NULL,
-        attempts = attempts + $5,
-        deferrals = CASE WHEN $7 = 'unavailable' THEN deferrals + 1 WHEN $7 = 'unknown_kind' THEN deferrals ELSE 0 END,
-        suspect = CASE WHEN $7 IN ('unavailable', 'unknown_kind') THEN suspect ELSE false END,
-        crashes = CASE WHEN $7 IN ('unavailable', 'unknown_kind') THEN crashes ELSE 0 END,
-        run_at = CASE WHEN $4 = 'waiting' THEN clock_timestamp() + $6 * interval '1 microsecond' ELSE run_at END,
-        finished_at = CASE WHEN $4 = 'waiting' THEN NULL ELSE clock_timestamp() END
-    WHERE id = $1 AND epoch = $2 AND worker = $3
-    RETURNING id, attempts + 1 - $5 AS attempt
+    SET epoch = epoch + 1,
+        attempts = attempts + $4,
+        deferrals = CASE WHEN $6 = 'unavailable' THEN deferrals + 1 WHEN $6 = 'unknown_kind' THEN deferrals ELSE 0 END,
+        suspect = CASE WHEN $6 IN ('unavailable', 'unknown_kind') THEN suspect ELSE false END,
+        crashes = CASE WHEN $6 IN ('unavailable', 'unknown_kind') THEN crashes ELSE 0 END,
+        run_at = clock_timestamp() + $5 * interval '1 microsecond'
+    WHERE id = $1 AND epoch = $2
+    RETURNING id, epoch, run_at, attempts + 1 - $4 AS attempt
+),
+later AS (
+    INSERT INTO twelve.scheduled (run_at, job, epoch) SELECT run_at, id, epoch FROM again
 ),
 noted AS (
-    INSERT INTO twelve.job_errors AS known (job_id, attempt, cause, message, worker)
-    SELECT id, attempt, $7, $8, $3 FROM settled WHERE $7 IS NOT NULL
+    INSERT INTO twelve.job_errors AS known (job_id, attempt, cause, message, worker, at)
+    SELECT id, attempt, $6, $7, $3, clock_timestamp() FROM again WHERE $6 IS NOT NULL
     ON CONFLICT (job_id, attempt, cause) DO UPDATE
     SET message = excluded.message, worker = excluded.worker, at = excluded.at, times = known.times + 1
 )
-SELECT count(*) FROM settled";
+SELECT count(*) FROM again";
 
-/// Hands back what a stopping worker holds. Plan: the primary key, once for each lease.
-///
-/// `run_at` stays: the job keeps its place.
-const HAND_BACK: &str = "
-UPDATE twelve.jobs AS job
-SET state = 'waiting', worker = NULL, epoch = job.epoch + 1
-FROM unnest($1::uuid[], $2::bigint[], $3::uuid[]) AS lease (job, epoch, worker)
-WHERE job.id = lease.job AND job.epoch = lease.epoch AND job.worker = lease.worker";
+/// Every end but done after which the job runs no more. Plan: the primary keys.
+const END: &str = "
+WITH ended AS (
+    DELETE FROM twelve.jobs WHERE id = $1 AND epoch = $2 RETURNING *
+),
+released AS (
+    DELETE FROM twelve.unique_keys AS held USING ended
+    WHERE held.key = ended.unique_key AND held.job = ended.id AND held_until IS NULL
+),
+kept AS (
+    INSERT INTO twelve.finished (id, epoch, created_at, finished_at, expires_at, run_at, attempts, max_attempts, attempts_granted,
+        crashes, priority, suspect, state, kind, queue, payload, tags, metadata)
+    SELECT id, epoch, created_at, clock_timestamp(), clock_timestamp() + $8::bigint * interval '1 microsecond', run_at,
+        attempts + $5, max_attempts, attempts_granted, 0, priority, false, $4, kind, queue, payload, tags, metadata
+    FROM ended
+),
+noted AS (
+    INSERT INTO twelve.job_errors AS known (job_id, attempt, cause, message, worker, at)
+    SELECT id, attempts + 1, $6, $7, $3, clock_timestamp() FROM ended
+    ON CONFLICT (job_id, attempt, cause) DO UPDATE
+    SET message = excluded.message, worker = excluded.worker, at = excluded.at, times = known.times + 1
+)
+SELECT count(*) FROM ended";
 
-pub(super) async fn ack(
-    connection: &mut PgConnection,
-    lease: Lease,
-    ack: &Ack,
-) -> Result<Acked, Error> {
-    let moved = match ack {
-        Ack::Done => done(connection, lease).await,
-        Ack::Discard(reason) => {
-            let settlement = Settlement::spent("discarded").with(Cause::Discarded, reason);
-            settle(connection, lease, settlement).await
+pub(super) async fn done(
+    db: &Db,
+    worker: WorkerId,
+    done: &[Done],
+    ended: &[ClaimId],
+) -> Result<Vec<Lease>, Error> {
+    let mut connection = db.acquire().await?;
+    let mut claims: Vec<Uuid> = ended.iter().map(|claim| *claim.as_uuid()).collect();
+    let mut refused = Vec::new();
+    let mut groups: HashMap<(i64, Retention), Vec<Uuid>> = HashMap::new();
+    for job in done {
+        let like = (job.lease.epoch, job.retention);
+        groups
+            .entry(like)
+            .or_default()
+            .push(*job.lease.job.as_uuid());
+    }
+    if groups.is_empty() {
+        sqlx::query(FORGET)
+            .bind(*worker.as_uuid())
+            .bind(&claims)
+            .execute(&mut *connection)
+            .await
+            .map_err(failed)?;
+    }
+    for ((epoch, retention), jobs) in groups {
+        let end = EndAll {
+            worker,
+            epoch,
+            retention,
+            jobs: &jobs,
+            // With the first statement.
+            claims: std::mem::take(&mut claims),
+        };
+        if let Some(found) = end.write(&mut connection).await.map_err(failed)? {
+            let lost = jobs.iter().filter(|job| !found.contains(job));
+            refused.extend(lost.map(|job| Lease {
+                job: JobId::from_uuid(*job),
+                epoch,
+            }));
         }
-        Ack::Snooze(delay) => settle(connection, lease, Settlement::waiting(0, *delay)).await,
-        Ack::Retry(delay, evidence) => {
-            let settlement = Settlement::waiting(1, *delay).with(Cause::Failed, evidence);
-            settle(connection, lease, settlement).await
+    }
+    Ok(refused)
+}
+
+/// What [`DONE_BARE`] or [`DONE`] writes.
+struct EndAll<'a> {
+    worker: WorkerId,
+    epoch: i64,
+    retention: Retention,
+    jobs: &'a [Uuid],
+    claims: Vec<Uuid>,
+}
+
+impl EndAll<'_> {
+    /// Answers the jobs that were found, unless all were.
+    async fn write(self, connection: &mut PgConnection) -> Result<Option<Vec<Uuid>>, sqlx::Error> {
+        let Retention {
+            keep,
+            span,
+            is_bare,
+        } = self.retention;
+        let is_bare = is_bare && keep == Keep::Nothing;
+        let common = sqlx::query_scalar(if is_bare { DONE_BARE } else { DONE })
+            .bind(self.jobs)
+            .bind(self.epoch)
+            .bind(*self.worker.as_uuid())
+            .bind(self.claims);
+        if is_bare {
+            return common.fetch_one(connection).await;
         }
-        Ack::Fail(evidence) => {
-            let settlement = Settlement::spent("failed").with(Cause::Failed, evidence);
-            settle(connection, lease, settlement).await
-        }
-        Ack::Undecodable(evidence) => {
-            let mut settlement = Settlement::spent("failed").with(Cause::Undecodable, evidence);
-            settlement.spent = 0;
-            settle(connection, lease, settlement).await
-        }
-        Ack::PutBack(delay, cause, evidence) => {
-            let settlement = Settlement::waiting(0, *delay).with(*cause, evidence);
-            settle(connection, lease, settlement).await
-        }
-    };
-    match moved.map_err(failed)? {
-        0 => Ok(Acked::Refused),
-        _ => Ok(Acked::Accepted),
+        let statement = common.bind(microseconds(span)).bind(keep.name());
+        statement.fetch_one(connection).await
     }
 }
 
-/// What [`SETTLE`] writes.
+pub(super) async fn ack(
+    connection: &mut PgConnection,
+    worker: WorkerId,
+    lease: Lease,
+    ack: &Ack,
+) -> Result<Acked, Error> {
+    let settlement = match ack {
+        Ack::Done(retention) => {
+            let end = EndAll {
+                worker,
+                epoch: lease.epoch,
+                retention: *retention,
+                jobs: &[*lease.job.as_uuid()],
+                claims: Vec::new(),
+            };
+            return Ok(match end.write(connection).await.map_err(failed)? {
+                None => Acked::Accepted,
+                Some(_) => Acked::Refused,
+            });
+        }
+        Ack::Discard(reason, span) => Settlement::end("discarded", Cause::Discarded, reason).kept_for(*span),
+        Ack::Cancel(reason, span) => Settlement::end("cancelled", Cause::Cancelled, reason).kept_for(*span),
+        Ack::Fail(evidence) => Settlement::end("failed", Cause::Failed, evidence),
+        Ack::Undecodable(evidence) => Settlement {
+            spent: 0,
+            ..Settlement::end("failed", Cause::Undecodable, evidence)
+        },
+        Ack::Snooze(delay) => Settlement::again(0, *delay, None),
+        Ack::Retry(delay, evidence) => Settlement::again(1, *delay, Some((Cause::Failed, evidence))),
+        Ack::PutBack(delay, cause, evidence) => Settlement::again(0, *delay, Some((*cause, evidence))),
+    };
+    let settled = settlement.write(connection, worker, lease).await;
+    Ok(match settled.map_err(failed)? {
+        0 => Acked::Refused,
+        _ => Acked::Accepted,
+    })
+}
+
+/// What [`AGAIN`] or [`END`] writes.
 struct Settlement<'a> {
-    state: &'static str,
+    /// The state in which the job has ended, if it has.
+    state: Option<&'static str>,
     spent: i32,
-    delay: Duration,
+    /// Until it runs again, or is removed.
+    span: Option<Duration>,
     evidence: Option<(Cause, &'a Evidence)>,
 }
 
 impl<'a> Settlement<'a> {
-    fn spent(state: &'static str) -> Self {
+    fn end(state: &'static str, cause: Cause, evidence: &'a Evidence) -> Self {
         Self {
-            state,
+            state: Some(state),
             spent: 1,
-            delay: Duration::ZERO,
-            evidence: None,
-        }
-    }
-
-    fn waiting(spent: i32, delay: Duration) -> Self {
-        Self {
-            state: "waiting",
-            spent,
-            delay,
-            evidence: None,
-        }
-    }
-
-    fn with(self, cause: Cause, evidence: &'a Evidence) -> Self {
-        Self {
+            span: None,
             evidence: Some((cause, evidence)),
+        }
+    }
+
+    fn again(spent: i32, delay: Duration, evidence: Option<(Cause, &'a Evidence)>) -> Self {
+        Self {
+            state: None,
+            spent,
+            span: Some(delay),
+            evidence,
+        }
+    }
+
+    fn kept_for(self, span: Duration) -> Self {
+        Self {
+            span: Some(span),
             ..self
         }
     }
-}
 
-async fn done(connection: &mut PgConnection, lease: Lease) -> Result<u64, sqlx::Error> {
-    let done = sqlx::query(DONE)
-        .bind(*lease.job.as_uuid())
-        .bind(lease.epoch)
-        .bind(*lease.worker.as_uuid())
-        .execute(connection)
-        .await?;
-    Ok(done.rows_affected())
-}
-
-async fn settle(
-    connection: &mut PgConnection,
-    lease: Lease,
-    settlement: Settlement<'_>,
-) -> Result<u64, sqlx::Error> {
-    let settled: i64 = sqlx::query_scalar(SETTLE)
-        .bind(*lease.job.as_uuid())
-        .bind(lease.epoch)
-        .bind(*lease.worker.as_uuid())
-        .bind(settlement.state)
-        .bind(settlement.spent)
-        .bind(microseconds(settlement.delay))
-        .bind(settlement.evidence.map(|(cause, _)| cause.name()))
-        .bind(settlement.evidence.map(|(_, evidence)| evidence.as_str()))
-        .fetch_one(connection)
-        .await?;
-    Ok(settled.unsigned_abs())
-}
-
-pub(super) async fn hand_back(db: &Db, leases: &[Lease]) -> Result<usize, Error> {
-    let jobs: Vec<Uuid> = leases.iter().map(|lease| *lease.job.as_uuid()).collect();
-    let epochs: Vec<i64> = leases.iter().map(|lease| lease.epoch).collect();
-    let workers: Vec<Uuid> = leases.iter().map(|lease| *lease.worker.as_uuid()).collect();
-    let handed_back = sqlx::query(HAND_BACK)
-        .bind(jobs)
-        .bind(epochs)
-        .bind(workers)
-        .execute(db)
-        .await
-        .map_err(failed)?;
-    Ok(usize::try_from(handed_back.rows_affected()).unwrap_or(usize::MAX))
+    async fn write(
+        self,
+        connection: &mut PgConnection,
+        worker: WorkerId,
+        lease: Lease,
+    ) -> Result<i64, sqlx::Error> {
+        let cause = self.evidence.map(|(cause, _)| cause.name());
+        let message = self.evidence.map(|(_, evidence)| evidence.as_str());
+        let span = self.span.map(microseconds);
+        let common = |statement| {
+            sqlx::query_scalar(statement)
+                .bind(*lease.job.as_uuid())
+                .bind(lease.epoch)
+                .bind(*worker.as_uuid())
+        };
+        match self.state {
+            None => {
+                let again = common(AGAIN).bind(self.spent).bind(span);
+                again.bind(cause).bind(message).fetch_one(connection).await
+            }
+            Some(state) => {
+                let end = common(END).bind(state).bind(self.spent);
+                let end = end.bind(cause).bind(message).bind(span);
+                end.fetch_one(connection).await
+            }
+        }
+    }
 }

@@ -2,164 +2,127 @@
 
 use sqlx::{Row, postgres::PgRow};
 use twelve_core::{Db, Error};
+use uuid::Uuid;
 
-use super::{counter, failed, rows};
+use super::{PostgresStore, counter, failed, number, rows};
 use crate::{
-    JobId, Queues, WorkerId,
-    store::{Claimed, Lease},
+    ClaimId, JobId, WorkerId,
+    store::{Batch, Claim, Claimed, Lease, Level},
 };
 
-/// Takes due jobs from a line of queues: those that are suspect, or those that are not.
+/// Takes the oldest tickets off these lanes, in their order, and notes them as one claim.
 ///
-/// Plan: one nested loop over the few queues; in it, `jobs_waiting` or `jobs_suspect` is read from a queue's oldest entry on, without a sort, and no further than the limit.
-/// The ids come back as an array, and the update finds them by primary key: with a join instead, the planner cannot see the limit and may scan the table.
-/// `random()` mixes the queues anew each time, so that none starves another.
+/// Plan: a nested loop over the lanes; in it, `ready`'s primary key is read from the lane's mark on, without a sort, and no further than the limit.
+/// The entries are deleted by their place, and the jobs found by primary key: with a join instead of the array, the planner cannot see the limit and may scan the table.
 ///
 /// `me` locks the worker's row against its deletion by a rescuer.
 /// So a claim either comes before the rescue, which then sees its jobs, or finds itself dead and takes nothing.
-macro_rules! claim {
-    ($line:expr, $which:literal) => {
-        concat!(
-            "
+///
+/// An outdated ticket finds no job and is gone; one of a paused kind is parked.
+/// There is always one row, so that its `taken` tells whether there may be more.
+pub(super) const CLAIM: &str = "
 WITH me AS MATERIALIZED (
     SELECT FROM twelve.workers WHERE id = $1 FOR KEY SHARE
+),
+taken AS (
+    DELETE FROM twelve.ready
+    WHERE EXISTS (SELECT FROM me)
+      AND ctid = ANY (ARRAY(
+        SELECT oldest.ctid
+        FROM unnest($3::text[], $4::smallint[], $5::bigint[]) AS line (queue, lane, mark)
+        CROSS JOIN LATERAL (
+            SELECT ctid FROM twelve.ready
+            WHERE queue = line.queue AND lane = line.lane AND seq > line.mark
+            ORDER BY seq
+            LIMIT $6
+            FOR UPDATE SKIP LOCKED
+        ) AS oldest
+        LIMIT $6
+      ))
+    RETURNING job, epoch
+),
+job AS MATERIALIZED (
+    SELECT jobs.*, kind = ANY ($7::text[]) AS is_paused
+    FROM taken JOIN twelve.jobs ON jobs.id = taken.job AND jobs.epoch = taken.epoch
+),
+claim AS (
+    INSERT INTO twelve.claims (worker, id, jobs, epochs, alone)
+    SELECT $1, $2, array_agg(id), array_agg(epoch), $8 FROM job WHERE NOT is_paused HAVING count(*) > 0
+),
+parked AS (
+    INSERT INTO twelve.parked (kind, job, epoch) SELECT kind, id, epoch FROM job WHERE is_paused
+),
+started AS (
+    DELETE FROM twelve.unique_keys AS held USING job
+    WHERE job.unique_key IS NOT NULL AND held.key = job.unique_key AND held.job = job.id
+      AND until_started AND held_until IS NULL AND NOT is_paused
 )
-UPDATE twelve.jobs AS job
-SET state = 'running', worker = $1, epoch = job.epoch + 1, claimed_at = clock_timestamp()
-WHERE EXISTS (SELECT FROM me)
-  AND job.id = ANY (ARRAY(
-    SELECT due.id
-    FROM (",
-            $line,
-            " ORDER BY random()) AS line
-    CROSS JOIN LATERAL (
-        SELECT id FROM twelve.jobs
-        WHERE state = 'waiting' AND ",
-            $which,
-            " AND queue = line.queue AND run_at <= now()
-        ORDER BY run_at, id
-        LIMIT $3
-        FOR UPDATE SKIP LOCKED
-    ) AS due
-    LIMIT $3
-  ))
-RETURNING job.id, job.kind, job.queue, job.payload::text AS payload,
-    job.attempts, job.max_attempts, job.deferrals, job.epoch"
-        )
+SELECT number.taken, job.id, job.epoch, job.kind, job.queue, job.payload::text, job.metadata::text,
+    job.attempts, job.max_attempts, job.deferrals, job.unique_key IS NOT NULL
+FROM (SELECT count(*) AS taken FROM taken) AS number
+LEFT JOIN job ON NOT is_paused";
+
+/// Plan: the primary key's prefix.
+const CLAIMS_OF: &str = "
+SELECT id FROM twelve.claims WHERE worker = $1";
+
+pub(super) async fn claim(store: &PostgresStore, claim: &Claim) -> Result<Batch, Error> {
+    let lanes: Vec<i16> = claim.lanes.iter().map(|lane| number(lane.level)).collect();
+    let queues: Vec<&str> = claim.lanes.iter().map(|lane| &*lane.queue).collect();
+    let marks: Vec<i64> = {
+        let marks = store.marks();
+        let lanes = queues.iter().zip(&lanes);
+        lanes.map(|(queue, lane)| marks.of(queue, *lane)).collect()
     };
-}
-
-/// The queues that are named.
-macro_rules! only {
-    () => {
-        "SELECT queue FROM unnest($2::text[]) AS named (queue)"
-    };
-}
-
-/// The queues that are not named and have such jobs. Plan: hops through the same index, one probe for each queue.
-macro_rules! all_except {
-    ($which:literal) => {
-        concat!(
-            "
-WITH RECURSIVE hop (queue) AS (
-    (SELECT queue FROM twelve.jobs WHERE state = 'waiting' AND ",
-            $which,
-            " ORDER BY queue LIMIT 1)
-    UNION ALL
-    SELECT (
-        SELECT queue FROM twelve.jobs
-        WHERE state = 'waiting' AND ",
-            $which,
-            " AND queue > hop.queue
-        ORDER BY queue LIMIT 1
-    )
-    FROM hop WHERE hop.queue IS NOT NULL
-)
-SELECT queue FROM hop WHERE queue <> ALL ($2::text[])"
-        )
-    };
-}
-
-const CLAIM_ONLY: &str = claim!(only!(), "NOT suspect");
-const CLAIM_ALL_EXCEPT: &str = claim!(all_except!("NOT suspect"), "NOT suspect");
-const CLAIM_SUSPECT_ONLY: &str = claim!(only!(), "suspect");
-const CLAIM_SUSPECT_ALL_EXCEPT: &str = claim!(all_except!("suspect"), "suspect");
-
-/// What a worker holds. Plan: `jobs_running`.
-const HELD_BY: &str = "
-SELECT id, epoch FROM twelve.jobs WHERE worker = $1 AND state = 'running'";
-
-pub(super) async fn claim(
-    db: &Db,
-    worker: WorkerId,
-    queues: &Queues,
-    limit: usize,
-) -> Result<Vec<Claimed>, Error> {
-    let (statement, names) = match queues.named() {
-        Some(only) => (CLAIM_ONLY, only),
-        None => (CLAIM_ALL_EXCEPT, queues.excluded()),
-    };
-    let mut claimed = take(db, statement, worker, names, limit).await?;
-    // An update returns rows in no order; ids sort by time.
-    claimed.sort_by_key(|claimed| claimed.lease.job);
-    Ok(claimed)
-}
-
-pub(super) async fn claim_suspect(
-    db: &Db,
-    worker: WorkerId,
-    queues: &Queues,
-) -> Result<Option<Claimed>, Error> {
-    let (statement, names) = match queues.named() {
-        Some(only) => (CLAIM_SUSPECT_ONLY, only),
-        None => (CLAIM_SUSPECT_ALL_EXCEPT, queues.excluded()),
-    };
-    Ok(take(db, statement, worker, names, 1).await?.pop())
-}
-
-async fn take(
-    db: &Db,
-    statement: &'static str,
-    worker: WorkerId,
-    names: &[String],
-    limit: usize,
-) -> Result<Vec<Claimed>, Error> {
-    let rows = sqlx::query(statement)
-        .bind(*worker.as_uuid())
-        .bind(names.to_vec())
-        .bind(rows(limit))
-        .fetch_all(db)
+    let is_suspect = claim.lanes.iter().any(|lane| lane.level == Level::Suspect);
+    let found = sqlx::query(CLAIM)
+        .bind(*claim.worker.as_uuid())
+        .bind(*claim.id.as_uuid())
+        .bind(queues)
+        .bind(lanes)
+        .bind(marks)
+        .bind(rows(claim.limit))
+        .bind(&claim.paused_kinds)
+        .bind(is_suspect)
+        .fetch_all(&store.db)
         .await
         .map_err(failed)?;
-    rows.iter().map(|row| read(row, worker)).collect()
+    let mut batch = Batch::default();
+    for row in &found {
+        batch.taken = counter(row.try_get::<i64, _>(0)?) as usize;
+        if let Some(job) = read(row)? {
+            batch.jobs.push(job);
+        }
+    }
+    Ok(batch)
 }
 
-fn read(row: &PgRow, worker: WorkerId) -> Result<Claimed, Error> {
-    Ok(Claimed {
+/// By their numbers: looking names up would cost more than the values.
+fn read(row: &PgRow) -> Result<Option<Claimed>, Error> {
+    let Some(job) = row.try_get::<Option<Uuid>, _>(1)? else {
+        return Ok(None);
+    };
+    Ok(Some(Claimed {
         lease: Lease {
-            job: JobId::from_uuid(row.try_get("id")?),
-            epoch: row.try_get("epoch")?,
-            worker,
+            job: JobId::from_uuid(job),
+            epoch: row.try_get(2)?,
         },
-        kind: row.try_get("kind")?,
-        queue: row.try_get("queue")?,
-        payload: row.try_get("payload")?,
-        attempts: counter(row.try_get("attempts")?),
-        max_attempts: counter(row.try_get("max_attempts")?),
-        deferrals: counter(row.try_get("deferrals")?),
-    })
+        kind: row.try_get(3)?,
+        queue: row.try_get(4)?,
+        payload: row.try_get(5)?,
+        metadata: row.try_get(6)?,
+        attempts: counter(row.try_get::<i32, _>(7)?),
+        max_attempts: counter(row.try_get::<i32, _>(8)?),
+        deferrals: counter(row.try_get::<i32, _>(9)?),
+        is_unique: row.try_get(10)?,
+    }))
 }
 
-pub(super) async fn held_by(db: &Db, worker: WorkerId) -> Result<Vec<Lease>, Error> {
-    let rows: Vec<(uuid::Uuid, i64)> = sqlx::query_as(HELD_BY)
+pub(super) async fn claims_of(db: &Db, worker: WorkerId) -> Result<Vec<ClaimId>, Error> {
+    let claims: Vec<Uuid> = sqlx::query_scalar(CLAIMS_OF)
         .bind(*worker.as_uuid())
         .fetch_all(db)
         .await
         .map_err(failed)?;
-    let lease = |(job, epoch)| Lease {
-        job: JobId::from_uuid(job),
-        epoch,
-        worker,
-    };
-    Ok(rows.into_iter().map(lease).collect())
+    Ok(claims.into_iter().map(ClaimId::from_uuid).collect())
 }

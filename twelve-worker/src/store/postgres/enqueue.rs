@@ -5,8 +5,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use twelve_core::{Db, Error};
 use uuid::Uuid;
 
-use super::{failed, microseconds};
-use crate::store::{Draft, Due};
+use super::{failed, microseconds, unique};
+use crate::{
+    Enqueued, Priority,
+    store::{Draft, Due},
+};
 
 /// How many jobs one statement adds.
 const CHUNK: usize = 1000;
@@ -14,98 +17,161 @@ const CHUNK: usize = 1000;
 /// The last moment that a job can be due: the end of the year 9999.
 const LAST_MOMENT_US: i64 = 253_402_300_799_000_000;
 
-/// One job: a bare insert, for this is the statement that producers wait for.
+/// One job that is due: this is the statement that producers wait for.
+///
+/// The job comes first, so that the transaction has its xid before the ticket gets its number.
+pub(super) const ENQUEUE: &str = "
+WITH job AS (
+    INSERT INTO twelve.jobs (id, kind, queue, payload, max_attempts, attempts_granted, priority, tags, metadata, unique_key)
+    VALUES ($1, $2, $3, $4::text::json, $5, $5, $6, $7, $8::text::json, $9)
+    RETURNING id, queue, priority
+)
+INSERT INTO twelve.ready (queue, lane, job, epoch) SELECT queue, priority, id, 0 FROM job";
+
+/// One job that is due later.
 ///
 /// A delay counts from this statement, not from the beginning of the transaction that it may be in: hence `clock_timestamp()`.
-const ENQUEUE: &str = "
-INSERT INTO twelve.jobs (id, kind, queue, payload, max_attempts, attempts_granted, run_at)
-VALUES (
-    $1, $2, $3, $4::text::json, $5, $5,
-    COALESCE(timestamptz 'epoch' + $6::bigint * interval '1 microsecond',
-             clock_timestamp() + $7::bigint * interval '1 microsecond')
-)";
+const SCHEDULE: &str = "
+WITH job AS (
+    INSERT INTO twelve.jobs (id, kind, queue, payload, max_attempts, attempts_granted, priority, tags, metadata, unique_key, run_at)
+    VALUES (
+        $1, $2, $3, $4::text::json, $5, $5, $6, $7, $8::text::json, $9,
+        COALESCE(timestamptz 'epoch' + $10::bigint * interval '1 microsecond',
+                 clock_timestamp() + $11::bigint * interval '1 microsecond')
+    )
+    RETURNING id, run_at
+)
+INSERT INTO twelve.scheduled (run_at, job, epoch) SELECT run_at, id, 0 FROM job";
 
-/// Many jobs in one round trip.
-const ENQUEUE_MANY: &str = "
-INSERT INTO twelve.jobs (id, kind, queue, payload, max_attempts, attempts_granted, run_at)
-SELECT
-    id, kind, queue, payload::json, max_attempts, max_attempts,
-    COALESCE(timestamptz 'epoch' + at_us * interval '1 microsecond',
-             clock_timestamp() + delay_us * interval '1 microsecond')
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::int[], $6::bigint[], $7::bigint[])
-    AS draft (id, kind, queue, payload, max_attempts, at_us, delay_us)";
+/// Many plain jobs that are due, in one round trip.
+pub(super) const ENQUEUE_MANY: &str = "
+WITH job AS (
+    INSERT INTO twelve.jobs (id, kind, queue, payload, max_attempts, attempts_granted, priority)
+    SELECT id, kind, queue, payload::json, max_attempts, max_attempts, priority
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::int[], $6::smallint[])
+        AS draft (id, kind, queue, payload, max_attempts, priority)
+    RETURNING id, queue, priority
+)
+INSERT INTO twelve.ready (queue, lane, job, epoch) SELECT queue, priority, id, 0 FROM job";
 
-pub(super) async fn enqueue(db: &Db, mut drafts: Vec<Draft>) -> Result<(), Error> {
-    if let [_] = &*drafts
-        && let Some(draft) = drafts.pop()
-    {
-        one(&draft)?.execute(db).await.map_err(failed)?;
-        return Ok(());
+/// Plan: the primary key.
+const LIST_QUEUES: &str = "
+INSERT INTO twelve.queues (name) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING";
+
+pub(super) async fn list_queues(db: &Db, queues: &[String]) -> Result<(), Error> {
+    let listed = sqlx::query(LIST_QUEUES).bind(queues).execute(db).await;
+    listed.map_err(failed)?;
+    Ok(())
+}
+
+pub(super) async fn enqueue(db: &Db, drafts: Vec<Draft>) -> Result<Vec<Enqueued>, Error> {
+    match &*drafts {
+        [draft] if draft.unique.is_none() => {
+            one(draft)?.execute(db).await.map_err(failed)?;
+            return Ok(vec![Enqueued::new(draft.id)]);
+        }
+        many if many.len() <= CHUNK && are_plain(many) => {
+            several(many).execute(db).await.map_err(failed)?;
+            return Ok(many.iter().map(|draft| Enqueued::new(draft.id)).collect());
+        }
+        _ => {}
     }
     let mut connection = db.acquire().await?;
-    if drafts.len() <= CHUNK {
-        return enqueue_in(&mut connection, drafts).await;
-    }
     let mut transaction = connection.begin().await?;
-    enqueue_in(&mut transaction, drafts).await?;
-    transaction.commit().await.map_err(failed)
+    let enqueued = enqueue_in(&mut transaction, drafts).await?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(enqueued)
 }
 
 pub(super) async fn enqueue_in(
     connection: &mut PgConnection,
     drafts: Vec<Draft>,
-) -> Result<(), Error> {
-    if let [draft] = &*drafts {
-        one(draft)?.execute(connection).await.map_err(failed)?;
-        return Ok(());
-    }
+) -> Result<Vec<Enqueued>, Error> {
+    let mut enqueued = Vec::with_capacity(drafts.len());
     for chunk in drafts.chunks(CHUNK) {
-        many(chunk)?
-            .execute(&mut *connection)
-            .await
-            .map_err(failed)?;
+        if chunk.len() > 1 && are_plain(chunk) {
+            several(chunk)
+                .execute(&mut *connection)
+                .await
+                .map_err(failed)?;
+            enqueued.extend(chunk.iter().map(|draft| Enqueued::new(draft.id)));
+            continue;
+        }
+        for draft in chunk {
+            enqueued.push(match &draft.unique {
+                Some(key) => unique::enqueue(connection, draft, key).await?,
+                None => add(connection, draft).await?,
+            });
+        }
     }
-    Ok(())
+    Ok(enqueued)
 }
 
-type Statement = Query<'static, Postgres, sqlx::postgres::PgArguments>;
+/// Adds one job, whatever else there is.
+pub(super) async fn add(connection: &mut PgConnection, draft: &Draft) -> Result<Enqueued, Error> {
+    one(draft)?.execute(connection).await.map_err(failed)?;
+    Ok(Enqueued::new(draft.id))
+}
 
-fn one(draft: &Draft) -> Result<Statement, Error> {
-    let (at_us, delay_us) = due(draft.due)?;
-    Ok(sqlx::query(ENQUEUE)
+type Statement<'a> = Query<'a, Postgres, sqlx::postgres::PgArguments>;
+
+fn one(draft: &Draft) -> Result<Statement<'_>, Error> {
+    let statement = if draft.due == Due::Now { ENQUEUE } else { SCHEDULE };
+    let common = sqlx::query(statement)
         .bind(*draft.id.as_uuid())
-        .bind(draft.kind.clone())
-        .bind(draft.queue.clone())
-        .bind(draft.payload.clone())
+        .bind(&draft.kind)
+        .bind(&draft.queue)
+        .bind(&draft.payload)
         .bind(attempts(draft))
-        .bind(at_us)
-        .bind(delay_us))
+        .bind(lane(draft.priority))
+        .bind((!draft.tags.is_empty()).then_some(&draft.tags))
+        .bind(&draft.metadata)
+        .bind(draft.unique.as_ref().map(|unique| unique.key));
+    if draft.due == Due::Now {
+        return Ok(common);
+    }
+    let (at_us, delay_us) = due(draft.due)?;
+    Ok(common.bind(at_us).bind(delay_us))
 }
 
-fn many(drafts: &[Draft]) -> Result<Statement, Error> {
-    let due: Vec<_> = drafts
-        .iter()
-        .map(|draft| due(draft.due))
-        .collect::<Result<_, _>>()?;
-    let (at_us, delays_us): (Vec<_>, Vec<_>) = due.into_iter().unzip();
+/// Do they fit into [`ENQUEUE_MANY`]?
+fn are_plain(drafts: &[Draft]) -> bool {
+    drafts.iter().all(|draft| {
+        draft.due == Due::Now
+            && draft.unique.is_none()
+            && draft.tags.is_empty()
+            && draft.metadata.is_none()
+    })
+}
+
+fn several(drafts: &[Draft]) -> Statement<'_> {
     let ids: Vec<Uuid> = drafts.iter().map(|draft| *draft.id.as_uuid()).collect();
-    let text = |field: fn(&Draft) -> &String| drafts.iter().map(field).cloned().collect::<Vec<_>>();
-    Ok(sqlx::query(ENQUEUE_MANY)
+    let text = |field: fn(&Draft) -> &str| drafts.iter().map(field).collect::<Vec<_>>();
+    let lanes: Vec<i16> = drafts.iter().map(|draft| lane(draft.priority)).collect();
+    sqlx::query(ENQUEUE_MANY)
         .bind(ids)
         .bind(text(|draft| &draft.kind))
         .bind(text(|draft| &draft.queue))
         .bind(text(|draft| &draft.payload))
         .bind(drafts.iter().map(attempts).collect::<Vec<_>>())
-        .bind(at_us)
-        .bind(delays_us))
+        .bind(lanes)
 }
 
-fn attempts(draft: &Draft) -> i32 {
+pub(super) fn attempts(draft: &Draft) -> i32 {
     i32::try_from(draft.max_attempts).unwrap_or(i32::MAX)
 }
 
+/// The lane of a priority.
+pub(super) fn lane(priority: Priority) -> i16 {
+    match priority {
+        Priority::High => 1,
+        Priority::Normal => 2,
+        Priority::Low => 3,
+    }
+}
+
 /// A moment counts from the epoch, a delay from now.
-fn due(due: Due) -> Result<(Option<i64>, i64), Error> {
+pub(super) fn due(due: Due) -> Result<(Option<i64>, i64), Error> {
     match due {
         Due::Now => Ok((None, 0)),
         Due::After(delay) => Ok((None, microseconds(delay))),

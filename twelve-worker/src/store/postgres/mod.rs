@@ -1,24 +1,30 @@
-//! Jobs on Postgres: one table, updated to claim and to finish.
+//! Jobs on Postgres.
 //!
 //! ```text
-//! enqueue ─► waiting ── claim ──► running ── ack ──► done | failed | discarded ── prune ─►
-//!               ▲                    │
-//!               └── retry, snooze, ──┘
-//!                   hand back, rescue
+//!            ┌──────────── promote ──┐
+//! enqueue ─► scheduled               ▼
+//!    └─────────────────────────────► ready ── claim ──► claims ── ack ──► (gone) | finished ── prune ─►
+//!                  retry, snooze ─► scheduled   ▲          │
+//!                                               └──────────┘ hand back, rescue
 //! ```
 //!
-//! The row's own lock decides every race: an ack, a rescue and a hand-back all update the job's row, and each checks the lease after it has the lock.
+//! A job's row is written once; what moves is its ticket, the job's id with its epoch.
+//! The row's own lock decides every race: an ack, a rescue and a hand-back all name the epoch that they know, and each of them ends it.
 
 mod ack;
 mod admin;
 mod claim;
+mod control;
 mod enqueue;
 mod listen;
+mod marks;
 mod migrations;
 mod prune;
 mod rescue;
 mod schedules;
 mod steps;
+mod survey;
+mod unique;
 mod workers;
 
 pub use migrations::migrations;
@@ -26,14 +32,20 @@ pub use schedules::Calendar;
 
 use futures_util::future::BoxFuture;
 use sqlx::PgConnection;
-use std::time::Duration;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 use twelve_core::{Db, Error};
 
+use self::marks::Marks;
 use super::{
-    Ack, Acked, Answer, Claimed, Draft, Evidence, Filter, JobDetails, JobSummary, Lease,
-    Observation, Pulse, Recorded, Rescued, Store, Wake,
+    Ack, Acked, Answer, Batch, Claim, Controlling, Done, Draft, Evidence, Filter, JobDetails,
+    JobSummary, Lease, Level, Observation, Producing, Pulse, Recorded, Rescued, Survey, Wake,
+    Working,
 };
-use crate::{JobId, Queues, WorkerId};
+use crate::{ClaimId, Enqueued, JobId, Priority, Queues, WorkerId};
 
 /// The longest delay that is stored: an interval beyond what a timestamp can hold would make an ack fail for ever.
 const MAX_DELAY: Duration = Duration::from_hours(10 * 366 * 24);
@@ -42,68 +54,136 @@ const MAX_DELAY: Duration = Duration::from_hours(10 * 366 * 24);
 #[derive(Clone, Debug)]
 pub struct PostgresStore {
     db: Db,
+    marks: Arc<Mutex<Marks>>,
+    /// The queues that are surely listed.
+    listed: Arc<Mutex<HashSet<String>>>,
 }
 
 impl PostgresStore {
     /// The store behind this pool.
     #[must_use]
     pub fn new(db: Db) -> Self {
-        Self { db }
+        Self {
+            db,
+            marks: Arc::default(),
+            listed: Arc::default(),
+        }
+    }
+
+    /// A panic while the lock was held cannot leave the marks wrong: each only ever rises to what is safe.
+    fn marks(&self) -> MutexGuard<'_, Marks> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn listed(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lists the queues of these jobs, for workers that take all queues; once for each process and queue.
+    ///
+    /// On a connection of its own: in the producer's transaction, two that list the same queue would wait for each other's commits.
+    async fn list_queues(&self, drafts: &[Draft]) -> Result<(), Error> {
+        let mut new: Vec<String> = {
+            let listed = self.listed();
+            let new = drafts.iter().filter(|draft| !listed.contains(&draft.queue));
+            new.map(|draft| draft.queue.clone()).collect()
+        };
+        if !new.is_empty() {
+            new.sort();
+            new.dedup();
+            enqueue::list_queues(&self.db, &new).await?;
+            self.listed().extend(new);
+        }
+        Ok(())
     }
 }
 
-impl Store for PostgresStore {
-    fn enqueue(&self, drafts: Vec<Draft>) -> Answer<'_, ()> {
-        Box::pin(enqueue::enqueue(&self.db, drafts))
+impl Producing for PostgresStore {
+    fn enqueue(&self, drafts: Vec<Draft>) -> Answer<'_, Vec<Enqueued>> {
+        Box::pin(async move {
+            self.list_queues(&drafts).await?;
+            enqueue::enqueue(&self.db, drafts).await
+        })
     }
 
     fn enqueue_in<'a>(
         &'a self,
         connection: &'a mut PgConnection,
         drafts: Vec<Draft>,
-    ) -> Answer<'a, ()> {
-        Box::pin(enqueue::enqueue_in(connection, drafts))
+    ) -> Answer<'a, Vec<Enqueued>> {
+        Box::pin(async move {
+            self.list_queues(&drafts).await?;
+            enqueue::enqueue_in(connection, drafts).await
+        })
     }
 
-    fn claim<'a>(
+    fn wake<'a>(&'a self, queues: &'a [String]) -> Answer<'a, ()> {
+        Box::pin(listen::wake(&self.db, queues))
+    }
+}
+
+impl Working for PostgresStore {
+    fn survey<'a>(&'a self, queues: &'a Queues) -> Answer<'a, Survey> {
+        Box::pin(async move {
+            let survey = survey::survey(self, queues).await;
+            if survey.is_err() {
+                self.marks().forget();
+            }
+            survey
+        })
+    }
+
+    fn promote(&self, limit: usize) -> Answer<'_, usize> {
+        Box::pin(survey::promote(&self.db, limit))
+    }
+
+    fn claim<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Batch> {
+        Box::pin(claim::claim(self, claim))
+    }
+
+    fn done<'a>(
         &'a self,
         worker: WorkerId,
-        queues: &'a Queues,
-        limit: usize,
-    ) -> Answer<'a, Vec<Claimed>> {
-        Box::pin(claim::claim(&self.db, worker, queues, limit))
+        done: &'a [Done],
+        ended: &'a [ClaimId],
+    ) -> Answer<'a, Vec<Lease>> {
+        Box::pin(ack::done(&self.db, worker, done, ended))
     }
 
-    fn claim_suspect<'a>(
-        &'a self,
-        worker: WorkerId,
-        queues: &'a Queues,
-    ) -> Answer<'a, Option<Claimed>> {
-        Box::pin(claim::claim_suspect(&self.db, worker, queues))
-    }
-
-    fn ack<'a>(&'a self, lease: Lease, ack: &'a Ack) -> Answer<'a, Acked> {
+    fn ack<'a>(&'a self, worker: WorkerId, lease: Lease, ack: &'a Ack) -> Answer<'a, Acked> {
         Box::pin(async move {
             let mut connection = self.db.acquire().await?;
-            ack::ack(&mut connection, lease, ack).await
+            ack::ack(&mut connection, worker, lease, ack).await
         })
     }
 
     fn ack_in<'a>(
         &'a self,
         connection: &'a mut PgConnection,
+        worker: WorkerId,
         lease: Lease,
         ack: &'a Ack,
     ) -> Answer<'a, Acked> {
-        Box::pin(ack::ack(connection, lease, ack))
+        Box::pin(ack::ack(connection, worker, lease, ack))
     }
 
     fn hand_back<'a>(&'a self, leases: &'a [Lease]) -> Answer<'a, usize> {
-        Box::pin(ack::hand_back(&self.db, leases))
+        Box::pin(async move {
+            let mut connection = self.db.acquire().await?;
+            rescue::hand_back(&mut connection, leases).await
+        })
     }
 
-    fn held_by(&self, worker: WorkerId) -> Answer<'_, Vec<Lease>> {
-        Box::pin(claim::held_by(&self.db, worker))
+    fn give_up(&self, worker: WorkerId, claim: ClaimId) -> Answer<'_, usize> {
+        Box::pin(rescue::give_up(&self.db, worker, claim))
+    }
+
+    fn claims_of(&self, worker: WorkerId) -> Answer<'_, Vec<ClaimId>> {
+        Box::pin(claim::claims_of(&self.db, worker))
+    }
+
+    fn cancellations<'a>(&'a self, held: &'a [Lease]) -> Answer<'a, Vec<(Lease, String)>> {
+        Box::pin(control::cancellations(&self.db, held))
     }
 
     fn pulse(&self) -> Box<dyn Pulse> {
@@ -126,8 +206,8 @@ impl Store for PostgresStore {
         Box::pin(rescue::rescue_orphans(&self.db))
     }
 
-    fn prune(&self, age: Duration, limit: usize) -> Answer<'_, usize> {
-        Box::pin(prune::prune(&self.db, age, limit))
+    fn prune(&self, limit: usize) -> Answer<'_, usize> {
+        Box::pin(prune::prune(&self.db, limit))
     }
 
     fn step<'a>(&'a self, job: JobId, name: &'a str) -> Answer<'a, Option<String>> {
@@ -143,14 +223,12 @@ impl Store for PostgresStore {
         Box::pin(steps::record(&self.db, lease, name, result))
     }
 
-    fn wake<'a>(&'a self, queues: &'a [String]) -> Answer<'a, ()> {
-        Box::pin(listen::wake(&self.db, queues))
-    }
-
     fn listen(&self, woken: Box<dyn Fn(Wake<'_>) + Send + Sync>) -> BoxFuture<'static, ()> {
         Box::pin(listen::listen(self.db.options().clone(), woken))
     }
+}
 
+impl Controlling for PostgresStore {
     fn list<'a>(&'a self, filter: &'a Filter) -> Answer<'a, Vec<JobSummary>> {
         Box::pin(admin::list(&self.db, filter))
     }
@@ -160,11 +238,31 @@ impl Store for PostgresStore {
     }
 
     fn retry<'a>(&'a self, jobs: &'a [JobId]) -> Answer<'a, Vec<JobId>> {
-        Box::pin(admin::retry(&self.db, jobs))
+        Box::pin(control::retry(&self.db, jobs))
     }
 
     fn discard<'a>(&'a self, jobs: &'a [JobId], reason: &'a Evidence) -> Answer<'a, Vec<JobId>> {
-        Box::pin(admin::discard(&self.db, jobs, reason))
+        Box::pin(control::discard(&self.db, jobs, reason))
+    }
+}
+
+/// A level's number in the column `lane`.
+fn number(level: Level) -> i16 {
+    match level {
+        Level::Returned => 0,
+        Level::Priority(priority) => enqueue::lane(priority),
+        Level::Suspect => 9,
+    }
+}
+
+/// The level of a number.
+fn level(number: i16) -> Level {
+    match number {
+        0 => Level::Returned,
+        1 => Level::Priority(Priority::High),
+        3 => Level::Priority(Priority::Low),
+        9 => Level::Suspect,
+        _ => Level::Priority(Priority::Normal),
     }
 }
 
@@ -179,8 +277,8 @@ fn rows(limit: usize) -> i64 {
 }
 
 /// Counters are never negative; a row that says otherwise is not worth failing for.
-fn counter(value: i32) -> u32 {
-    u32::try_from(value).unwrap_or_default()
+fn counter(value: impl TryInto<u32>) -> u32 {
+    value.try_into().unwrap_or_default()
 }
 
 /// A statement's error, with a hint where the cause is known.

@@ -1,29 +1,47 @@
 //! Removing what is finished.
 
-use std::time::Duration;
 use twelve_core::{Db, Error};
 
-use super::{failed, microseconds, rows};
+use super::{failed, rows};
 
-/// The oldest finished jobs, with their evidence and steps. Plan: `jobs_finished` from its beginning, without a sort.
+/// The jobs whose time is over, the first of them first, with their evidence and steps. Plan: `finished_expiring` from its beginning, without a sort.
 ///
 /// Two workers that prune at once skip each other's rows.
-const PRUNE: &str = "
-DELETE FROM twelve.jobs
-WHERE id = ANY (ARRAY(
-    SELECT id FROM twelve.jobs
-    WHERE state IN ('done', 'discarded') AND finished_at <= now() - $1 * interval '1 microsecond'
-    ORDER BY finished_at
-    LIMIT $2
-    FOR UPDATE SKIP LOCKED
-))";
+pub(super) const PRUNE: &str = "
+WITH pruned AS (
+    DELETE FROM twelve.finished
+    WHERE id = ANY (ARRAY(
+        SELECT id FROM twelve.finished
+        WHERE expires_at <= now()
+        ORDER BY expires_at
+        LIMIT $1
+        FOR UPDATE SKIP LOCKED
+    ))
+    RETURNING id
+),
+errors AS (
+    DELETE FROM twelve.job_errors USING pruned WHERE job_id = pruned.id
+),
+steps AS (
+    DELETE FROM twelve.job_steps USING pruned WHERE job_id = pruned.id
+),
+keys AS (
+    DELETE FROM twelve.unique_keys
+    WHERE key = ANY (ARRAY(
+        SELECT key FROM twelve.unique_keys
+        WHERE held_until <= now()
+        ORDER BY held_until
+        LIMIT $1
+        FOR UPDATE SKIP LOCKED
+    ))
+)
+SELECT count(*) FROM pruned";
 
-pub(super) async fn prune(db: &Db, age: Duration, limit: usize) -> Result<usize, Error> {
-    let pruned = sqlx::query(PRUNE)
-        .bind(microseconds(age))
+pub(super) async fn prune(db: &Db, limit: usize) -> Result<usize, Error> {
+    let pruned: i64 = sqlx::query_scalar(PRUNE)
         .bind(rows(limit))
-        .execute(db)
+        .fetch_one(db)
         .await
         .map_err(failed)?;
-    Ok(usize::try_from(pruned.rows_affected()).unwrap_or(usize::MAX))
+    Ok(usize::try_from(pruned).unwrap_or_default())
 }

@@ -1,4 +1,4 @@
-//! Taking jobs back from workers that died.
+//! Taking jobs back: from workers that died, from those that stop, and from claims that were never answered.
 
 use sqlx::{Connection, PgConnection};
 use twelve_core::{Db, Error};
@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::failed;
 use crate::{
-    JobId, WorkerId,
-    store::{Rescued, State, model::MAX_CRASHES},
+    ClaimId, JobId, WorkerId,
+    store::{Lease, Rescued, State, model::MAX_CRASHES},
 };
 
 /// Declares a worker dead, if its heart has not beaten since it was observed.
@@ -16,48 +16,93 @@ use crate::{
 const BURY: &str = "
 DELETE FROM twelve.workers WHERE id = $1 AND beat = $2";
 
-/// Takes back what this worker held, or what anybody held, if the holder is not registered. Plan: `jobs_running`.
+/// Takes back what this worker held, or what anybody held, if the holder is not registered.
+///
+/// Plan: `claims`, which is as short as what is claimed at this moment; the jobs by primary key.
 ///
 /// Rows that are locked at this moment are skipped: they are being acked, in a transaction whose worker may be paused before its commit.
 /// Waiting for it would stop the rescue of all others.
-/// If it commits, the job is done; if its connection dies, the next look finds the job without a holder.
+/// If it commits, the job is done; if its connection dies, the next look finds the job without a holder: so a claim is forgotten only when none of its jobs was skipped.
 ///
 /// Only a worker that was just declared dead makes its jobs suspect, and only a suspect that was all it held counts the crash:
 /// of any other, nothing tells whether the worker died of it.
-/// `run_at` stays: the job keeps its place.
 const RESCUE: &str = "
-WITH lost AS MATERIALIZED (
-    SELECT id, worker, $1::uuid IS NOT NULL AS died, $1::uuid IS NOT NULL AND suspect AND NOT EXISTS (
-        SELECT FROM twelve.jobs AS other
-        WHERE other.state = 'running' AND other.worker = $1 AND other.id <> jobs.id
-    ) AS alone
-    FROM twelve.jobs
-    WHERE state = 'running'
-      AND ($1::uuid IS NULL OR worker = $1)
-      AND NOT EXISTS (SELECT FROM twelve.workers AS holder WHERE holder.id = jobs.worker)
-    FOR UPDATE SKIP LOCKED
+WITH orphan AS MATERIALIZED (
+    SELECT claims.worker, claims.id AS claim, alone, job, epoch
+    FROM twelve.claims CROSS JOIN LATERAL unnest(jobs, epochs) AS lease (job, epoch)
+    WHERE ($1::uuid IS NULL OR claims.worker = $1)
+      AND NOT EXISTS (SELECT FROM twelve.workers AS holder WHERE holder.id = claims.worker)
+),
+unended AS MATERIALIZED (
+    SELECT orphan.* FROM orphan JOIN twelve.jobs ON jobs.id = orphan.job AND jobs.epoch = orphan.epoch
+),
+lost AS MATERIALIZED (
+    SELECT jobs.id, unended.claim, unended.worker, $1::uuid IS NOT NULL AS died,
+        $1::uuid IS NOT NULL AND unended.alone AND (SELECT count(*) = 1 FROM unended) AS was_alone
+    FROM unended JOIN twelve.jobs ON jobs.id = unended.job AND jobs.epoch = unended.epoch
+    FOR UPDATE OF jobs SKIP LOCKED
 ),
 rescued AS (
     UPDATE twelve.jobs AS job
-    SET state = CASE WHEN alone AND crashes + 1 >= $2 THEN 'failed' ELSE 'waiting' END,
-        suspect = suspect OR died,
-        crashes = crashes + alone::int,
-        epoch = epoch + 1,
-        worker = NULL,
-        finished_at = CASE WHEN alone AND crashes + 1 >= $2 THEN clock_timestamp() END
+    SET suspect = suspect OR died,
+        crashes = crashes + was_alone::int,
+        epoch = epoch + 1
     FROM lost WHERE job.id = lost.id
-    RETURNING job.id, job.kind, job.state, job.attempts + 1 AS attempt, lost.worker,
-        CASE WHEN alone THEN 'the worker died while it ran this job alone'
+    RETURNING job.*, job.attempts + 1 AS attempt, lost.worker,
+        CASE WHEN was_alone THEN 'the worker died while it ran this job alone'
              WHEN died THEN 'the worker died'
              ELSE 'the worker was gone' END AS message
 ),
+forgotten AS (
+    DELETE FROM twelve.claims
+    WHERE (worker, id) IN (SELECT worker, claim FROM orphan)
+      AND id NOT IN (SELECT claim FROM unended WHERE job NOT IN (SELECT id FROM lost))
+),
+again AS (
+    INSERT INTO twelve.ready (queue, lane, job, epoch)
+    SELECT queue, CASE WHEN suspect THEN 9 ELSE 0 END, id, epoch FROM rescued WHERE crashes < $2
+),
 noted AS (
-    INSERT INTO twelve.job_errors AS known (job_id, attempt, cause, message, worker)
-    SELECT id, attempt, 'crashed', message, worker FROM rescued
+    INSERT INTO twelve.job_errors AS known (job_id, attempt, cause, message, worker, at)
+    SELECT id, attempt, 'crashed', message, worker, clock_timestamp() FROM rescued
     ON CONFLICT (job_id, attempt, cause) DO UPDATE
     SET message = excluded.message, worker = excluded.worker, at = excluded.at, times = known.times + 1
 )
-SELECT id, kind, state = 'failed' FROM rescued";
+SELECT id, kind, crashes >= $2 FROM rescued";
+
+/// Moves the jobs that killed too many workers to those that have failed. Plan: the primary keys.
+const QUARANTINE: &str = "
+WITH ended AS (
+    DELETE FROM twelve.jobs WHERE id = ANY ($1) RETURNING *
+),
+released AS (
+    DELETE FROM twelve.unique_keys AS held USING ended
+    WHERE held.key = ended.unique_key AND held.job = ended.id AND held_until IS NULL
+)
+INSERT INTO twelve.finished (id, epoch, created_at, finished_at, run_at, attempts, max_attempts, attempts_granted,
+    crashes, priority, suspect, state, kind, queue, payload, tags, metadata)
+SELECT id, epoch, created_at, clock_timestamp(), run_at, attempts, max_attempts, attempts_granted,
+    crashes, priority, suspect, 'failed', kind, queue, payload, tags, metadata
+FROM ended";
+
+/// Puts jobs back that were claimed and not run to their end: they go first, for they have had their turn. Plan: the primary key, once for each lease.
+const HAND_BACK: &str = "
+WITH back AS (
+    UPDATE twelve.jobs AS job
+    SET epoch = job.epoch + 1
+    FROM unnest($1::uuid[], $2::bigint[]) AS lease (job, epoch)
+    WHERE job.id = lease.job AND job.epoch = lease.epoch
+    RETURNING job.id, job.epoch, job.queue, job.suspect
+)
+INSERT INTO twelve.ready (queue, lane, job, epoch)
+SELECT queue, CASE WHEN suspect THEN 9 ELSE 0 END, id, epoch FROM back";
+
+/// The leases of one claim, which is forgotten. Plan: the primary key.
+const GIVE_UP: &str = "
+WITH given AS (
+    DELETE FROM twelve.claims WHERE worker = $1 AND id = $2 RETURNING jobs, epochs
+)
+SELECT job, epoch FROM given CROSS JOIN LATERAL unnest(jobs, epochs) AS lease (job, epoch)";
 
 pub(super) async fn rescue(db: &Db, worker: WorkerId, beat: i64) -> Result<Vec<Rescued>, Error> {
     let mut connection = db.acquire().await?;
@@ -78,7 +123,10 @@ pub(super) async fn rescue(db: &Db, worker: WorkerId, beat: i64) -> Result<Vec<R
 
 pub(super) async fn rescue_orphans(db: &Db) -> Result<Vec<Rescued>, Error> {
     let mut connection = db.acquire().await?;
-    take_back(&mut connection, None).await
+    let mut transaction = connection.begin().await?;
+    let rescued = take_back(&mut transaction, None).await?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(rescued)
 }
 
 async fn take_back(
@@ -88,9 +136,17 @@ async fn take_back(
     let rows: Vec<(Uuid, String, bool)> = sqlx::query_as(RESCUE)
         .bind(dead.map(|worker| *worker.as_uuid()))
         .bind(MAX_CRASHES)
-        .fetch_all(connection)
+        .fetch_all(&mut *connection)
         .await
         .map_err(failed)?;
+    let failed_jobs: Vec<Uuid> = rows.iter().filter(|row| row.2).map(|row| row.0).collect();
+    if !failed_jobs.is_empty() {
+        sqlx::query(QUARANTINE)
+            .bind(failed_jobs)
+            .execute(connection)
+            .await
+            .map_err(failed)?;
+    }
     let rescued = |(job, kind, has_failed)| Rescued {
         job: JobId::from_uuid(job),
         kind,
@@ -101,4 +157,38 @@ async fn take_back(
         },
     };
     Ok(rows.into_iter().map(rescued).collect())
+}
+
+pub(super) async fn hand_back(
+    connection: &mut PgConnection,
+    leases: &[Lease],
+) -> Result<usize, Error> {
+    let jobs: Vec<Uuid> = leases.iter().map(|lease| *lease.job.as_uuid()).collect();
+    let epochs: Vec<i64> = leases.iter().map(|lease| lease.epoch).collect();
+    let handed_back = sqlx::query(HAND_BACK)
+        .bind(jobs)
+        .bind(epochs)
+        .execute(connection)
+        .await
+        .map_err(failed)?;
+    Ok(usize::try_from(handed_back.rows_affected()).unwrap_or(usize::MAX))
+}
+
+pub(super) async fn give_up(db: &Db, worker: WorkerId, claim: ClaimId) -> Result<usize, Error> {
+    let mut connection = db.acquire().await?;
+    let mut transaction = connection.begin().await?;
+    let leases: Vec<(Uuid, i64)> = sqlx::query_as(GIVE_UP)
+        .bind(*worker.as_uuid())
+        .bind(*claim.as_uuid())
+        .fetch_all(&mut *transaction)
+        .await
+        .map_err(failed)?;
+    let lease = |(job, epoch)| Lease {
+        job: JobId::from_uuid(job),
+        epoch,
+    };
+    let leases: Vec<Lease> = leases.into_iter().map(lease).collect();
+    let jobs = hand_back(&mut transaction, &leases).await?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(jobs)
 }

@@ -18,12 +18,12 @@ SELECT result::text FROM twelve.job_steps WHERE job_id = $1 AND name = $2";
 const RECORD: &str = "
 WITH held AS MATERIALIZED (
     SELECT id FROM twelve.jobs
-    WHERE id = $1 AND epoch = $2 AND worker = $3
+    WHERE id = $1 AND epoch = $2
     FOR SHARE
 ),
 recorded AS (
     INSERT INTO twelve.job_steps (job_id, name, result)
-    SELECT id, $4, $5::text::json FROM held
+    SELECT id, $3, $4::text::json FROM held
     ON CONFLICT (job_id, name) DO NOTHING
     RETURNING job_id
 )
@@ -47,7 +47,6 @@ pub(super) async fn record(
     let (held, recorded): (i64, i64) = sqlx::query_as(RECORD)
         .bind(*lease.job.as_uuid())
         .bind(lease.epoch)
-        .bind(*lease.worker.as_uuid())
         .bind(name)
         .bind(result)
         .fetch_one(db)

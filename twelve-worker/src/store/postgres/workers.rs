@@ -12,26 +12,25 @@ use crate::{
 
 /// Plan: the primary key. The row's index entries do not change, so it is updated in place.
 const BEAT: &str = "
-UPDATE twelve.workers SET beat = beat + 1 WHERE id = $1";
+UPDATE twelve.workers SET beat = beat + 1, draining = $2 WHERE id = $1";
 
 /// The first beat has a random number: an observer must not take a worker that is registered again for the one that it saw die.
 const REGISTER: &str = "
-INSERT INTO twelve.workers (id, process_type, host, pid, queues, beat)
-VALUES ($1, $2, $3, $4, $5, floor(random() * 1000000000)::bigint)
+INSERT INTO twelve.workers (id, process_type, host, pid, release, concurrency, only_named, queues, kinds, draining, beat)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, floor(random() * 1000000000)::bigint)
 ON CONFLICT (id) DO NOTHING";
 
 const DEREGISTER: &str = "
 DELETE FROM twelve.workers WHERE id = $1";
 
-/// All heartbeats, and whether a running job has a worker that is not among them.
+/// All heartbeats, whether a claim has a worker that is not among them, and whether anybody wants jobs to be stopped.
 ///
-/// Plan: `jobs_running`, which is as small as what runs, against the table of workers.
+/// Plan: `claims`, which is as short as what is claimed at this moment, against the table of workers; the empty table of cancellations.
 const OBSERVE: &str = "
 SELECT id, beat, EXISTS (
-    SELECT FROM twelve.jobs
-    WHERE state = 'running'
-      AND NOT EXISTS (SELECT FROM twelve.workers AS holder WHERE holder.id = jobs.worker)
-) AS orphans
+    SELECT FROM twelve.claims
+    WHERE NOT EXISTS (SELECT FROM twelve.workers AS holder WHERE holder.id = claims.worker)
+) AS orphans, EXISTS (SELECT FROM twelve.cancellations) AS cancellations
 FROM twelve.workers";
 
 /// A worker's heart, on a connection of its own.
@@ -48,7 +47,11 @@ impl Heart {
         }
     }
 
-    async fn try_beat(&mut self, worker: &Profile) -> Result<Beat, sqlx::Error> {
+    async fn try_beat(
+        &mut self,
+        worker: &Profile,
+        is_draining: bool,
+    ) -> Result<Beat, sqlx::Error> {
         // Taken out until the statements have succeeded: a broken connection, or one whose answer was not awaited, is not used again.
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
@@ -56,6 +59,7 @@ impl Heart {
         };
         let known = sqlx::query(BEAT)
             .bind(*worker.id.as_uuid())
+            .bind(is_draining)
             .execute(&mut connection)
             .await?;
         let mut beat = Beat::Known;
@@ -65,7 +69,12 @@ impl Heart {
                 .bind(&worker.process_type)
                 .bind(&worker.host)
                 .bind(i32::try_from(worker.pid).unwrap_or(i32::MAX))
-                .bind(&worker.queues)
+                .bind(&worker.release)
+                .bind(i32::try_from(worker.concurrency).unwrap_or(i32::MAX))
+                .bind(worker.queues.named().is_some())
+                .bind(worker.queues.names())
+                .bind(&worker.kinds)
+                .bind(is_draining)
                 .execute(&mut connection)
                 .await?;
             beat = Beat::Registered;
@@ -76,8 +85,8 @@ impl Heart {
 }
 
 impl Pulse for Heart {
-    fn beat<'a>(&'a mut self, worker: &'a Profile) -> Answer<'a, Beat> {
-        Box::pin(async move { self.try_beat(worker).await.map_err(failed) })
+    fn beat<'a>(&'a mut self, worker: &'a Profile, is_draining: bool) -> Answer<'a, Beat> {
+        Box::pin(async move { self.try_beat(worker, is_draining).await.map_err(failed) })
     }
 }
 
@@ -91,13 +100,14 @@ pub(super) async fn deregister(db: &Db, worker: WorkerId) -> Result<(), Error> {
 }
 
 pub(super) async fn observe(db: &Db) -> Result<Observation, Error> {
-    let rows: Vec<(Uuid, i64, bool)> = sqlx::query_as(OBSERVE)
+    let rows: Vec<(Uuid, i64, bool, bool)> = sqlx::query_as(OBSERVE)
         .fetch_all(db)
         .await
         .map_err(failed)?;
-    let beat = |(id, beat, _): &(Uuid, i64, bool)| (WorkerId::from_uuid(*id), *beat);
+    let beat = |(id, beat, ..): &(Uuid, i64, bool, bool)| (WorkerId::from_uuid(*id), *beat);
     Ok(Observation {
         beats: rows.iter().map(beat).collect(),
-        orphans: rows.iter().any(|(_, _, orphans)| *orphans),
+        orphans: rows.iter().any(|(_, _, orphans, _)| *orphans),
+        cancellations: rows.iter().any(|(.., cancellations)| *cancellations),
     })
 }

@@ -1,0 +1,174 @@
+//! Jobs that were claimed and have not started: what the hands take next.
+//!
+//! ```text
+//! claimer ── fill ─► buffer ── next ─► hand
+//!    ▲                  │
+//!    └── running low ───┘
+//! ```
+//!
+//! A short job costs less than the round trip that fetches it, so the buffer holds what the hands can do in the meantime.
+//! It is bounded by time, not by number alone: a job that waits here could have been another worker's.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{sync::Notify, time::Instant};
+
+use super::held::Holding;
+use crate::store::Claimed;
+
+/// How much work may wait in the buffer, by the time that jobs have taken lately.
+const AHEAD: Duration = Duration::from_millis(150);
+
+/// How many jobs may wait, however short they are.
+const MOST: usize = 1000;
+
+/// How long a job may wait behind others that take longer than those before; then another worker may have it.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// A job that this worker holds.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) claimed: Claimed,
+    pub(super) holding: Holding,
+}
+
+/// Jobs that wait for a hand.
+#[derive(Debug)]
+pub(super) struct Buffer {
+    hands: usize,
+    inner: Mutex<Inner>,
+    /// Told when there are jobs, once for each.
+    filled: Notify,
+    /// Told when there is room for more.
+    low: Notify,
+}
+
+#[derive(Debug)]
+struct Inner {
+    jobs: VecDeque<(Instant, Job)>,
+    /// How many hands have nothing to do.
+    idle: usize,
+    /// What an attempt has taken lately, on average.
+    pace: Duration,
+}
+
+impl Buffer {
+    pub(super) fn new(hands: usize) -> Self {
+        Self {
+            hands,
+            inner: Mutex::new(Inner {
+                jobs: VecDeque::new(),
+                idle: hands,
+                // Until it is known better, nothing is taken ahead.
+                pace: Duration::from_hours(1),
+            }),
+            filled: Notify::new(),
+            low: Notify::new(),
+        }
+    }
+
+    /// How many jobs to claim: none, as long as half of what may wait is there.
+    pub(super) fn room(&self) -> usize {
+        let inner = self.lock();
+        let target = inner.idle + inner.ahead(self.hands);
+        if inner.jobs.len() > target / 2 {
+            return 0;
+        }
+        target - inner.jobs.len()
+    }
+
+    /// Waits until there may be room.
+    pub(super) async fn has_room(&self) {
+        self.low.notified().await;
+    }
+
+    pub(super) fn fill(&self, jobs: impl IntoIterator<Item = Job>) {
+        let now = Instant::now();
+        let added = {
+            let mut inner = self.lock();
+            let before = inner.jobs.len();
+            inner.jobs.extend(jobs.into_iter().map(|job| (now, job)));
+            inner.jobs.len() - before
+        };
+        for _ in 0..added.min(self.hands) {
+            self.filled.notify_one();
+        }
+    }
+
+    /// The next job, as soon as there is one.
+    pub(super) async fn next(&self) -> Job {
+        loop {
+            let filled = self.filled.notified();
+            if let Some(job) = self.take() {
+                return job;
+            }
+            filled.await;
+        }
+    }
+
+    fn take(&self) -> Option<Job> {
+        let (job, is_low) = {
+            let mut inner = self.lock();
+            let (_, job) = inner.jobs.pop_front()?;
+            inner.idle -= 1;
+            let target = inner.idle + inner.ahead(self.hands);
+            (job, inner.jobs.len() <= target / 2)
+        };
+        if is_low {
+            self.low.notify_one();
+        }
+        Some(job)
+    }
+
+    /// A hand is free again, after this time.
+    pub(super) fn is_done(&self, after: Duration) {
+        let is_low = {
+            let mut inner = self.lock();
+            inner.idle += 1;
+            // An eighth of what is new: one odd job changes little, a hundred of them much.
+            inner.pace = if inner.pace >= Duration::from_hours(1) {
+                after
+            } else {
+                (inner.pace * 7 + after) / 8
+            };
+            inner.jobs.is_empty()
+        };
+        if is_low {
+            self.low.notify_one();
+        }
+    }
+
+    /// Takes out what has waited too long.
+    pub(super) fn take_stale(&self) -> Vec<Job> {
+        self.take_while(|since| since.elapsed() >= LONGEST_WAIT)
+    }
+
+    /// Takes out everything.
+    pub(super) fn take_all(&self) -> Vec<Job> {
+        self.take_while(|_| true)
+    }
+
+    fn take_while(&self, is_meant: impl Fn(Instant) -> bool) -> Vec<Job> {
+        let mut inner = self.lock();
+        let meant = inner.jobs.iter().take_while(|(since, _)| is_meant(*since));
+        let meant = meant.count();
+        inner.jobs.drain(..meant).map(|(_, job)| job).collect()
+    }
+
+    /// A panic while the lock was held cannot leave the queue half changed.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// How many jobs may wait.
+    fn ahead(&self, hands: usize) -> usize {
+        let pace_ns = self.pace.as_nanos().max(1);
+        let ahead = AHEAD.as_nanos() * hands as u128 / pace_ns;
+        usize::try_from(ahead).unwrap_or(MOST).min(MOST)
+    }
+}

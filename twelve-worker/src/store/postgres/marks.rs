@@ -1,0 +1,132 @@
+//! How far each lane has been worked off, for good.
+//!
+//! A claim deletes entries, and until they are vacuumed everybody who looks for the oldest walks over them.
+//! A transaction that holds an old snapshot puts that off for as long as it lives.
+//! So claims begin behind the mark of their lane: no entry that anybody could ever claim lies before it.
+//!
+//! ```text
+//! lane:  ✝ ✝ ✝ ✝ ✝ ✝ ✝ ✝ ● ● ✝ ●  …
+//!                      ▲ mark        ✝ deleted   ● visible
+//! ```
+//!
+//! Two things could lie behind a mark that is too high.
+//! An entry whose claim rolls back: so a mark never passes an entry that is still visible.
+//! And an entry of a transaction that commits late: so a mark never passes a number that was drawn while any transaction of that time still runs.
+//! A transaction draws numbers after it has its xid, so a sample of the sequence is settled once every xid that was known after the sample has ended.
+//! Read-only transactions have no xid: a report that runs for an hour holds no mark back.
+
+use std::collections::{HashMap, VecDeque};
+
+/// How many samples may wait to be settled.
+const MAX_SAMPLES: usize = 16;
+
+/// The marks of all lanes.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    by_lane: HashMap<(String, i16), i64>,
+    /// The sequence as the last look saw it.
+    last_number: Option<i64>,
+    /// Numbers, each with the first xid that was unknown after it was drawn; the oldest first.
+    samples: VecDeque<(i64, i64)>,
+    settled: i64,
+}
+
+/// What one look at the database saw, in one snapshot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    /// The last number that was drawn.
+    pub(super) number: i64,
+    /// All transactions before this xid have ended.
+    pub(super) xmin: i64,
+    /// No transaction from this xid on had begun.
+    pub(super) xmax: i64,
+}
+
+impl Marks {
+    /// Behind which entry of a lane a claim may begin.
+    pub(super) fn of(&self, queue: &str, lane: i16) -> i64 {
+        // A look-up by parts would need a key of its own; there are few lanes.
+        let found = self.by_lane.iter();
+        let mut found = found.filter(|((name, at), _)| name == queue && *at == lane);
+        found.next().map_or(0, |(_, mark)| *mark)
+    }
+
+    /// Every lane that has a mark, as columns: queues, lanes, marks.
+    pub(super) fn all(&self) -> (Vec<String>, Vec<i16>, Vec<i64>) {
+        let mut all = (Vec::new(), Vec::new(), Vec::new());
+        for ((queue, lane), mark) in &self.by_lane {
+            all.0.push(queue.clone());
+            all.1.push(*lane);
+            all.2.push(*mark);
+        }
+        all
+    }
+
+    /// Takes a look into account; the lanes that it saw follow by [`raise`](Self::raise).
+    pub(super) fn look(&mut self, look: Look) {
+        // Only numbers that an *earlier* look saw were surely drawn before this look's snapshot.
+        if let Some(number) = self.last_number
+            && self.samples.len() < MAX_SAMPLES
+        {
+            self.samples.push_back((number, look.xmax));
+        }
+        self.last_number = Some(look.number);
+        while let Some((number, xid)) = self.samples.front().copied()
+            && xid <= look.xmin
+        {
+            self.settled = number;
+            self.samples.pop_front();
+        }
+    }
+
+    /// Raises a lane's mark; `oldest` is its first entry that was visible behind the mark.
+    pub(super) fn raise(&mut self, queue: &str, lane: i16, oldest: Option<i64>) {
+        let safe = oldest.map_or(self.settled, |oldest| self.settled.min(oldest - 1));
+        let mark = self.by_lane.entry((queue.to_owned(), lane)).or_default();
+        *mark = safe.max(*mark);
+    }
+
+    /// Forgets everything: after an outage it may be another server, or an older state of this one.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(marks: &mut Marks, (number, xmin, xmax): (i64, i64, i64), oldest: Option<i64>) -> i64 {
+        marks.look(Look { number, xmin, xmax });
+        marks.raise("default", 2, oldest);
+        marks.of("default", 2)
+    }
+
+    #[test]
+    fn a_mark_rises_to_what_is_settled() {
+        let mut marks = Marks::default();
+        assert_eq!(look(&mut marks, (10, 100, 100), None), 0);
+        assert_eq!(look(&mut marks, (20, 105, 105), None), 10);
+        assert_eq!(look(&mut marks, (20, 107, 107), None), 20);
+    }
+
+    #[test]
+    fn a_mark_waits_for_a_transaction_that_commits_late() {
+        let mut marks = Marks::default();
+        look(&mut marks, (10, 100, 102), None);
+        // Transaction 101 has drawn number 7, and still runs.
+        assert_eq!(look(&mut marks, (20, 101, 110), None), 0);
+        assert_eq!(look(&mut marks, (30, 101, 120), Some(12)), 0);
+        assert_eq!(look(&mut marks, (30, 120, 120), Some(12)), 11);
+    }
+
+    #[test]
+    fn a_mark_does_not_pass_what_is_visible() {
+        let mut marks = Marks::default();
+        look(&mut marks, (10, 100, 100), Some(3));
+        assert_eq!(look(&mut marks, (20, 105, 105), Some(3)), 2);
+        assert_eq!(look(&mut marks, (20, 106, 106), Some(9)), 8);
+        marks.forget();
+        assert_eq!(marks.of("default", 2), 0);
+    }
+}

@@ -1,0 +1,111 @@
+//! Looking where there is something to do, and moving what has become due.
+
+use sqlx::Row;
+use std::time::Duration;
+use twelve_core::{Db, Error};
+
+use super::{PostgresStore, failed, level, marks::Look, number, rows};
+use crate::{
+    Queues,
+    store::{Lane, Level, Survey},
+};
+
+/// Every lane of the queues that are not paused, with its oldest entry behind its mark, and what one look tells beside.
+///
+/// Plan: the short tables of queues and pauses; for each lane one probe of `ready`'s primary key, and one of `scheduled`'s.
+pub(super) const SURVEY: &str = "
+SELECT line.queue, line.lane,
+    (SELECT seq FROM twelve.ready
+     WHERE queue = line.queue AND lane = line.lane AND seq > line.mark
+     ORDER BY seq LIMIT 1) AS oldest,
+    sample.*
+FROM (
+    SELECT last_value AS number,
+        pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
+        pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax,
+        (SELECT GREATEST(extract(epoch FROM run_at - now()) * 1000000, 0)::bigint FROM twelve.scheduled ORDER BY run_at LIMIT 1) AS next_due_us,
+        ARRAY(SELECT name::text FROM twelve.pauses WHERE what = 'kind') AS paused_kinds
+    FROM twelve.tickets
+) AS sample
+LEFT JOIN (
+    SELECT queues.name AS queue, level.lane, COALESCE(marks.mark, 0) AS mark
+    FROM twelve.queues
+    CROSS JOIN unnest($3::smallint[]) AS level (lane)
+    LEFT JOIN unnest($4::text[], $5::smallint[], $6::bigint[]) AS marks (queue, lane, mark)
+        ON marks.queue = queues.name AND marks.lane = level.lane
+    WHERE (queues.name = ANY ($1)) = $2
+      AND NOT EXISTS (SELECT FROM twelve.pauses WHERE what = 'queue' AND pauses.name = queues.name)
+) AS line ON true";
+
+/// Moves what is due to its lane, the longest due first. Plan: `scheduled`'s primary key from its beginning; the jobs by theirs.
+///
+/// The deletes come first, so that the transaction has its xid before the tickets get their numbers.
+pub(super) const PROMOTE: &str = "
+WITH due AS (
+    DELETE FROM twelve.scheduled
+    WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM twelve.scheduled WHERE run_at <= now() ORDER BY run_at LIMIT $1 FOR UPDATE SKIP LOCKED
+    ))
+    RETURNING run_at, job, epoch
+),
+promoted AS (
+    INSERT INTO twelve.ready (queue, lane, job, epoch)
+    SELECT queue, CASE WHEN suspect THEN 9 ELSE priority END, id, jobs.epoch
+    FROM (SELECT * FROM due ORDER BY run_at) AS due
+    JOIN twelve.jobs ON jobs.id = due.job AND jobs.epoch = due.epoch
+)
+SELECT count(*) FROM due";
+
+pub(super) async fn survey(store: &PostgresStore, queues: &Queues) -> Result<Survey, Error> {
+    let (names, are_wanted) = match queues.named() {
+        Some(only) => (only, true),
+        None => (queues.excluded(), false),
+    };
+    let levels: Vec<i16> = Level::ALL.map(number).to_vec();
+    let (marked, lanes, marks) = store.marks().all();
+    let rows = sqlx::query(SURVEY)
+        .bind(names)
+        .bind(are_wanted)
+        .bind(levels)
+        .bind(marked)
+        .bind(lanes)
+        .bind(marks)
+        .fetch_all(&store.db)
+        .await
+        .map_err(failed)?;
+    let mut survey = Survey::default();
+    let mut marks = store.marks();
+    for (index, row) in rows.iter().enumerate() {
+        if index == 0 {
+            marks.look(Look {
+                number: row.try_get("number")?,
+                xmin: row.try_get("xmin")?,
+                xmax: row.try_get("xmax")?,
+            });
+            let next_due_us: Option<i64> = row.try_get("next_due_us")?;
+            survey.next_due =
+                next_due_us.map(|us| Duration::from_micros(us.try_into().unwrap_or_default()));
+            survey.paused_kinds = row.try_get("paused_kinds")?;
+        }
+        let Some(queue) = row.try_get::<Option<String>, _>("queue")? else {
+            continue;
+        };
+        let (lane, oldest) = (row.try_get("lane")?, row.try_get("oldest")?);
+        marks.raise(&queue, lane, oldest);
+        survey.lanes.push(Lane {
+            queue,
+            level: level(lane),
+            oldest,
+        });
+    }
+    Ok(survey)
+}
+
+pub(super) async fn promote(db: &Db, limit: usize) -> Result<usize, Error> {
+    let promoted: i64 = sqlx::query_scalar(PROMOTE)
+        .bind(rows(limit))
+        .fetch_one(db)
+        .await
+        .map_err(failed)?;
+    Ok(usize::try_from(promoted).unwrap_or_default())
+}

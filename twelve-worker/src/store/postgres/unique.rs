@@ -1,0 +1,117 @@
+//! Unique jobs: whoever inserts the key first has it, and everybody else waits for that transaction.
+
+use sqlx::PgConnection;
+use twelve_core::Error;
+use uuid::Uuid;
+
+use super::{enqueue, failed, microseconds};
+use crate::{
+    Enqueued, JobId,
+    store::{Draft, Due},
+    unique::{OnConflict, UniqueKey, Until},
+};
+
+/// Takes the key if nobody holds it, and tells who does then. Plan: the primary key.
+///
+/// A key is free when the time for which it was held is over.
+const TAKE: &str = "
+INSERT INTO twelve.unique_keys AS held (key, job, until_started, held_until)
+VALUES ($1, $2, $3, clock_timestamp() + $4::bigint * interval '1 microsecond')
+ON CONFLICT (key) DO UPDATE
+SET job = CASE WHEN held.held_until <= clock_timestamp() THEN excluded.job ELSE held.job END,
+    until_started = CASE WHEN held.held_until <= clock_timestamp() THEN excluded.until_started ELSE held.until_started END,
+    held_until = CASE WHEN held.held_until <= clock_timestamp() THEN excluded.held_until ELSE held.held_until END
+RETURNING job";
+
+/// Gives the key to another job. Plan: the primary key.
+const PASS_ON: &str = "
+UPDATE twelve.unique_keys SET job = $2, until_started = $3, held_until = clock_timestamp() + $4::bigint * interval '1 microsecond'
+WHERE key = $1";
+
+/// Writes a job anew that has not started; its old ticket is outdated from then on. Plan: the primary keys, and the few rows of claims.
+///
+/// If it is being claimed at this moment, the old attempt finds its ack refused.
+const REPLACE: &str = "
+WITH job AS (
+    UPDATE twelve.jobs
+    SET epoch = epoch + 1, queue = $3, payload = $4::text::json, max_attempts = attempts + $5, attempts_granted = $5,
+        priority = $6, tags = $7, metadata = $8::text::json,
+        run_at = CASE WHEN $9 THEN NULL ELSE
+            COALESCE(timestamptz 'epoch' + $10::bigint * interval '1 microsecond',
+                     clock_timestamp() + $11::bigint * interval '1 microsecond') END
+    WHERE id = $1 AND unique_key = $2
+      AND NOT EXISTS (SELECT FROM twelve.claims WHERE jobs.id = ANY (claims.jobs))
+    RETURNING id, epoch, queue, priority, run_at
+),
+later AS (
+    INSERT INTO twelve.scheduled (run_at, job, epoch) SELECT run_at, id, epoch FROM job WHERE run_at IS NOT NULL
+),
+now AS (
+    INSERT INTO twelve.ready (queue, lane, job, epoch) SELECT queue, priority, id, epoch FROM job WHERE run_at IS NULL
+)
+SELECT count(*) FROM job";
+
+/// Enqueues a job that shares its key with no other.
+pub(super) async fn enqueue(
+    connection: &mut PgConnection,
+    draft: &Draft,
+    unique: &UniqueKey,
+) -> Result<Enqueued, Error> {
+    let holder: Uuid = sqlx::query_scalar(TAKE)
+        .bind(unique.key)
+        .bind(*draft.id.as_uuid())
+        .bind(unique.until == Until::Started)
+        .bind(unique.period.map(microseconds))
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(failed)?;
+    let holder = JobId::from_uuid(holder);
+    if holder == draft.id {
+        return enqueue::add(connection, draft).await;
+    }
+    match unique.on_conflict {
+        OnConflict::Keep => Ok(Enqueued::kept(holder)),
+        OnConflict::Reject => Err(Error::duplicate(format!(
+            "the job `{}` is enqueued already, as {holder}",
+            draft.kind
+        ))),
+        OnConflict::Replace => replace(connection, holder, draft, unique).await,
+    }
+}
+
+async fn replace(
+    connection: &mut PgConnection,
+    holder: JobId,
+    draft: &Draft,
+    unique: &UniqueKey,
+) -> Result<Enqueued, Error> {
+    let (at_us, delay_us) = enqueue::due(draft.due)?;
+    let replaced: i64 = sqlx::query_scalar(REPLACE)
+        .bind(*holder.as_uuid())
+        .bind(unique.key)
+        .bind(&draft.queue)
+        .bind(&draft.payload)
+        .bind(enqueue::attempts(draft))
+        .bind(enqueue::lane(draft.priority))
+        .bind((!draft.tags.is_empty()).then_some(&draft.tags))
+        .bind(&draft.metadata)
+        .bind(draft.due == Due::Now)
+        .bind(at_us)
+        .bind(delay_us)
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(failed)?;
+    if replaced > 0 {
+        return Ok(Enqueued::replaced(holder));
+    }
+    // The holder runs, or has ended within its period: this job takes its place.
+    sqlx::query(PASS_ON)
+        .bind(unique.key)
+        .bind(*draft.id.as_uuid())
+        .bind(unique.until == Until::Started)
+        .bind(unique.period.map(microseconds))
+        .execute(&mut *connection)
+        .await
+        .map_err(failed)?;
+    enqueue::add(connection, draft).await
+}
