@@ -23,6 +23,7 @@ enum Kind {
     Configuration,
     Unavailable,
     LostLease,
+    Duplicate,
     Usage,
     Internal,
 }
@@ -41,6 +42,11 @@ impl Error {
     /// The work was taken back in the meantime, so its result is refused.
     pub fn lost_lease(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::LostLease, message)
+    }
+
+    /// There is one like it already, and a second was not wanted.
+    pub fn duplicate(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Duplicate, message)
     }
 
     /// The words on the command line are wrong.
@@ -93,6 +99,12 @@ impl Error {
     #[must_use]
     pub fn is_lost_lease(&self) -> bool {
         self.0.kind == Kind::LostLease
+    }
+
+    /// Was it refused because there is one like it already?
+    #[must_use]
+    pub fn is_duplicate(&self) -> bool {
+        self.0.kind == Kind::Duplicate
     }
 
     /// Are the words on the command line wrong?
