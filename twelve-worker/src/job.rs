@@ -3,7 +3,7 @@
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::{Duration, SystemTime};
 
-use crate::{NewJob, Policy};
+use crate::{NewJob, Policy, Priority, Unique};
 
 /// The payload of a job: derive it.
 ///
@@ -60,7 +60,57 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     }
 
     /// The same job, in another queue than its kind's.
+    ///
+    /// ```
+    /// # use serde::{Serialize, Deserialize};
+    /// # use twelve_worker::Job;
+    /// # #[derive(Serialize, Deserialize)] struct Remind;
+    /// # impl Job for Remind { const KIND: &'static str = "remind"; }
+    /// use twelve_worker::Priority;
+    ///
+    /// let job = Remind.on_queue("bulk").priority(Priority::Low).tag("campaign").metadata("batch", 7);
+    /// ```
     fn on_queue(self, queue: impl Into<String>) -> NewJob {
         NewJob::of(&self).on_queue(queue)
+    }
+
+    /// The same job, more or less urgent than its kind.
+    fn priority(self, priority: Priority) -> NewJob {
+        NewJob::of(&self).priority(priority)
+    }
+
+    /// The same job, with more or fewer attempts than its kind: 1 to 100.
+    fn attempts(self, attempts: u32) -> NewJob {
+        NewJob::of(&self).attempts(attempts)
+    }
+
+    /// The same job, which runs once though it may be enqueued twice.
+    ///
+    /// ```
+    /// # use serde::{Serialize, Deserialize};
+    /// # use twelve_core::Error;
+    /// # use twelve_worker::{Job, Jobs};
+    /// use twelve_worker::Unique;
+    /// # #[derive(Serialize, Deserialize)] struct Remind { order: u64 }
+    /// # impl Job for Remind { const KIND: &'static str = "remind"; }
+    ///
+    /// async fn handler(jobs: Jobs) -> Result<(), Error> {
+    ///     let job = Remind { order: 7 }.unique(Unique::fields(["order"]));
+    ///     jobs.enqueue(job).await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    fn unique(self, unique: Unique) -> NewJob {
+        NewJob::of(&self).unique(unique)
+    }
+
+    /// The same job, with a word by which people find it; see [`NewJob::tag`].
+    fn tag(self, tag: impl Into<String>) -> NewJob {
+        NewJob::of(&self).tag(tag)
+    }
+
+    /// The same job, with something that people see beside the payload; see [`NewJob::metadata`].
+    fn metadata(self, name: impl Into<String>, value: impl Serialize) -> NewJob {
+        NewJob::of(&self).metadata(name, value)
     }
 }

@@ -15,17 +15,23 @@
 //! Only the crate `twelve` promises a stable API: depend on that one.
 
 mod admin;
+mod annotations;
+mod backoff;
+mod canonical;
 mod engine;
+mod enqueued;
 mod handler;
 mod id;
 mod job;
 mod jobs;
+mod keep;
 mod label;
 #[cfg(feature = "mail")]
 pub mod mail;
 mod new_job;
 mod outcome;
 mod policy;
+mod priority;
 mod process;
 mod queues;
 mod registry;
@@ -35,15 +41,19 @@ mod settings;
 mod steps;
 #[doc(hidden)]
 pub mod store;
+mod unique;
 
 pub use admin::Admin;
+pub use enqueued::Enqueued;
 pub use handler::JobArguments;
 pub use id::{JobId, WorkerId};
 pub use job::Job;
 pub use jobs::{Jobs, Within};
+pub use keep::Keep;
 pub use new_job::{IntoNewJob, NewJob};
 pub use outcome::{IntoOutcome, Outcome};
 pub use policy::Policy;
+pub use priority::Priority;
 pub use process::{Drained, drain, worker};
 pub use queues::Queues;
 pub use registry::{Registered, Registry};
@@ -52,3 +62,6 @@ pub use schedule::{Missed, Schedule, ScheduleSummary, Schedules, Tick, scheduler
 pub use settings::Settings;
 pub use steps::{StepKey, Steps};
 pub use store::{Filter, JobDetails, JobError, JobSummary, State, postgres::migrations};
+pub use unique::Unique;
+#[doc(hidden)]
+pub use unique::{OnConflict, UniqueKey, Until};

@@ -5,6 +5,8 @@ use twelve_core::Failure;
 
 /// How an attempt ended, when it did not fail.
 ///
+/// One that failed may say when the next one is wanted: [`Failure::retry_after`].
+///
 /// Whatever it says, the handler returned `Ok`: its `Tx` commits, together with the record of this outcome.
 ///
 /// ```

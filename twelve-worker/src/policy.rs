@@ -2,10 +2,13 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use crate::label;
+use crate::{Keep, Priority, Unique, backoff::Backoff, label};
 
 /// The most attempts at a job: with the longest pauses, that is four days.
 const MAX_ATTEMPTS: u32 = 100;
+
+/// The longest time for which ended jobs are kept.
+const MAX_KEEP_FOR: Duration = Duration::from_hours(365 * 24);
 
 /// How jobs of one kind are run, unless one job says otherwise.
 ///
@@ -17,27 +20,35 @@ const MAX_ATTEMPTS: u32 = 100;
 /// let policy = Policy::new().queue("billing").attempts(8).timeout(Duration::from_secs(30));
 /// assert_eq!(policy.max_attempts(), 8);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Policy {
     queue: Cow<'static, str>,
+    priority: Priority,
+    unique: Option<Unique>,
     attempts: u32,
     timeout: Duration,
-    backoff: Duration,
-    max_backoff: Duration,
+    is_blocking: bool,
+    backoff: Backoff,
+    keep: Keep,
+    keep_for: Duration,
 }
 
 impl Policy {
-    /// Queue `default`, 16 attempts of at most 60 s each, pauses that double from 1 s to 1 h.
+    /// Queue `default`, normal priority, 16 attempts of at most 60 s each, pauses that double from 1 s to 1 h, a summary that is kept for a day.
     ///
     /// Sixteen attempts with those pauses take about three hours: a job outlives the outage of a provider, and a mistake is still seen on the day it was made.
     #[must_use]
     pub fn new() -> Self {
         Self {
             queue: Cow::Borrowed("default"),
+            priority: Priority::Normal,
+            unique: None,
             attempts: 16,
             timeout: Duration::from_mins(1),
-            backoff: Duration::from_secs(1),
-            max_backoff: Duration::from_hours(1),
+            is_blocking: false,
+            backoff: Backoff::DEFAULT,
+            keep: Keep::Summary,
+            keep_for: Duration::from_hours(24),
         }
     }
 
@@ -45,6 +56,26 @@ impl Policy {
     #[must_use]
     pub fn queue(mut self, queue: impl Into<Cow<'static, str>>) -> Self {
         self.queue = queue.into();
+        self
+    }
+
+    /// How urgent such jobs are among those that wait in their queue.
+    #[must_use]
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// Which of such jobs are the same, so that one of them runs.
+    ///
+    /// ```
+    /// # use twelve_worker::{Policy, Unique};
+    /// let one_at_a_time = Policy::new().unique(Unique::key("nightly"));
+    /// let one_per_order = Policy::new().unique(Unique::fields(["order"]));
+    /// ```
+    #[must_use]
+    pub fn unique(mut self, unique: Unique) -> Self {
+        self.unique = Some(unique);
         self
     }
 
@@ -68,17 +99,79 @@ impl Policy {
         self
     }
 
-    /// The pause after the first failed attempt; it doubles with every further one.
+    /// The handler computes, or blocks its thread: it runs on the process's threads for blocking work.
+    ///
+    /// There are `TWELVE_BLOCKING_THREADS` of them, by default one for each core, which [`Blocking`](twelve_core::Blocking) uses too.
+    /// So other jobs, timers and the heartbeat go on meanwhile.
     #[must_use]
-    pub fn backoff(mut self, backoff: Duration) -> Self {
-        self.backoff = backoff;
+    pub fn blocking(mut self) -> Self {
+        self.is_blocking = true;
         self
     }
 
-    /// The longest pause.
+    /// The pause after the first failed attempt; it doubles with every further one.
+    ///
+    /// The engine draws each pause from the upper half of its range, so that jobs which failed together come back apart.
+    /// Of `backoff`, [`fixed_backoff`](Self::fixed_backoff) and [`backoff_with`](Self::backoff_with) the last one holds.
     #[must_use]
-    pub fn max_backoff(mut self, max_backoff: Duration) -> Self {
-        self.max_backoff = max_backoff;
+    pub fn backoff(mut self, first: Duration) -> Self {
+        let longest = self.backoff.longest();
+        self.backoff = Backoff::Doubling { first, longest };
+        self
+    }
+
+    /// The longest of the pauses that double; it is nothing to the other two.
+    #[must_use]
+    pub fn max_backoff(mut self, longest: Duration) -> Self {
+        if let Backoff::Doubling { first, .. } = self.backoff {
+            self.backoff = Backoff::Doubling { first, longest };
+        }
+        self
+    }
+
+    /// The same pause after every failed attempt, to the millisecond.
+    #[must_use]
+    pub fn fixed_backoff(mut self, pause: Duration) -> Self {
+        self.backoff = Backoff::Fixed(pause);
+        self
+    }
+
+    /// A function of yours says how long to pause: it is given the number of the attempt that failed, from 1.
+    ///
+    /// Its answer is taken as it is, but no pause is longer than a year.
+    /// When it panics, the default backoff is taken.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use twelve_worker::Policy;
+    /// fn patiently(failed: u32) -> Duration {
+    ///     match failed {
+    ///         1..=3 => Duration::from_secs(1),
+    ///         _ => Duration::from_mins(10),
+    ///     }
+    /// }
+    ///
+    /// let policy = Policy::new().backoff_with(patiently);
+    /// ```
+    #[must_use]
+    pub fn backoff_with(mut self, pause_after: fn(u32) -> Duration) -> Self {
+        self.backoff = Backoff::Function(pause_after);
+        self
+    }
+
+    /// What is kept of a job that is done: by default a [summary](Keep::Summary).
+    #[must_use]
+    pub fn keep(mut self, keep: Keep) -> Self {
+        self.keep = keep;
+        self
+    }
+
+    /// How long a job is kept after it is done, was discarded or was cancelled: by default a day, at most a year.
+    ///
+    /// A failed job is kept until somebody acts on it.
+    #[must_use]
+    pub fn keep_for(mut self, time: Duration) -> Self {
+        self.keep_for = time;
         self
     }
 
@@ -100,6 +193,36 @@ impl Policy {
         self.timeout
     }
 
+    /// How urgent such jobs are.
+    #[must_use]
+    pub fn default_priority(&self) -> Priority {
+        self.priority
+    }
+
+    /// Which of them are the same.
+    #[must_use]
+    pub fn uniqueness(&self) -> Option<&Unique> {
+        self.unique.as_ref()
+    }
+
+    /// Does the handler run on a thread for blocking work?
+    #[must_use]
+    pub fn is_blocking(&self) -> bool {
+        self.is_blocking
+    }
+
+    /// What is kept of a job that is done.
+    #[must_use]
+    pub fn what_is_kept(&self) -> Keep {
+        self.keep
+    }
+
+    /// How long a job is kept after it is done, was discarded or was cancelled.
+    #[must_use]
+    pub fn kept_for(&self) -> Duration {
+        self.keep_for
+    }
+
     /// What no job can be run by; `derive(Job)` refuses the same at compile time.
     ///
     /// # Errors
@@ -107,24 +230,30 @@ impl Policy {
     /// What is wrong, in lower case and without a full stop.
     pub(crate) fn check(&self) -> Result<(), String> {
         label::check(&self.queue).map_err(|problem| format!("the queue {problem}"))?;
-        if !(1..=MAX_ATTEMPTS).contains(&self.attempts) {
-            return Err(format!("`attempts` is a number from 1 to {MAX_ATTEMPTS}"));
-        }
+        check_attempts(self.attempts)?;
         if self.timeout.is_zero() {
             return Err("`timeout` is zero: every attempt would fail".to_owned());
         }
-        Ok(())
+        if self.keep_for.is_zero() || self.keep_for > MAX_KEEP_FOR {
+            return Err("`keep_for` is more than no time, and at most 365 days".to_owned());
+        }
+        self.unique.as_ref().map_or(Ok(()), Unique::check)
     }
 
     /// The pause after the failure number `failures`, counted from 1.
-    ///
-    /// It is drawn from the upper half of its range.
-    /// So jobs that failed together come back apart, and yet no pause is so short that it hammers what just failed.
     pub(crate) fn pause_after(&self, failures: u32) -> Duration {
-        let doubled = 2_u32.saturating_pow(failures.saturating_sub(1));
-        let longest = self.backoff.saturating_mul(doubled).min(self.max_backoff);
-        longest.mul_f64(0.5 + fastrand::f64() / 2.0)
+        self.backoff.pause_after(failures)
     }
+}
+
+/// # Errors
+///
+/// What is wrong, in lower case and without a full stop.
+pub(crate) fn check_attempts(attempts: u32) -> Result<(), String> {
+    if (1..=MAX_ATTEMPTS).contains(&attempts) {
+        return Ok(());
+    }
+    Err(format!("`attempts` is a number from 1 to {MAX_ATTEMPTS}"))
 }
 
 impl Default for Policy {
@@ -138,18 +267,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pause_doubles_up_to_the_longest() {
-        let policy = Policy::new();
-        for (failures, seconds) in [(1, 1), (2, 2), (5, 16), (12, 2048), (13, 3600), (90, 3600)] {
-            let longest = Duration::from_secs(seconds);
-            for _ in 0..20 {
-                let pause = policy.pause_after(failures);
-                assert!(
-                    pause <= longest && pause >= longest / 2,
-                    "{failures}: {pause:?}"
-                );
-            }
-        }
+    fn the_last_backoff_holds() {
+        let (second, hour) = (Duration::from_secs(1), Duration::from_hours(1));
+        let fixed = Policy::new().backoff(hour).fixed_backoff(second);
+        assert_eq!(fixed.pause_after(9), second);
+        let function = fixed.clone().backoff_with(|_| Duration::ZERO);
+        assert_eq!(function.pause_after(9), Duration::ZERO);
+        assert_eq!(fixed.clone().max_backoff(hour).pause_after(9), second);
+        assert!(fixed.backoff(second).pause_after(90) >= hour / 2);
+    }
+
+    #[test]
+    fn the_longest_pause_may_be_said_first() {
+        let minute = Duration::from_mins(1);
+        let policy = Policy::new().max_backoff(minute).backoff(minute * 2);
+        assert!(policy.pause_after(1) <= minute);
     }
 
     #[test]
@@ -161,14 +293,11 @@ mod tests {
             Policy::new().attempts(101),
             Policy::new().timeout(Duration::ZERO),
             Policy::new().queue("no name"),
+            Policy::new().keep_for(Duration::ZERO),
+            Policy::new().keep_for(Duration::MAX),
+            Policy::new().unique(Unique::key("")),
         ] {
             assert!(wrong.check().is_err(), "{wrong:?}");
         }
-    }
-
-    #[test]
-    fn jobs_that_failed_together_come_back_apart() {
-        let policy = Policy::new();
-        assert_ne!(policy.pause_after(9), policy.pause_after(9));
     }
 }

@@ -272,7 +272,7 @@ impl fmt::Debug for Registered {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Missed;
+    use crate::{Missed, Unique};
     use serde::{Deserialize, Serialize};
     use std::time::Duration;
     use twelve_core::{Argument, Db, Tx};
@@ -341,6 +341,8 @@ mod tests {
             .jitter(Duration::from_hours(25))
             .policy(Policy::new().attempts(0));
         registry.schedule(wrong, report);
+        let unique = Policy::new().unique(Unique::payload());
+        registry.schedule(Schedule::cron("once", "0 6 * * *").policy(unique), report);
         registry.schedule(Schedule::cron("never", "0 0 30 2 *"), report);
         registry.schedule(Schedule::cron("a".repeat(60), "0 6 * * *"), report);
         registry.schedule(Schedule::cron("daily", "0 6 * * *"), report);
@@ -354,6 +356,7 @@ mod tests {
             "the schedule `Daily`: `CatchUp` takes a number",
             "the schedule `Daily`: the jitter is longer than a day",
             "the schedule `Daily`: `attempts` is a number",
+            "the schedule `once`: its ticks are unique as they are",
             "the schedule `never`: `0 0 30 2 *` never fires",
             "`schedule.aaaa",
             "two schedules are named `daily`",
@@ -367,13 +370,13 @@ mod tests {
     fn the_handler_of_a_schedule_is_that_of_a_job() {
         let mut registry = Registry::default();
         let policy = Policy::new().queue("reports");
-        let daily = Schedule::cron("daily", "0 6 * * *").policy(policy.clone());
+        let daily = Schedule::cron("daily", "0 6 * * *").policy(policy);
         registry.schedule(daily, async |_: Tick, _: Db| {});
         assert_eq!(registry.faults(), Vec::<String>::new());
         let known = registry.find("schedule.daily").unwrap();
         assert_eq!(
-            (known.policy(), &*known.to_string()),
-            (&policy, "the schedule `daily`")
+            (known.policy().queue_name(), &*known.to_string()),
+            ("reports", "the schedule `daily`")
         );
         assert!(registry.needs(&Queues::only(["reports"])).has::<Db>());
         assert!(!registry.needs(&Queues::only(["default"])).has::<Db>());

@@ -40,6 +40,9 @@ impl Plan {
         if schedule.jitter > MAX_JITTER {
             faults.push("the jitter is longer than a day".to_owned());
         }
+        if schedule.policy.uniqueness().is_some() {
+            faults.push("its ticks are unique as they are: `unique` is for other jobs".to_owned());
+        }
         match Timing::new(&schedule.cron, &schedule.zone) {
             Ok(timing) if faults.is_empty() => Ok(Self {
                 name: Arc::from(&*schedule.name),
@@ -110,6 +113,10 @@ impl Plan {
                 Duration::ZERO => Due::Now,
                 longest => Due::After(longest.mul_f64(fastrand::f64())),
             },
+            priority: self.policy.default_priority(),
+            tags: Vec::new(),
+            metadata: None,
+            unique: None,
         }
     }
 }

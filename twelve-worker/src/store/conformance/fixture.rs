@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use twelve_core::Db;
 
 use crate::{
-    JobId, Queues, WorkerId,
+    JobId, Priority, Queues, WorkerId,
     store::{Ack, Acked, Claimed, Draft, Due, Profile, State, Store, postgres::PostgresStore},
 };
 
@@ -142,6 +142,10 @@ pub(super) fn draft() -> Draft {
         payload: r#"{"order":1}"#.into(),
         max_attempts: 3,
         due: Due::Now,
+        priority: Priority::Normal,
+        tags: Vec::new(),
+        metadata: None,
+        unique: None,
     }
 }
 

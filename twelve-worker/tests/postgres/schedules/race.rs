@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use sqlx::Connection;
 use std::time::SystemTime;
 use twelve_worker::{
-    Schedules,
+    Priority, Schedules,
     store::{Draft, Due, Fired, Firing},
 };
 
@@ -37,6 +37,10 @@ async fn firing(it: &Clockwork, tick: SystemTime) -> Firing {
         payload: "{}".into(),
         max_attempts: 1,
         due: Due::Now,
+        priority: Priority::Normal,
+        tags: Vec::new(),
+        metadata: None,
+        unique: None,
     };
     Firing {
         schedule: "hourly".into(),
