@@ -2,7 +2,7 @@
 
 use quote::ToTokens;
 use syn::punctuated::Punctuated;
-use syn::{Attribute, Error, Lit, LitStr, Meta, Token};
+use syn::{Attribute, Error, Expr, ExprPath, Lit, LitStr, Meta, Token};
 
 use crate::faults::Faults;
 
@@ -70,6 +70,19 @@ impl Entry {
         }
     }
 
+    /// Says whether the key stands alone.
+    pub(crate) fn is_bare(&self) -> bool {
+        matches!(self.meta, Meta::Path(_))
+    }
+
+    /// The path right of the equals sign.
+    pub(crate) fn path(&self) -> syn::Result<ExprPath> {
+        match &self.meta {
+            Meta::NameValue(pair) if let Expr::Path(path) = &pair.value => Ok(path.clone()),
+            _ => Err(self.fault(format_args!("`{0}` takes a path: `{0} = …`", self.key))),
+        }
+    }
+
     /// The literal right of the equals sign.
     pub(crate) fn literal(&self) -> syn::Result<Lit> {
         let Meta::NameValue(pair) = &self.meta else {
@@ -90,6 +103,18 @@ impl Entry {
                 Err(Error::new_spanned(other, message))
             }
         }
+    }
+
+    /// The string right of the equals sign, which is one of these.
+    pub(crate) fn choice(&self, choices: &[&'static str]) -> syn::Result<&'static str> {
+        let text = self.text()?;
+        let value = text.value();
+        let chosen = choices.iter().find(|choice| **choice == value);
+        chosen.copied().ok_or_else(|| {
+            let choices = choices.join("`, `");
+            let message = format!("`{}` is one of `{choices}`", self.key);
+            Error::new_spanned(text, message)
+        })
     }
 
     /// The strings between the parentheses.
@@ -169,6 +194,22 @@ mod tests {
         assert_eq!(messages(result), ["`key` takes a literal"]);
         let result = entry(&syn::parse_quote!(#[job(key = 1)])).text();
         assert_eq!(messages(result), ["`key` takes a string: `key = \"…\"`"]);
+    }
+
+    #[test]
+    fn a_path_is_no_string() {
+        let path = entry(&syn::parse_quote!(#[job(key = a::b)])).path();
+        assert_eq!(path.unwrap().to_token_stream().to_string(), "a :: b");
+        let result = entry(&syn::parse_quote!(#[job(key = "a::b")])).path();
+        assert_eq!(messages(result), ["`key` takes a path: `key = …`"]);
+    }
+
+    #[test]
+    fn a_choice_is_one_of_a_few() {
+        let choice = |attribute| entry(&attribute).choice(&["a", "b"]);
+        assert_eq!(choice(syn::parse_quote!(#[job(key = "b")])).unwrap(), "b");
+        let result = choice(syn::parse_quote!(#[job(key = "c")]));
+        assert_eq!(messages(result), ["`key` is one of `a`, `b`"]);
     }
 
     #[test]

@@ -1,21 +1,35 @@
 //! `derive(Job)`: a struct or an enum as the payload of a job.
 
+mod backoff;
+mod unique;
+
 use proc_macro2::{Ident, TokenStream};
-use quote::quote;
+use quote::{format_ident, quote};
 use syn::{Data, DeriveInput, Error, Fields, Lit, LitStr};
 
+use self::{backoff::Backoff, unique::Unique};
 use crate::attribute::{self, Entry};
 use crate::faults::Faults;
 use crate::{duration, fallback, name, shape};
 
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 17] = [
     "kind",
     "aliases",
     "queue",
+    "priority",
+    "unique",
+    "unique_within",
+    "unique_until",
+    "on_conflict",
     "attempts",
     "timeout",
+    "blocking",
     "backoff",
     "max_backoff",
+    "fixed_backoff",
+    "backoff_with",
+    "keep",
+    "keep_for",
 ];
 
 const MAX_ATTEMPTS: u32 = 100;
@@ -34,10 +48,14 @@ struct Job {
     kind: String,
     aliases: Vec<LitStr>,
     queue: Option<String>,
+    priority: Option<&'static str>,
+    unique: Unique,
     attempts: Option<u32>,
     timeout_ms: Option<u64>,
-    backoff_ms: Option<u64>,
-    max_backoff_ms: Option<u64>,
+    is_blocking: bool,
+    backoff: Backoff,
+    keep: Option<&'static str>,
+    keep_for_ms: Option<u64>,
 }
 
 fn parse(input: &DeriveInput) -> syn::Result<Job> {
@@ -56,12 +74,8 @@ fn parse(input: &DeriveInput) -> syn::Result<Job> {
         let message = "a job names its kind: `#[job(kind = \"…\")]`; it is not derived from the type's name, so that renaming the type strands no job";
         faults.push(Error::new_spanned(&input.ident, message));
     }
-    if let (Some(first), Some(longest)) = (job.backoff_ms, job.max_backoff_ms)
-        && first > longest
-        && let Some(entry) = entries.iter().find(|entry| entry.key() == "max_backoff")
-    {
-        faults.push(entry.fault("`max_backoff` is shorter than `backoff`"));
-    }
+    job.backoff = backoff::read(&entries, &mut faults);
+    job.unique = unique::read(&entries, &input.data, &input.attrs, &mut faults);
     check_aliases(&job, &mut faults);
     faults.finish(job)
 }
@@ -73,8 +87,12 @@ fn read_entry(job: &mut Job, entry: &Entry, faults: &mut Faults) {
         "queue" => job.queue = faults.record(label(entry)),
         "attempts" => job.attempts = faults.record(attempts(entry)),
         "timeout" => job.timeout_ms = faults.record(duration_ms(entry)),
-        "backoff" => job.backoff_ms = faults.record(duration_ms(entry)),
-        _ => job.max_backoff_ms = faults.record(duration_ms(entry)),
+        "priority" => job.priority = faults.record(entry.choice(&["high", "normal", "low"])),
+        "blocking" => job.is_blocking = faults.record(entry.flag()).is_some(),
+        "keep" => job.keep = faults.record(entry.choice(&["nothing", "summary", "everything"])),
+        "keep_for" => job.keep_for_ms = faults.record(duration_ms(entry)),
+        // The others are read together, for what one of them may say depends on the rest.
+        _ => {}
     }
 }
 
@@ -150,10 +168,14 @@ fn duration_ms(entry: &Entry) -> syn::Result<u64> {
 fn expand(name: &Ident, job: &Job) -> TokenStream {
     let Job { kind, aliases, .. } = job;
     let queue = job.queue.iter();
+    let priority = job.priority.map(variant).into_iter();
+    let unique = &job.unique;
     let attempts = job.attempts.iter();
     let timeout = job.timeout_ms.map(duration).into_iter();
-    let backoff = job.backoff_ms.map(duration).into_iter();
-    let max_backoff = job.max_backoff_ms.map(duration).into_iter();
+    let blocking = job.is_blocking.then(|| quote!(.blocking()));
+    let backoff = &job.backoff;
+    let keep = job.keep.map(variant).into_iter();
+    let keep_for = job.keep_for_ms.map(duration).into_iter();
     quote! {
         #[automatically_derived]
         impl ::twelve::__private::Job for #name {
@@ -162,13 +184,23 @@ fn expand(name: &Ident, job: &Job) -> TokenStream {
             fn policy() -> ::twelve::__private::Policy {
                 ::twelve::__private::Policy::new()
                     #(.queue(#queue))*
+                    #(.priority(::twelve::__private::Priority::#priority))*
+                    #unique
                     #(.attempts(#attempts))*
                     #(.timeout(#timeout))*
-                    #(.backoff(#backoff))*
-                    #(.max_backoff(#max_backoff))*
+                    #blocking
+                    #backoff
+                    #(.keep(::twelve::__private::Keep::#keep))*
+                    #(.keep_for(#keep_for))*
             }
         }
     }
+}
+
+/// The variant of an enum whose names are written in lower case.
+fn variant(name: &str) -> Ident {
+    let (first, rest) = name.split_at(1);
+    format_ident!("{}{rest}", first.to_uppercase())
 }
 
 fn duration(ms: u64) -> TokenStream {
@@ -188,7 +220,9 @@ mod tests {
     fn every_key_has_its_place() {
         let output = derive(&syn::parse_quote! {
             #[job(kind = "charge_order", queue = "billing", attempts = 8, aliases("charge", "pay"))]
-            #[job(timeout = "30s", backoff = "500ms", max_backoff = "1h")]
+            #[job(timeout = "30s", backoff = "500ms", max_backoff = "1h", priority = "high")]
+            #[job(unique("order"), unique_within = "1h", on_conflict = "replace", blocking)]
+            #[job(keep = "nothing", keep_for = "7d")]
             struct ChargeOrder {
                 order: Uuid,
             }
@@ -201,10 +235,19 @@ mod tests {
                 fn policy() -> ::twelve::__private::Policy {
                     ::twelve::__private::Policy::new()
                         .queue("billing")
+                        .priority(::twelve::__private::Priority::High)
+                        .unique(
+                            ::twelve::__private::Unique::fields(["order"])
+                                .within(::core::time::Duration::from_millis(3600000u64))
+                                .replace()
+                        )
                         .attempts(8u32)
                         .timeout(::core::time::Duration::from_millis(30000u64))
+                        .blocking()
                         .backoff(::core::time::Duration::from_millis(500u64))
                         .max_backoff(::core::time::Duration::from_millis(3600000u64))
+                        .keep(::twelve::__private::Keep::Nothing)
+                        .keep_for(::core::time::Duration::from_millis(604800000u64))
                 }
             }
         };
@@ -298,12 +341,17 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_wait_is_no_shorter_than_the_first() {
+    fn what_has_names_is_one_of_them() {
         let found = faults(&syn::parse_quote! {
-            #[job(kind = "a", backoff = "1h", max_backoff = "1s")]
+            #[job(kind = "a", priority = "urgent", keep = "all", blocking = true)]
             struct A;
         });
-        assert_eq!(found, ["`max_backoff` is shorter than `backoff`"]);
+        let expected = [
+            "`priority` is one of `high`, `normal`, `low`",
+            "`keep` is one of `nothing`, `summary`, `everything`",
+            "`blocking` takes no value",
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]
