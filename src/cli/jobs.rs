@@ -115,7 +115,9 @@ fn describe(job: &JobDetails) -> String {
             line(name, at);
         }
     }
-    line("payload", &job.payload);
+    if let Some(payload) = &job.payload {
+        line("payload", payload);
+    }
     for step in &job.steps {
         line("step done", step);
     }

@@ -225,7 +225,7 @@ impl TestApp {
             for job in jobs.list(&filter).await.expect("jobs can be listed") {
                 let job = jobs.show(job.id).await.expect("a job can be shown");
                 // It may have been claimed by a process of the test's in the meantime.
-                payloads.extend(job.map(|job| (job.summary.id, job.payload)));
+                payloads.extend(job.and_then(|job| Some((job.summary.id, job.payload?))));
             }
         }
         payloads.sort_by_key(|(id, _)| *id);

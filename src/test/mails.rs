@@ -179,7 +179,7 @@ impl TestApp {
         let mut deliveries = Vec::new();
         for job in jobs.list(&filter).await.expect("jobs can be listed") {
             let job = jobs.show(job.id).await.expect("a job can be shown");
-            deliveries.extend(job.map(|job| (job.summary.id, job.payload)));
+            deliveries.extend(job.and_then(|job| Some((job.summary.id, job.payload?))));
         }
         deliveries.sort_by_key(|(id, _)| *id);
         deliveries

@@ -35,7 +35,6 @@ enum What {
     Replaced,
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "no store answers with it yet"))]
 impl Enqueued {
     pub(crate) fn new(id: JobId) -> Self {
         let what = What::New;

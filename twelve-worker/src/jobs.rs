@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use twelve_core::{Context, Error, FromContext, Needs, Run, Tx, extractable};
 
 use crate::{
-    IntoNewJob, JobId,
+    Enqueued, IntoNewJob,
     engine::{Hint, Waker},
     store::{Draft, Due, Store, postgres::PostgresStore},
 };
@@ -62,12 +62,12 @@ impl Jobs {
     /// # Errors
     ///
     /// [`Error::is_unavailable`] when Postgres is, and after a cut connection it is then unknown whether the job was enqueued; another error when the job cannot be stored.
-    pub async fn enqueue(&self, job: impl IntoNewJob) -> Result<JobId, Error> {
+    pub async fn enqueue(&self, job: impl IntoNewJob) -> Result<Enqueued, Error> {
         let draft = job.into_new_job().into_draft()?;
-        let (id, queues) = (draft.id, due_now([&draft]));
-        self.0.store.enqueue(vec![draft]).await?;
+        let queues = due_now([&draft]);
+        let enqueued = self.0.store.enqueue(vec![draft]).await?;
         self.0.waker.wake(queues);
-        Ok(id)
+        one(&enqueued)
     }
 
     /// Enqueues a job in a transaction: it is there when the transaction commits, and never if it does not.
@@ -82,11 +82,9 @@ impl Jobs {
         &self,
         within: impl Into<Within<'c>>,
         job: impl IntoNewJob,
-    ) -> Result<JobId, Error> {
+    ) -> Result<Enqueued, Error> {
         let draft = job.into_new_job().into_draft()?;
-        let id = draft.id;
-        self.add_in(within.into(), vec![draft]).await?;
-        Ok(id)
+        one(&self.add_in(within.into(), vec![draft]).await?)
     }
 
     /// Enqueues many jobs, all or none, a thousand in one statement.
@@ -97,14 +95,15 @@ impl Jobs {
     pub async fn enqueue_many<J: IntoNewJob>(
         &self,
         jobs: impl IntoIterator<Item = J>,
-    ) -> Result<Vec<JobId>, Error> {
+    ) -> Result<Vec<Enqueued>, Error> {
         let drafts = drafts(jobs)?;
-        let (ids, queues) = (ids(&drafts), due_now(&drafts));
-        if !drafts.is_empty() {
-            self.0.store.enqueue(drafts).await?;
-            self.0.waker.wake(queues);
+        if drafts.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(ids)
+        let queues = due_now(&drafts);
+        let enqueued = self.0.store.enqueue(drafts).await?;
+        self.0.waker.wake(queues);
+        Ok(enqueued)
     }
 
     /// Enqueues many jobs in a transaction, a thousand in one statement.
@@ -116,13 +115,12 @@ impl Jobs {
         &self,
         within: impl Into<Within<'c>>,
         jobs: impl IntoIterator<Item = J>,
-    ) -> Result<Vec<JobId>, Error> {
+    ) -> Result<Vec<Enqueued>, Error> {
         let drafts = drafts(jobs)?;
-        let ids = ids(&drafts);
-        if !drafts.is_empty() {
-            self.add_in(within.into(), drafts).await?;
+        if drafts.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(ids)
+        self.add_in(within.into(), drafts).await
     }
 
     /// Tells workers everywhere that there may be jobs: for after the commit of a transaction of your own.
@@ -136,18 +134,20 @@ impl Jobs {
         self.0.waker.wake(queues);
     }
 
-    async fn add_in(&self, within: Within<'_>, drafts: Vec<Draft>) -> Result<(), Error> {
+    async fn add_in(
+        &self,
+        within: Within<'_>,
+        drafts: Vec<Draft>,
+    ) -> Result<Vec<Enqueued>, Error> {
         let queues = due_now(&drafts);
         match within.0 {
             Target::Connection(connection) => self.0.store.enqueue_in(connection, drafts).await,
             Target::Tx(tx) => {
-                self.0
-                    .store
-                    .enqueue_in(tx.connection().await?, drafts)
-                    .await?;
+                let connection = tx.connection().await?;
+                let enqueued = self.0.store.enqueue_in(connection, drafts).await?;
                 let waker = self.0.waker.clone();
                 tx.after_commit(move || waker.wake(queues));
-                Ok(())
+                Ok(enqueued)
             }
         }
     }
@@ -163,8 +163,10 @@ fn drafts<J: IntoNewJob>(jobs: impl IntoIterator<Item = J>) -> Result<Vec<Draft>
         .collect()
 }
 
-fn ids(drafts: &[Draft]) -> Vec<JobId> {
-    drafts.iter().map(|draft| draft.id).collect()
+/// The answer for the one job that was enqueued.
+fn one(enqueued: &[Enqueued]) -> Result<Enqueued, Error> {
+    let answer = enqueued.first().copied();
+    answer.ok_or_else(|| Error::internal("the store did not say what became of the job"))
 }
 
 /// The queues on which a job is due at once: nobody needs to wake up for the others.

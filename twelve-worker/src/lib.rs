@@ -42,11 +42,12 @@ mod steps;
 #[doc(hidden)]
 pub mod store;
 mod unique;
+mod weights;
 
 pub use admin::Admin;
 pub use enqueued::Enqueued;
 pub use handler::JobArguments;
-pub use id::{JobId, WorkerId};
+pub use id::{ClaimId, JobId, WorkerId};
 pub use job::Job;
 pub use jobs::{Jobs, Within};
 pub use keep::Keep;
@@ -57,11 +58,12 @@ pub use priority::Priority;
 pub use process::{Drained, drain, worker};
 pub use queues::Queues;
 pub use registry::{Registered, Registry};
-pub use run::{Attempt, JobRun};
+pub use run::{Attempt, Cancel, JobRun};
 pub use schedule::{Missed, Schedule, ScheduleSummary, Schedules, Tick, scheduler};
 pub use settings::Settings;
 pub use steps::{StepKey, Steps};
 pub use store::{Filter, JobDetails, JobError, JobSummary, State, postgres::migrations};
 pub use unique::Unique;
+pub use weights::Weights;
 #[doc(hidden)]
 pub use unique::{OnConflict, UniqueKey, Until};

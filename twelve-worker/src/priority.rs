@@ -15,7 +15,7 @@ use twelve_core::Error;
 /// assert_eq!("high".parse::<Priority>().unwrap(), Priority::High);
 /// assert_eq!(Priority::default().to_string(), "normal");
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Priority {
     /// Before the others.

@@ -1,11 +1,12 @@
 //! The process type of a worker, and the same engine without a process, for tests.
 
 use std::sync::Arc;
+use tokio::task::JoinSet;
 use twelve_core::{Context, Error, ProcessKind, ProcessType};
 
 use crate::{
     Jobs, Queues, Registry, Settings,
-    engine::{Engine, Heartbeat, Settled, attempt},
+    engine::{Engine, Heartbeat, Settled},
 };
 
 /// How many attempts one [`drain`] makes: jobs that enqueue each other for ever must not hang a test.
@@ -19,9 +20,10 @@ pub fn worker(name: impl Into<String>, queues: Queues, registry: Arc<Registry>) 
     let mut needs = registry.needs(&queues);
     needs.add::<Jobs>();
     ProcessType::new(name, ProcessKind::Worker, needs, move |context| {
-        let settings = Settings::read(context.environment());
-        let engine = Engine::new(context, Arc::clone(&registry), queues.clone());
-        async move { Ok(engine?.run(settings?.concurrency()).await?) }
+        let engine = Settings::read(context.environment()).and_then(|settings| {
+            Engine::new(context, Arc::clone(&registry), queues.clone(), settings)
+        });
+        async move { Ok(engine?.run().await?) }
     })
 }
 
@@ -69,7 +71,7 @@ impl Drained {
             Settled::Retried => self.retried += 1,
             Settled::Failed => self.failed += 1,
             Settled::Snoozed => self.snoozed += 1,
-            Settled::Discarded => self.discarded += 1,
+            Settled::Discarded | Settled::Cancelled => self.discarded += 1,
             // A job that was taken back belongs to another worker, which counts it.
             Settled::Refused => {}
             Settled::PutBack => self.put_back += 1,
@@ -89,37 +91,30 @@ pub async fn drain(
     registry: &Arc<Registry>,
     queues: Queues,
 ) -> Result<Drained, Error> {
-    let engine = Engine::new(context.clone(), Arc::clone(registry), queues)?;
+    let settings = Settings::read(context.environment())?;
+    let engine = Engine::new(context.clone(), Arc::clone(registry), queues, settings)?;
+    let engine = Arc::new(engine);
     // The first beat here, for only a registered worker can claim.
-    engine.store.pulse().beat(&engine.profile()).await?;
+    engine.store.pulse().beat(&engine.profile(), false).await?;
     let heartbeat = Heartbeat::start(&engine)?;
+    let mut duties = JoinSet::new();
+    engine.start_acker(&mut duties);
     let drained = drain_all(&engine).await;
+    duties.shutdown().await;
     engine.leave(heartbeat).await;
     drained
 }
 
 async fn drain_all(engine: &Engine) -> Result<Drained, Error> {
     let mut drained = Drained::default();
-    loop {
-        let Engine {
-            store,
-            worker,
-            queues,
-            ..
-        } = engine;
-        let job = match store.claim(*worker, queues, 1).await?.pop() {
-            Some(job) => job,
-            None => match store.claim_suspect(*worker, queues).await? {
-                Some(suspect) => suspect,
-                None => return Ok(drained),
-            },
-        };
-        drained.count(attempt(engine, job).await);
+    while let Some(settled) = engine.attempt_one().await? {
+        drained.count(settled);
         if drained.attempts() >= MAX_DRAINED {
             let message = format!("jobs are still due after {MAX_DRAINED} attempts");
             return Err(Error::internal(message));
         }
     }
+    Ok(drained)
 }
 
 #[cfg(test)]

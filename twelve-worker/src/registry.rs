@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc};
 use twelve_core::{Arguments, Failure, Handler, Needs, Run, takes_two_transactions};
 
 use crate::{
-    IntoOutcome, Job, JobArguments, JobRun, Outcome, Policy, Queues, Schedule, Tick, label,
+    Cancel, IntoOutcome, Job, JobArguments, JobRun, Outcome, Policy, Queues, Schedule, Tick, label,
     schedule::Plan,
 };
 
@@ -129,6 +129,13 @@ impl Registry {
         needs
     }
 
+    /// All names of all kinds.
+    pub(crate) fn kinds(&self) -> Vec<String> {
+        let mut kinds: Vec<String> = self.by_kind.keys().map(ToString::to_string).collect();
+        kinds.sort();
+        kinds
+    }
+
     /// The schedules, in the order of their registration.
     pub(crate) fn plans(&self) -> &[Plan] {
         &self.plans
@@ -232,6 +239,11 @@ impl Registered {
     fn names(&self) -> impl Iterator<Item = Cow<'static, str>> + use<> {
         let aliases = self.aliases.iter().copied().map(Cow::Borrowed);
         std::iter::once(self.kind.clone()).chain(aliases)
+    }
+
+    /// Does the handler listen when somebody wants it to be stopped?
+    pub(crate) fn heeds_cancel(&self) -> bool {
+        self.needs.has::<Cancel>()
     }
 
     /// Decodes the payload, makes the arguments, runs the handler.

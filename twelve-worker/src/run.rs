@@ -4,7 +4,8 @@ use std::{
     collections::HashSet,
     sync::{Arc, Mutex, OnceLock},
 };
-use twelve_core::{Error, FromContext, Run, UnitOfWork};
+use tokio_util::sync::CancellationToken;
+use twelve_core::{Error, FromContext, Needs, Run, UnitOfWork};
 
 use crate::{
     JobId, Tick, WorkerId,
@@ -15,8 +16,11 @@ use crate::{
 #[derive(Debug)]
 pub struct JobRun {
     lease: Lease,
+    worker: WorkerId,
+    cancel: CancellationToken,
     kind: String,
     queue: String,
+    metadata: Option<String>,
     attempt: Attempt,
     /// The steps that this attempt has begun.
     steps: Arc<Mutex<HashSet<String>>>,
@@ -27,9 +31,12 @@ pub struct JobRun {
 impl UnitOfWork for JobRun {}
 
 impl JobRun {
-    pub(crate) fn new(claimed: &Claimed) -> Self {
+    pub(crate) fn new(claimed: &Claimed, worker: WorkerId, cancel: CancellationToken) -> Self {
         Self {
             lease: claimed.lease,
+            worker,
+            cancel,
+            metadata: claimed.metadata.clone(),
             kind: claimed.kind.clone(),
             queue: claimed.queue.clone(),
             attempt: Attempt {
@@ -59,6 +66,12 @@ impl JobRun {
         &self.queue
     }
 
+    /// What its producer noted on it: a JSON object.
+    #[must_use]
+    pub fn metadata(&self) -> Option<&str> {
+        self.metadata.as_deref()
+    }
+
     /// Which attempt this is.
     #[must_use]
     pub fn attempt(&self) -> Attempt {
@@ -68,7 +81,7 @@ impl JobRun {
     /// The worker that runs it.
     #[must_use]
     pub fn worker(&self) -> WorkerId {
-        self.lease.worker
+        self.worker
     }
 
     /// The fence of this run: it grows with each claim, and whenever the job is taken or handed back.
@@ -146,6 +159,54 @@ impl Attempt {
 impl FromContext<JobRun> for Attempt {
     async fn from_context(run: &Run<JobRun>) -> Result<Self, Error> {
         Ok(run.kind().attempt())
+    }
+}
+
+/// Tells a job that somebody wants it to be stopped (`jobs cancel`).
+///
+/// A handler that takes this ends by itself, within its time: what it returns then is its end, and an error counts as cancelled.
+/// Any other handler is stopped where it awaits.
+///
+/// ```
+/// # use serde::{Serialize, Deserialize};
+/// # use twelve_worker::{Cancel, Job};
+/// # #[derive(Serialize, Deserialize)] struct Import { files: Vec<String> }
+/// # impl Job for Import { const KIND: &'static str = "import"; }
+/// # async fn import(_file: &str) {}
+/// async fn run(job: Import, cancel: Cancel) -> twelve_core::Result<()> {
+///     for file in &job.files {
+///         if cancel.is_wanted() {
+///             return Err(twelve_core::Failure::new("stopped between two files"));
+///         }
+///         import(file).await;
+///     }
+///     Ok(())
+/// }
+/// # twelve_worker::Registry::default().job(run);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Cancel(CancellationToken);
+
+impl Cancel {
+    /// Does somebody want this job to be stopped?
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.0.is_cancelled()
+    }
+
+    /// Waits until somebody does.
+    pub async fn wanted(&self) {
+        self.0.cancelled().await;
+    }
+}
+
+impl FromContext<JobRun> for Cancel {
+    fn needs(needs: &mut Needs) {
+        needs.add::<Self>();
+    }
+
+    async fn from_context(run: &Run<JobRun>) -> Result<Self, Error> {
+        Ok(Self(run.kind().cancel.clone()))
     }
 }
 

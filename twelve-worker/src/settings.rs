@@ -1,14 +1,18 @@
 //! The variables of a worker.
 
+use crate::Weights;
 use twelve_core::{Config, Environment, Error, Reader};
 
 /// The most jobs that one process may run at a time.
 const MAX_CONCURRENCY: u32 = 1000;
 
 /// What a worker process reads from its environment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     concurrency: u32,
+    weights: Weights,
+    poll_only: bool,
+    release: Option<String>,
 }
 
 impl Settings {
@@ -20,6 +24,28 @@ impl Settings {
     #[must_use]
     pub fn concurrency(&self) -> u32 {
         self.concurrency
+    }
+
+    /// The same, but so many jobs at a time.
+    #[cfg(feature = "mail")]
+    pub(crate) fn with_concurrency(self, concurrency: u32) -> Self {
+        Self {
+            concurrency,
+            ..self
+        }
+    }
+
+    pub(crate) fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// Does the worker do without wake-ups?
+    pub(crate) fn is_poll_only(&self) -> bool {
+        self.poll_only
+    }
+
+    pub(crate) fn release(&self) -> Option<&str> {
+        self.release.as_deref()
     }
 }
 
@@ -36,7 +62,27 @@ impl Config for Settings {
             reader.reject("TWELVE_WORKER_CONCURRENCY", fault);
             return None;
         }
-        Some(Self { concurrency })
+        let weights: Option<Option<Weights>> = reader.read(
+            "TWELVE_WORKER_WEIGHTS",
+            None,
+            "how often each queue has its turn, such as critical=4,reports=1; one that is not named has 1",
+        );
+        let poll_only = reader.read(
+            "TWELVE_POLL_ONLY",
+            Some("false"),
+            "true: wake nobody and be woken by nobody, for a database where LISTEN does not work; jobs are found within a second",
+        );
+        let release = reader.read(
+            "TWELVE_RELEASE",
+            None,
+            "what this release is called in listings, such as a version or a commit",
+        );
+        Some(Self {
+            concurrency,
+            weights: weights?.unwrap_or_default(),
+            poll_only: poll_only?,
+            release: release?,
+        })
     }
 }
 

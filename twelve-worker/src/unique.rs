@@ -192,7 +192,6 @@ fn hash(text: &str) -> Uuid {
 }
 
 /// The refusal of a job that is the same as this one.
-#[cfg_attr(not(test), expect(dead_code, reason = "no store refuses one yet"))]
 pub(crate) fn duplicate_of(kind: &str, other: JobId) -> Error {
     Error::duplicate(format!("the job `{kind}` is a duplicate of job {other}"))
 }

@@ -208,7 +208,7 @@ pub(super) fn ack_for(end: End, attempted: &Attempted<'_>) -> Ack {
     };
     match end {
         End::Ok(Outcome(Wish::Done)) => Ack::Done(Retention {
-            keep: policy.kept(),
+            keep: policy.what_is_kept(),
             span: policy.kept_for(),
             is_bare: job.lease.epoch == 0 && !job.is_unique && !attempted.has_steps,
         }),

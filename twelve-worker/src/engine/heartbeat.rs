@@ -9,7 +9,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
-use twelve_core::Error;
+use twelve_core::{Error, Lifecycle, State};
 
 use super::{
     Engine, Hint,
@@ -38,6 +38,7 @@ impl Heartbeat {
             pulse: engine.store.pulse(),
             worker: engine.profile(),
             hint: Arc::clone(&engine.hint),
+            lifecycle: engine.context.lifecycle().clone(),
             was_known: false,
         })
     }
@@ -84,6 +85,7 @@ struct Heart {
     pulse: Box<dyn Pulse>,
     worker: Profile,
     hint: Arc<Hint>,
+    lifecycle: Lifecycle,
     was_known: bool,
 }
 
@@ -91,11 +93,16 @@ impl Heart {
     async fn beat(mut self) {
         let mut setback = Setback::default();
         loop {
-            match within(PATIENCE, self.pulse.beat(&self.worker)).await {
+            let is_draining = self.lifecycle.state() >= State::Drain;
+            match within(PATIENCE, self.pulse.beat(&self.worker, is_draining)).await {
                 Ok(beat) => {
                     setback.over();
                     self.note(beat);
-                    sleep(EVERY).await;
+                    // The drain is told at once, so that listings show it.
+                    tokio::select! {
+                        () = sleep(EVERY) => {}
+                        () = self.lifecycle.draining(), if !is_draining => {}
+                    }
                 }
                 Err(error) => setback.pause("the heartbeat", &error).await,
             }
@@ -110,7 +117,7 @@ impl Heart {
         if self.was_known {
             tracing::warn!(%worker, "the worker was declared dead, and its jobs were taken back: it is registered again");
         } else {
-            tracing::info!(%worker, queues = self.worker.queues, "the worker is registered");
+            tracing::info!(%worker, queues = %self.worker.queues, "the worker is registered");
         }
         self.was_known = true;
         // A claim found nothing as long as the worker was not registered.
@@ -121,12 +128,12 @@ impl Heart {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{WorkerId, store::Answer};
+    use crate::{Queues, WorkerId, store::Answer};
 
     struct Panics;
 
     impl Pulse for Panics {
-        fn beat<'a>(&'a mut self, _worker: &'a Profile) -> Answer<'a, Beat> {
+        fn beat<'a>(&'a mut self, _worker: &'a Profile, _is_draining: bool) -> Answer<'a, Beat> {
             panic!("the connection has no arms");
         }
     }
@@ -140,9 +147,13 @@ mod tests {
                 process_type: "worker".into(),
                 host: "test".into(),
                 pid: 1,
-                queues: "all".into(),
+                release: None,
+                concurrency: 1,
+                queues: Queues::all(),
+                kinds: Vec::new(),
             },
             hint: Arc::default(),
+            lifecycle: Lifecycle::default(),
             was_known: false,
         };
         let heartbeat = Heartbeat::of(heart).unwrap();

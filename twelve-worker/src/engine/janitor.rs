@@ -8,9 +8,6 @@ use super::{
     setback::{Setback, within},
 };
 
-/// How long a job is kept when it is done or was discarded. One that failed is kept until somebody acts.
-const KEEP: Duration = Duration::from_hours(24);
-
 /// From one round to the next.
 const EVERY: Duration = Duration::from_mins(1);
 
@@ -29,7 +26,7 @@ pub(super) async fn run(engine: Arc<Engine>) {
     // Workers that started together do not clean up together.
     sleep(EVERY.mul_f64(fastrand::f64())).await;
     loop {
-        match within(PATIENCE, engine.store.prune(KEEP, BATCH)).await {
+        match within(PATIENCE, engine.store.prune(BATCH)).await {
             Ok(pruned) => {
                 setback.over();
                 sleep(if pruned < BATCH { EVERY } else { BREATH }).await;

@@ -9,8 +9,10 @@ use crate::store::Wake;
 pub(super) async fn run(engine: Arc<Engine>) {
     let store = Arc::clone(&engine.store);
     let woken = move |wake: Wake<'_>| {
-        if is_for(&engine, wake) {
-            engine.hint.give();
+        match wake {
+            Wake::Control => engine.hint.give_control(),
+            wake if is_for(&engine, wake) => engine.hint.give(),
+            _ => {}
         }
     };
     store.listen(Box::new(woken)).await;
@@ -19,6 +21,6 @@ pub(super) async fn run(engine: Arc<Engine>) {
 fn is_for(engine: &Engine, wake: Wake<'_>) -> bool {
     match wake {
         Wake::Queue(queue) => queue.is_empty() || engine.queues.takes(queue),
-        Wake::Any => true,
+        Wake::Any | Wake::Control => true,
     }
 }

@@ -2,18 +2,21 @@
 //!
 //! ```text
 //!             ┌─ listener ─► hint ─┐
-//! store ──────┼─ poll ─────────────┴─► claimer ─► executor ─► acker ──► store
-//!             │                           │  one task per job   ▲
-//!             │                         held ───────────────────┤
-//!             └─ rescuer, janitor                   hand back ──┘
+//! store ──────┼─ survey ───────────┴─► claimer ─► buffer ─► hands: executor ─► acker ──► store
+//!             │                           │                       ▲              ▲
+//!             │                         held ─────────────────────┴──────────────┤
+//!             └─ rescuer, canceller, janitor                        hand back ───┘
 //! heartbeat: a thread of its own
 //! ```
 //!
 //! Every room has one duty, starts when the engine does and ends when its future is dropped.
 
 mod acker;
+mod buffer;
+mod canceller;
 mod claimer;
 mod executor;
+mod group;
 mod heartbeat;
 mod held;
 mod janitor;
@@ -22,19 +25,24 @@ mod rescuer;
 mod setback;
 mod waker;
 
-pub(crate) use executor::{Settled, attempt};
+pub(crate) use executor::Settled;
+pub(crate) use group::{Group, Groups};
 pub(crate) use heartbeat::Heartbeat;
 pub(crate) use setback::{PATIENCE, Setback, within};
 pub(crate) use waker::{Hint, Waker};
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{
+    fs,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 use tokio::task::{JoinError, JoinSet};
 use twelve_core::{Context, Db, Error, Exit, Tx};
 
-use self::held::Held;
+use self::{acker::Ended, buffer::Buffer, buffer::Job, held::Held};
 use crate::{
-    Queues, Registry, WorkerId,
-    store::{Profile, Store, postgres::PostgresStore},
+    Queues, Registry, Settings, WorkerId,
+    store::{Claim, Profile, Store, postgres::PostgresStore},
 };
 
 /// Connections for claims, acks and rescues, beside one each for the heart and for wake-ups.
@@ -52,7 +60,12 @@ pub(crate) struct Engine {
     pub(crate) queues: Queues,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) worker: WorkerId,
+    settings: Settings,
     held: Held,
+    buffer: Buffer,
+    ended: Group<Ended>,
+    /// Taken by the acker when it starts.
+    ends: Mutex<Option<Groups<Ended>>>,
     hint: Arc<Hint>,
 }
 
@@ -61,16 +74,22 @@ impl Engine {
         context: Context,
         registry: Arc<Registry>,
         queues: Queues,
+        settings: Settings,
     ) -> Result<Self, Error> {
         let db = Db::new(context.db()?.options().clone(), CONNECTIONS);
+        let (ended, ends) = Group::new();
         Ok(Self {
             hint: Hint::of(&context)?,
+            buffer: Buffer::new(settings.concurrency() as usize),
             context,
             registry,
             queues,
             store: Arc::new(PostgresStore::new(db)),
             worker: WorkerId::new(),
+            settings,
             held: Held::default(),
+            ended,
+            ends: Mutex::new(Some(ends)),
         })
     }
 
@@ -80,23 +99,34 @@ impl Engine {
             process_type: self.context.identity().process_type.clone(),
             host: host(),
             pid: std::process::id(),
-            queues: self.queues.to_string(),
+            release: self.settings.release().map(str::to_owned),
+            concurrency: self.settings.concurrency(),
+            queues: self.queues.clone(),
+            kinds: self.registry.kinds(),
         }
     }
 
-    /// Runs so many jobs at a time until the process has drained.
-    pub(crate) async fn run(self, slots: u32) -> Result<Exit, Error> {
-        warn_of_a_small_pool(&self, slots)?;
+    /// Runs jobs until the process has drained.
+    pub(crate) async fn run(self) -> Result<Exit, Error> {
+        let hands = self.settings.concurrency();
+        warn_of_a_small_pool(&self, hands)?;
         let engine = Arc::new(self);
         let heartbeat = Heartbeat::start(&engine)?;
         let mut duties = JoinSet::new();
-        duties.spawn(listener::run(Arc::clone(&engine)));
+        engine.start_acker(&mut duties);
+        if !engine.settings.is_poll_only() {
+            duties.spawn(listener::run(Arc::clone(&engine)));
+        }
         duties.spawn(rescuer::run(Arc::clone(&engine)));
+        duties.spawn(canceller::run(Arc::clone(&engine)));
         duties.spawn(janitor::run(Arc::clone(&engine)));
+        for _ in 0..hands {
+            duties.spawn(hand(Arc::clone(&engine)));
+        }
         engine.context.lifecycle().ready();
 
         let work = async {
-            claimer::run(&engine, slots).await;
+            claimer::run(&engine, engine.settings.weights()).await;
             engine.drain().await
         };
         // Without one of its duties a worker would look well and be none: the host shall start another.
@@ -111,6 +141,43 @@ impl Engine {
         duties.shutdown().await;
         engine.leave(heartbeat).await;
         ended
+    }
+
+    /// Starts what records the ends of attempts.
+    pub(crate) fn start_acker(self: &Arc<Self>, duties: &mut JoinSet<()>) {
+        let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(ends) = ends {
+            duties.spawn(acker::run(Arc::clone(self), ends));
+        }
+    }
+
+    /// Claims one job and attempts it, here and now; `None` when none is due. For tests, which want one after the other.
+    pub(crate) async fn attempt_one(&self) -> Result<Option<Settled>, Error> {
+        while self.store.promote(1000).await? > 0 {}
+        let survey = self.store.survey(&self.queues).await?;
+        let claim = Claim {
+            id: self.held.begin(),
+            worker: self.worker,
+            lanes: survey.lanes,
+            limit: 1,
+            paused_kinds: survey.paused_kinds,
+        };
+        loop {
+            let mut batch = self.store.claim(&claim).await?;
+            let Some(claimed) = batch.jobs.pop() else {
+                if batch.taken > 0 {
+                    continue;
+                }
+                return Ok(None);
+            };
+            let holding = self.held.hold(claim.id, &[claimed.lease]).pop();
+            let Some(holding) = holding else {
+                return Ok(None);
+            };
+            let settled = executor::attempt(self, Job { claimed, holding }).await;
+            self.held.all_let_go().await;
+            return Ok(Some(settled));
+        }
     }
 
     /// Waits for the jobs that run, and hands back what is left when the time is over.
@@ -150,6 +217,16 @@ impl Engine {
         if let Err(error) = within(GOODBYE, self.store.deregister(self.worker)).await {
             tracing::debug!(%error, "the worker stays listed until its heartbeat is missed");
         }
+    }
+}
+
+/// Runs one job after the other, for ever.
+async fn hand(engine: Arc<Engine>) {
+    loop {
+        let job = engine.buffer.next().await;
+        let began = Instant::now();
+        executor::attempt(&engine, job).await;
+        engine.buffer.is_done(began.elapsed());
     }
 }
 

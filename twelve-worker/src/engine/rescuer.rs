@@ -13,8 +13,8 @@ use super::{
     setback::{PATIENCE, Setback, within},
 };
 use crate::{
-    WorkerId,
-    store::{Lease, Observation, Rescued, State},
+    ClaimId, WorkerId,
+    store::{Observation, Rescued, State},
 };
 
 /// From one look to the next.
@@ -38,6 +38,9 @@ pub(super) async fn run(engine: Arc<Engine>) {
                 setback.over();
                 let dead = observer.look(Instant::now(), &seen);
                 rescue(&engine, &mut steps, dead, seen.orphans).await;
+                if seen.cancellations {
+                    engine.hint.give_cancelled();
+                }
                 if look % STRAYS_EVERY == 0
                     && let Err(error) = strays.look(&engine).await
                 {
@@ -135,31 +138,30 @@ impl Observer {
     }
 }
 
-/// Jobs that this worker holds by the store's account, and knows nothing of.
+/// Claims of this worker by the store's account, of which it knows nothing.
 ///
 /// A claim whose answer was lost leaves such jobs: nobody else would ever take them, for this worker lives.
 #[derive(Default)]
-struct Strays(Vec<Lease>);
+struct Strays(Vec<ClaimId>);
 
 impl Strays {
     async fn look(&mut self, engine: &Engine) -> Result<(), Error> {
-        let held = within(PATIENCE, engine.store.held_by(engine.worker)).await?;
-        let unknown: Vec<_> = held
+        let claims = within(PATIENCE, engine.store.claims_of(engine.worker)).await?;
+        let unknown: Vec<_> = claims
             .into_iter()
-            .filter(|lease| !engine.held.contains(lease))
+            .filter(|claim| !engine.held.knows(claim))
             .collect();
-        // An answer that is just arriving looks the same: only what is unknown twice is a stray.
+        // One that was made and ended since looks the same: only what is unknown twice is a stray.
         let (strays, fresh): (Vec<_>, Vec<_>) = unknown
             .into_iter()
-            .partition(|lease| self.0.contains(lease));
+            .partition(|claim| self.0.contains(claim));
         self.0 = fresh;
-        if strays.is_empty() {
-            return Ok(());
+        for claim in strays {
+            // If it fails, it is unknown anew at the next look.
+            let jobs = within(PATIENCE, engine.store.give_up(engine.worker, claim)).await?;
+            tracing::warn!(jobs, "jobs whose claim was never answered were handed back");
+            engine.hint.give();
         }
-        // If it fails, they are unknown anew at the next look.
-        let jobs = within(PATIENCE, engine.store.hand_back(&strays)).await?;
-        tracing::warn!(jobs, "jobs whose claim was never answered were handed back");
-        engine.hint.give();
         Ok(())
     }
 }
@@ -188,7 +190,7 @@ mod tests {
             self.now += Duration::from_secs(after_s);
             let seen = Observation {
                 beats: vec![(self.worker, beat)],
-                orphans: false,
+                ..Observation::default()
             };
             !self.observer.look(self.now, &seen).is_empty()
         }

@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::{runtime::Handle, sync::Notify, time::sleep};
@@ -15,7 +18,12 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// Tells the worker in this process, if there is one, to look for jobs.
 #[derive(Debug, Default)]
-pub(crate) struct Hint(Notify);
+pub(crate) struct Hint {
+    jobs: Notify,
+    /// Something was paused or resumed.
+    control: AtomicBool,
+    cancelled: Notify,
+}
 
 impl Hint {
     pub(crate) fn of(context: &Context) -> Result<Arc<Self>, Error> {
@@ -24,11 +32,32 @@ impl Hint {
 
     /// A hint that nobody waits for is kept for whoever waits next.
     pub(crate) fn give(&self) {
-        self.0.notify_one();
+        self.jobs.notify_one();
     }
 
     pub(crate) async fn given(&self) {
-        self.0.notified().await;
+        self.jobs.notified().await;
+    }
+
+    /// Something was paused, resumed or cancelled.
+    pub(super) fn give_control(&self) {
+        self.control.store(true, Ordering::Release);
+        self.give();
+        self.give_cancelled();
+    }
+
+    /// Was something paused or resumed since this was asked last?
+    pub(super) fn is_control(&self) -> bool {
+        self.control.swap(false, Ordering::AcqRel)
+    }
+
+    /// Somebody wants running jobs to be stopped.
+    pub(super) fn give_cancelled(&self) {
+        self.cancelled.notify_one();
+    }
+
+    pub(super) async fn cancelled(&self) {
+        self.cancelled.notified().await;
     }
 }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use twelve_core::{Error, Failure, Needs, ProcessKind, ProcessType};
 
 use super::{Letter, Mailbox, PROCESS_TYPE, QUEUE, Relay, SendError, settings::MailerSettings};
-use crate::{Job, Jobs, Outcome, Policy, Queues, Registry, engine::Engine};
+use crate::{Job, Jobs, Keep, Outcome, Policy, Queues, Registry, Settings, engine::Engine};
 
 /// The copy of a mail for one recipient: the job of kind `mail`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -41,6 +41,7 @@ impl Job for Delivery {
             .timeout(Duration::from_mins(15))
             .backoff(Duration::from_secs(10))
             .max_backoff(Duration::from_hours(1))
+            .keep(Keep::Everything)
     }
 }
 
@@ -81,9 +82,12 @@ pub fn mailer() -> ProcessType {
             let mut registry = Registry::default();
             let of_this_process = Arc::clone(&relay);
             registry.job(move |delivery| deliver(delivery, Arc::clone(&of_this_process)));
-            let engine = Engine::new(context, Arc::new(registry), Queues::only([QUEUE]))?;
+            let worker = Settings::read(context.environment())?;
+            let worker = worker.with_concurrency(settings.concurrency);
+            let queues = Queues::only([QUEUE]);
+            let engine = Engine::new(context, Arc::new(registry), queues, worker)?;
             let end = tokio::select! {
-                end = engine.run(settings.concurrency) => end,
+                end = engine.run() => end,
                 never = relay.tidy() => never,
             };
             relay.close().await;

@@ -89,7 +89,7 @@ pub(super) async fn claim(store: &PostgresStore, claim: &Claim) -> Result<Batch,
         .map_err(failed)?;
     let mut batch = Batch::default();
     for row in &found {
-        batch.taken = counter(row.try_get::<i64, _>(0)?) as usize;
+        batch.taken = usize::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default();
         if let Some(job) = read(row)? {
             batch.jobs.push(job);
         }
@@ -111,9 +111,9 @@ fn read(row: &PgRow) -> Result<Option<Claimed>, Error> {
         queue: row.try_get(4)?,
         payload: row.try_get(5)?,
         metadata: row.try_get(6)?,
-        attempts: counter(row.try_get::<i32, _>(7)?),
-        max_attempts: counter(row.try_get::<i32, _>(8)?),
-        deferrals: counter(row.try_get::<i32, _>(9)?),
+        attempts: counter(row.try_get(7)?),
+        max_attempts: counter(row.try_get(8)?),
+        deferrals: counter(row.try_get(9)?),
         is_unique: row.try_get(10)?,
     }))
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{failed, microseconds, unique};
 use crate::{
-    Enqueued, Priority,
+    Enqueued,
     store::{Draft, Due},
 };
 
@@ -123,7 +123,7 @@ fn one(draft: &Draft) -> Result<Statement<'_>, Error> {
         .bind(&draft.queue)
         .bind(&draft.payload)
         .bind(attempts(draft))
-        .bind(lane(draft.priority))
+        .bind(draft.priority.number())
         .bind((!draft.tags.is_empty()).then_some(&draft.tags))
         .bind(&draft.metadata)
         .bind(draft.unique.as_ref().map(|unique| unique.key));
@@ -147,7 +147,7 @@ fn are_plain(drafts: &[Draft]) -> bool {
 fn several(drafts: &[Draft]) -> Statement<'_> {
     let ids: Vec<Uuid> = drafts.iter().map(|draft| *draft.id.as_uuid()).collect();
     let text = |field: fn(&Draft) -> &str| drafts.iter().map(field).collect::<Vec<_>>();
-    let lanes: Vec<i16> = drafts.iter().map(|draft| lane(draft.priority)).collect();
+    let lanes: Vec<i16> = drafts.iter().map(|draft| draft.priority.number()).collect();
     sqlx::query(ENQUEUE_MANY)
         .bind(ids)
         .bind(text(|draft| &draft.kind))
@@ -159,15 +159,6 @@ fn several(drafts: &[Draft]) -> Statement<'_> {
 
 pub(super) fn attempts(draft: &Draft) -> i32 {
     i32::try_from(draft.max_attempts).unwrap_or(i32::MAX)
-}
-
-/// The lane of a priority.
-pub(super) fn lane(priority: Priority) -> i16 {
-    match priority {
-        Priority::High => 1,
-        Priority::Normal => 2,
-        Priority::Low => 3,
-    }
 }
 
 /// A moment counts from the epoch, a delay from now.

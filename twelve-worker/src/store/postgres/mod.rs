@@ -250,7 +250,7 @@ impl Controlling for PostgresStore {
 fn number(level: Level) -> i16 {
     match level {
         Level::Returned => 0,
-        Level::Priority(priority) => enqueue::lane(priority),
+        Level::Priority(priority) => priority.number(),
         Level::Suspect => 9,
     }
 }
@@ -259,10 +259,8 @@ fn number(level: Level) -> i16 {
 fn level(number: i16) -> Level {
     match number {
         0 => Level::Returned,
-        1 => Level::Priority(Priority::High),
-        3 => Level::Priority(Priority::Low),
         9 => Level::Suspect,
-        _ => Level::Priority(Priority::Normal),
+        number => Level::Priority(Priority::of_number(number)),
     }
 }
 
@@ -277,8 +275,8 @@ fn rows(limit: usize) -> i64 {
 }
 
 /// Counters are never negative; a row that says otherwise is not worth failing for.
-fn counter(value: impl TryInto<u32>) -> u32 {
-    value.try_into().unwrap_or_default()
+fn counter(value: i32) -> u32 {
+    u32::try_from(value).unwrap_or_default()
 }
 
 /// A statement's error, with a hint where the cause is known.

@@ -8,7 +8,7 @@ use super::{enqueue, failed, microseconds};
 use crate::{
     Enqueued, JobId,
     store::{Draft, Due},
-    unique::{OnConflict, UniqueKey, Until},
+    unique::{OnConflict, UniqueKey, Until, duplicate_of},
 };
 
 /// Takes the key if nobody holds it, and tells who does then. Plan: the primary key.
@@ -71,10 +71,7 @@ pub(super) async fn enqueue(
     }
     match unique.on_conflict {
         OnConflict::Keep => Ok(Enqueued::kept(holder)),
-        OnConflict::Reject => Err(Error::duplicate(format!(
-            "the job `{}` is enqueued already, as {holder}",
-            draft.kind
-        ))),
+        OnConflict::Reject => Err(duplicate_of(&draft.kind, holder)),
         OnConflict::Replace => replace(connection, holder, draft, unique).await,
     }
 }
@@ -92,7 +89,7 @@ async fn replace(
         .bind(&draft.queue)
         .bind(&draft.payload)
         .bind(enqueue::attempts(draft))
-        .bind(enqueue::lane(draft.priority))
+        .bind(draft.priority.number())
         .bind((!draft.tags.is_empty()).then_some(&draft.tags))
         .bind(&draft.metadata)
         .bind(draft.due == Due::Now)

@@ -1,0 +1,32 @@
+//! Tells running jobs that somebody wants them to be stopped.
+
+use std::{sync::Arc, time::Duration};
+use tokio::time::timeout;
+
+use super::{
+    Engine,
+    setback::{PATIENCE, Setback, within},
+};
+
+/// How long after an announcement that was lost the rescuer's look tells.
+const AT_LEAST_EVERY: Duration = Duration::from_mins(1);
+
+/// Runs until it is dropped.
+pub(super) async fn run(engine: Arc<Engine>) {
+    let mut setback = Setback::default();
+    loop {
+        // Told by the listener, and by the rescuer when it sees that there are any.
+        let _ = timeout(AT_LEAST_EVERY, engine.hint.cancelled()).await;
+        let running = engine.held.running();
+        if running.is_empty() {
+            continue;
+        }
+        match within(PATIENCE, engine.store.cancellations(&running)).await {
+            Ok(cancelled) => {
+                setback.over();
+                engine.held.cancel(cancelled);
+            }
+            Err(error) => setback.pause("looking for cancelled jobs", &error).await,
+        }
+    }
+}

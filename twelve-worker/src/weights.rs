@@ -1,0 +1,62 @@
+//! How often each queue has its turn.
+
+use std::collections::HashMap;
+use twelve_core::Value;
+
+/// The highest weight.
+const MOST: u32 = 1000;
+
+/// The weights of queues: `critical=4,reports=1`. A queue that is not named has 1.
+///
+/// When several queues have jobs that are due, each is the first in its share of the claims.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Weights(HashMap<String, u32>);
+
+impl Weights {
+    /// A draw for one queue: the highest of all draws has its turn first.
+    ///
+    /// The `w`th root of a random number is the highest of all with the probability `w` divided by the sum (Efraimidis and Spirakis, 2006).
+    pub(crate) fn draw(&self, queue: &str) -> u64 {
+        let weight = self.0.get(queue).copied().unwrap_or(1);
+        let drawn = fastrand::f64().powf(1.0 / f64::from(weight));
+        // Of numbers that are not negative, the bits are in the same order.
+        drawn.to_bits()
+    }
+}
+
+impl Value for Weights {
+    const EXPECTED: &'static str = "queues with their weights, such as critical=4,reports=1";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let weigh = |part: &str| {
+            let (queue, weight) = part.split_once('=').ok_or("a weight is missing")?;
+            let weight: u32 = weight.trim().parse().map_err(|_| "a weight is no number")?;
+            if !(1..=MOST).contains(&weight) {
+                return Err(format!("a weight is a number from 1 to {MOST}"));
+            }
+            Ok((queue.trim().to_owned(), weight))
+        };
+        text.split(',').map(weigh).collect::<Result<_, String>>().map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_are_read_and_checked() {
+        assert!(Weights::parse("critical=4, reports=1").is_ok());
+        for wrong in ["critical", "critical=", "critical=0", "critical=1001", "critical=-1"] {
+            assert!(Weights::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_queue_is_first_in_its_share() {
+        let weights = Weights::parse("critical=3").unwrap();
+        let first = (0..10_000).filter(|_| weights.draw("critical") > weights.draw("other"));
+        let first = first.count();
+        assert!((7000..8000).contains(&first), "{first}");
+    }
+}
