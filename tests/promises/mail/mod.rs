@@ -52,7 +52,7 @@ impl Trade {
     async fn until_sent(&self, count: usize, bound: Duration) {
         let what = format!("{count} mails to be done");
         until_true(&what, bound, async || {
-            let done = "twelve.jobs WHERE kind = 'mail' AND state = 'done'";
+            let done = "twelve.all_jobs WHERE kind = 'mail' AND state = 'done'";
             usize::try_from(self.shop.database.count(done).await) == Ok(count)
         })
         .await;

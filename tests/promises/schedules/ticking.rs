@@ -84,7 +84,7 @@ impl Ticking {
             assert_eq!(scheduler.exit_within(SOON).await.code, Some(0));
         }
         until("every job to be done", SOON, async || {
-            let open = "twelve.jobs WHERE state <> 'done'";
+            let open = "twelve.all_jobs WHERE state <> 'done'";
             (self.database.count(open).await == 0).then_some(())
         })
         .await;
