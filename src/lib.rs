@@ -36,8 +36,8 @@ pub use twelve_web::{self as web, Idempotency, Json, Router};
 #[cfg(feature = "mail")]
 pub use twelve_worker::mail::{Attachment, Mail, Mailbox, Mailer, MessageId, Preview};
 pub use twelve_worker::{
-    self as worker, Attempt, Job, JobId, Jobs, Missed, NewJob, Outcome, Policy, Queues, Schedule,
-    StepKey, Steps, Tick,
+    self as worker, Attempt, Enqueued, Job, JobId, Jobs, Keep, Missed, NewJob, Outcome, Policy,
+    Priority, Queues, Schedule, StepKey, Steps, Tick, Unique,
 };
 
 /// Makes a struct of variables a [`Config`](trait@Config).
@@ -80,6 +80,43 @@ pub use twelve_macros::FromContext;
 /// #[job(kind = "charge_order", queue = "default", attempts = 8, timeout = "30s")]
 /// struct ChargeOrder {
 ///     order: i64,
+/// }
+/// ```
+///
+/// | key | says | by default |
+/// |---|---|---|
+/// | `kind = "…"` | the stable name of such jobs | must be given |
+/// | `aliases("…", "…")` | names under which such jobs were enqueued before | none |
+/// | `queue = "…"` | the queue in which they wait | `"default"` |
+/// | `priority = "…"` | `"high"`, `"normal"` or `"low"` | `"normal"` |
+/// | `unique`, or `unique("…", "…")` | that jobs with one payload, or with the same values in these fields, are one: see [`Unique`] | not unique |
+/// | `unique_within = "…"` | for how long at least, from the enqueue on | no time |
+/// | `unique_until = "…"` | until the job has `"started"` or `"ended"` | `"ended"` |
+/// | `on_conflict = "…"` | what becomes of a second one: `"keep"` the first, `"replace"` it, or `"reject"` the second | `"keep"` |
+/// | `attempts = …` | how many attempts may fail: 1 to 100 | 16 |
+/// | `timeout = "…"` | how long one attempt may take | `"60s"` |
+/// | `blocking` | that the handler runs on a thread for blocking work | on the runtime |
+/// | `backoff = "…"`, `max_backoff = "…"` | the first pause, which doubles, and the longest | `"1s"`, `"1h"` |
+/// | `fixed_backoff = "…"` | one pause, always the same | |
+/// | `backoff_with = path` | a `fn(u32) -> Duration`, which is given the number of the attempt that failed | |
+/// | `keep = "…"` | what is kept of a job that is done: `"nothing"`, a `"summary"` or `"everything"` | `"summary"` |
+/// | `keep_for = "…"` | for how long | `"1d"` |
+///
+/// ```
+/// # use serde::{Deserialize, Serialize};
+/// # use twelve::Job;
+/// use std::time::Duration;
+///
+/// #[derive(Serialize, Deserialize, Job)]
+/// #[job(kind = "restock", priority = "low", backoff_with = patiently, keep = "nothing")]
+/// #[job(unique("sku"), unique_within = "1h", on_conflict = "replace")]
+/// struct Restock {
+///     sku: String,
+///     amount: u32,
+/// }
+///
+/// fn patiently(failed: u32) -> Duration {
+///     Duration::from_mins(failed.into())
 /// }
 /// ```
 pub use twelve_macros::Job;
@@ -129,8 +166,8 @@ pub mod prelude {
     };
     pub use crate::{
         App, Args, Attempt, Blocking, Conf, Config, Context, Db, Failure, FromContext, Idempotency,
-        Job, JobId, Jobs, Json, Missed, Outcome, Policy, Problem, Queues, Res, Result, Router,
-        Schedule, Secret, Shutdown, StepKey, Steps, Tick, Tx,
+        Job, JobId, Jobs, Json, Missed, Outcome, Policy, Priority, Problem, Queues, Res, Result,
+        Router, Schedule, Secret, Shutdown, StepKey, Steps, Tick, Tx, Unique,
     };
     #[cfg(feature = "mail")]
     pub use crate::{Attachment, Mail, Mailer, Preview};
@@ -154,5 +191,5 @@ pub mod __private {
     pub use twelve_core::{Config, Context, Error, FromContext, Needs, Reader, Request, Run};
     #[cfg(feature = "mail")]
     pub use twelve_worker::mail::{Mail, Rendered};
-    pub use twelve_worker::{Job, Policy};
+    pub use twelve_worker::{Job, Keep, Policy, Priority, Unique};
 }
