@@ -10,7 +10,11 @@ use twelve::prelude::*;
     attempts = 0,
     backoff = "1h",
     max_backoff = "1s",
-    priority = 1
+    fixed_backoff = "1s",
+    priority = "urgent",
+    on_conflict = "keep",
+    keep = "all",
+    retries = 1
 )]
 struct ChargeOrder {
     order: u64,
