@@ -70,7 +70,7 @@ impl Migrations {
     ///
     /// Postgres cannot be reached, a statement failed, or an applied migration was edited afterwards.
     pub async fn apply(&self, db: &Db) -> Result<Vec<Pending>, Error> {
-        let mut connection = db.acquire().await?;
+        let mut connection = db.direct().acquire().await?;
         let pending = self.pending_on(&mut connection).await?;
         for migrator in self.migrators() {
             if let Err(error) = migrator.run_direct(None, &mut *connection, false).await {

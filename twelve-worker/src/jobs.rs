@@ -1,12 +1,16 @@
 //! `Jobs`: how work is enqueued.
 
 use sqlx::{PgConnection, PgTransaction};
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 use twelve_core::{Context, Error, FromContext, Needs, Run, Tx, extractable};
 
 use crate::{
     Enqueued, IntoNewJob,
-    engine::{Hint, Waker},
+    coalescer::Coalescer,
+    engine::Waker,
     store::{Draft, Due, Store, postgres::PostgresStore},
 };
 
@@ -26,11 +30,16 @@ use crate::{
 /// }
 /// ```
 #[derive(Clone)]
-pub struct Jobs(Arc<Inner>);
+pub struct Jobs {
+    inner: Arc<Inner>,
+    is_coalesced: bool,
+}
 
 struct Inner {
     store: Arc<dyn Store>,
     waker: Waker,
+    /// Runs when somebody coalesces.
+    coalescer: OnceLock<Coalescer>,
 }
 
 impl Jobs {
@@ -40,19 +49,31 @@ impl Jobs {
     ///
     /// [`Error::is_configuration`] when `DATABASE_URL` is missing or wrong.
     pub fn of(context: &Context) -> Result<Self, Error> {
-        let hint = Hint::of(context)?;
         let inner = context.singleton(|| {
             let store: Arc<dyn Store> = Arc::new(PostgresStore::new(context.db()?));
             Ok(Inner {
-                waker: Waker::new(
-                    Arc::clone(&store),
-                    hint,
-                    context.lifecycle().tracker().clone(),
-                ),
+                waker: Waker::new(context, Arc::clone(&store))?,
                 store,
+                coalescer: OnceLock::new(),
             })
         })?;
-        Ok(Self(inner))
+        Ok(Self {
+            inner,
+            is_coalesced: false,
+        })
+    }
+
+    /// The same, but what several tasks [`enqueue`](Self::enqueue) at once goes into one commit.
+    ///
+    /// There is no timer: what comes while one commit is under way goes with the next.
+    /// Eight tasks enqueue more than twice as many jobs a second so, and one task alone not fewer.
+    /// Each call still answers when its job is committed. Unique jobs go alone.
+    #[must_use]
+    pub fn coalesced(&self) -> Self {
+        Self {
+            is_coalesced: true,
+            ..self.clone()
+        }
     }
 
     /// Enqueues a job, now.
@@ -65,9 +86,16 @@ impl Jobs {
     pub async fn enqueue(&self, job: impl IntoNewJob) -> Result<Enqueued, Error> {
         let draft = job.into_new_job().into_draft()?;
         let queues = due_now([&draft]);
-        let enqueued = self.0.store.enqueue(vec![draft]).await?;
-        self.0.waker.wake(queues);
-        one(&enqueued)
+        let enqueued = if self.is_coalesced && draft.unique.is_none() {
+            let coalescer = &self.inner.coalescer;
+            let coalescer =
+                coalescer.get_or_init(|| Coalescer::start(Arc::clone(&self.inner.store)));
+            coalescer.enqueue(draft).await?
+        } else {
+            one(&self.inner.store.enqueue(vec![draft]).await?)?
+        };
+        self.inner.waker.wake(queues);
+        Ok(enqueued)
     }
 
     /// Enqueues a job in a transaction: it is there when the transaction commits, and never if it does not.
@@ -101,8 +129,8 @@ impl Jobs {
             return Ok(Vec::new());
         }
         let queues = due_now(&drafts);
-        let enqueued = self.0.store.enqueue(drafts).await?;
-        self.0.waker.wake(queues);
+        let enqueued = self.inner.store.enqueue(drafts).await?;
+        self.inner.waker.wake(queues);
         Ok(enqueued)
     }
 
@@ -126,12 +154,12 @@ impl Jobs {
     /// Tells workers everywhere that there may be jobs: for after the commit of a transaction of your own.
     pub fn wake(&self) {
         // The empty name stands for all queues.
-        self.0.waker.wake(vec![String::new()]);
+        self.inner.waker.wake(vec![String::new()]);
     }
 
     /// Tells workers everywhere that there are jobs on these queues.
     pub(crate) fn wake_queues(&self, queues: Vec<String>) {
-        self.0.waker.wake(queues);
+        self.inner.waker.wake(queues);
     }
 
     async fn add_in(
@@ -141,11 +169,11 @@ impl Jobs {
     ) -> Result<Vec<Enqueued>, Error> {
         let queues = due_now(&drafts);
         match within.0 {
-            Target::Connection(connection) => self.0.store.enqueue_in(connection, drafts).await,
+            Target::Connection(connection) => self.inner.store.enqueue_in(connection, drafts).await,
             Target::Tx(tx) => {
                 let connection = tx.connection().await?;
-                let enqueued = self.0.store.enqueue_in(connection, drafts).await?;
-                let waker = self.0.waker.clone();
+                let enqueued = self.inner.store.enqueue_in(connection, drafts).await?;
+                let waker = self.inner.waker.clone();
                 tx.after_commit(move || waker.wake(queues));
                 Ok(enqueued)
             }
@@ -153,7 +181,7 @@ impl Jobs {
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn Store> {
-        &self.0.store
+        &self.inner.store
     }
 }
 
@@ -183,7 +211,7 @@ pub(crate) fn due_now<'d>(drafts: impl IntoIterator<Item = &'d Draft>) -> Vec<St
 
 impl fmt::Debug for Jobs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Jobs").field(&self.0.store).finish()
+        f.debug_tuple("Jobs").field(&self.inner.store).finish()
     }
 }
 

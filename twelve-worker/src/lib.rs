@@ -18,6 +18,7 @@ mod admin;
 mod annotations;
 mod backoff;
 mod canonical;
+mod coalescer;
 mod engine;
 mod enqueued;
 mod handler;

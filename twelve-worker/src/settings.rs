@@ -11,7 +11,7 @@ const MAX_CONCURRENCY: u32 = 1000;
 pub struct Settings {
     concurrency: u32,
     weights: Weights,
-    poll_only: bool,
+    waking: Waking,
     release: Option<String>,
 }
 
@@ -41,7 +41,7 @@ impl Settings {
 
     /// Does the worker do without wake-ups?
     pub(crate) fn is_poll_only(&self) -> bool {
-        self.poll_only
+        self.waking.is_poll_only
     }
 
     pub(crate) fn release(&self) -> Option<&str> {
@@ -67,11 +67,7 @@ impl Config for Settings {
             None,
             "how often each queue has its turn, such as critical=4,reports=1; one that is not named has 1",
         );
-        let poll_only = reader.read(
-            "TWELVE_POLL_ONLY",
-            Some("false"),
-            "true: wake nobody and be woken by nobody, for a database where LISTEN does not work; jobs are found within a second",
-        );
+        let waking = Waking::load(reader);
         let release = reader.read(
             "TWELVE_RELEASE",
             None,
@@ -80,9 +76,32 @@ impl Config for Settings {
         Some(Self {
             concurrency,
             weights: weights?.unwrap_or_default(),
-            poll_only: poll_only?,
+            waking: waking?,
             release: release?,
         })
+    }
+}
+
+/// Whether workers are woken, which producers read too.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waking {
+    pub(crate) is_poll_only: bool,
+}
+
+impl Waking {
+    pub(crate) fn read(environment: &Environment) -> Result<Self, Error> {
+        environment.load("the waking of workers is not configured")
+    }
+}
+
+impl Config for Waking {
+    fn load(reader: &mut Reader<'_>) -> Option<Self> {
+        let is_poll_only = reader.read(
+            "TWELVE_POLL_ONLY",
+            Some("false"),
+            "true: wake nobody and be woken by nobody, where LISTEN does not work; jobs are found within a second",
+        )?;
+        Some(Self { is_poll_only })
     }
 }
 

@@ -58,6 +58,8 @@ struct Inner {
     outage: Outage,
     suspicion: Arc<Suspicion>,
     patience: Duration,
+    /// Postgres itself, when the others are connections to a pooler.
+    direct: Option<PgConnectOptions>,
 }
 
 /// When a connection was last found dead: its siblings that have been idle since before are tested.
@@ -79,10 +81,33 @@ impl Db {
     /// A pool for these options that opens nothing yet. It holds at most `size` connections.
     #[must_use]
     pub fn new(options: PgConnectOptions, size: u32) -> Self {
-        Self::with_patience(options, size, STATEMENT)
+        Self::with(options, None, size, STATEMENT)
     }
 
-    fn with_patience(options: PgConnectOptions, size: u32, patience: Duration) -> Self {
+    /// Another pool for the same database, which holds at most `size` connections.
+    #[must_use]
+    pub fn sibling(&self, size: u32) -> Self {
+        let direct = self.0.direct.clone();
+        Self::with(self.options().clone(), direct, size, self.patience())
+    }
+
+    /// A pool that no pooler stands before: for what belongs to a session, such as LISTEN and locks.
+    ///
+    /// It is for the same database, at `TWELVE_DATABASE_DIRECT_URL` when that is set.
+    #[must_use]
+    pub fn direct(&self) -> Self {
+        match &self.0.direct {
+            Some(direct) => Self::with(direct.clone(), None, 1, self.patience()),
+            None => self.clone(),
+        }
+    }
+
+    fn with(
+        options: PgConnectOptions,
+        direct: Option<PgConnectOptions>,
+        size: u32,
+        patience: Duration,
+    ) -> Self {
         let options = options.disable_statement_logging();
         let suspicion = Arc::new(Suspicion::default());
         let suspected = Arc::clone(&suspicion);
@@ -109,6 +134,7 @@ impl Db {
             outage: Outage::new(options),
             suspicion,
             patience,
+            direct: direct.map(ConnectOptions::disable_statement_logging),
         }))
     }
 
@@ -116,9 +142,10 @@ impl Db {
         let settings: Settings = context.environment().load(NOT_CONFIGURED)?;
         let identity = context.identity();
         let name = format!("{}/{}", identity.app, identity.process_type);
-        let options = settings.options.0.application_name(&name);
-        Ok(Self::with_patience(
-            options,
+        let named = |url: PostgresUrl| url.0.application_name(&name);
+        Ok(Self::with(
+            named(settings.options),
+            settings.direct.map(named),
             settings.size,
             settings.patience,
         ))
@@ -201,6 +228,7 @@ extractable!(impl for Db);
 #[derive(Debug)]
 pub(crate) struct Settings {
     options: PostgresUrl,
+    direct: Option<PostgresUrl>,
     size: u32,
     patience: Duration,
 }
@@ -208,6 +236,11 @@ pub(crate) struct Settings {
 impl Config for Settings {
     fn load(reader: &mut Reader<'_>) -> Option<Self> {
         let options = reader.read("DATABASE_URL", None, "Postgres");
+        let direct = reader.read(
+            "TWELVE_DATABASE_DIRECT_URL",
+            None,
+            "Postgres itself, when DATABASE_URL is a pooler such as PgBouncer: for LISTEN and for `release`",
+        );
         let size = reader.read(
             "TWELVE_DATABASE_POOL",
             Some("10"),
@@ -218,7 +251,8 @@ impl Config for Settings {
             Some("10s"),
             "how long one statement of a handler's may take",
         );
-        let (options, size, patience): (_, _, Duration) = (options?, size?, patience?);
+        let (options, direct) = (options?, direct?);
+        let (size, patience): (_, Duration) = (size?, patience?);
         if patience.is_zero() {
             reader.reject(
                 "TWELVE_DATABASE_TIMEOUT",
@@ -235,6 +269,7 @@ impl Config for Settings {
         }
         Some(Self {
             options,
+            direct,
             size,
             patience,
         })

@@ -37,7 +37,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::task::{JoinError, JoinSet};
-use twelve_core::{Context, Db, Error, Exit, Tx};
+use twelve_core::{Context, Error, Exit, Tx};
 
 use self::{acker::Ended, buffer::Buffer, buffer::Job, held::Held};
 use crate::{
@@ -76,7 +76,7 @@ impl Engine {
         queues: Queues,
         settings: Settings,
     ) -> Result<Self, Error> {
-        let db = Db::new(context.db()?.options().clone(), CONNECTIONS);
+        let db = context.db()?.sibling(CONNECTIONS);
         let (ended, ends) = Group::new();
         Ok(Self {
             hint: Hint::of(&context)?,

@@ -11,7 +11,7 @@ use std::{
 use tokio::{runtime::Handle, sync::Notify, time::sleep};
 use twelve_core::{Context, Error, Tracker};
 
-use crate::store::Store;
+use crate::{settings::Waking, store::Store};
 
 /// The shortest time between two announcements of one process.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -68,6 +68,8 @@ pub(crate) struct Waker {
     local: Arc<Hint>,
     tracker: Tracker,
     pending: Arc<Mutex<Pending>>,
+    /// Others find jobs by themselves.
+    is_poll_only: bool,
 }
 
 #[derive(Default)]
@@ -77,13 +79,14 @@ struct Pending {
 }
 
 impl Waker {
-    pub(crate) fn new(store: Arc<dyn Store>, local: Arc<Hint>, tracker: Tracker) -> Self {
-        Self {
+    pub(crate) fn new(context: &Context, store: Arc<dyn Store>) -> Result<Self, Error> {
+        Ok(Self {
             store,
-            local,
-            tracker,
+            local: Hint::of(context)?,
+            tracker: context.lifecycle().tracker().clone(),
             pending: Arc::default(),
-        }
+            is_poll_only: Waking::read(context.environment())?.is_poll_only,
+        })
     }
 
     /// Announces these queues soon; what cannot be announced is found by the poll.
@@ -92,6 +95,9 @@ impl Waker {
             return;
         }
         self.local.give();
+        if self.is_poll_only {
+            return;
+        }
         // Without a runtime there is nobody to announce it.
         let Ok(runtime) = Handle::try_current() else {
             return;

@@ -224,7 +224,7 @@ impl Working for PostgresStore {
     }
 
     fn listen(&self, woken: Box<dyn Fn(Wake<'_>) + Send + Sync>) -> BoxFuture<'static, ()> {
-        Box::pin(listen::listen(self.db.options().clone(), woken))
+        Box::pin(listen::listen(self.db.direct().options().clone(), woken))
     }
 }
 
