@@ -20,7 +20,7 @@ use twelve_core::Error;
 pub enum Keep {
     /// The job is gone with its ack. This is the fastest.
     Nothing,
-    /// All but the payload, the tags, the metadata and the errors of its attempts.
+    /// All but the payload, the tags, the metadata and the results of steps: what it was, how often it was tried, and with what errors.
     #[default]
     Summary,
     /// All of it.

@@ -38,7 +38,7 @@ released AS (
     WHERE held.key = ended.unique_key AND held.job = ended.id AND held_until IS NULL
 ),
 errors AS (
-    DELETE FROM twelve.job_errors WHERE $6 <> 'everything' AND job_id = ANY ($1) AND EXISTS (SELECT FROM ended WHERE id = job_id)
+    DELETE FROM twelve.job_errors WHERE $6 = 'nothing' AND job_id = ANY ($1) AND EXISTS (SELECT FROM ended WHERE id = job_id)
 ),
 steps AS (
     DELETE FROM twelve.job_steps WHERE $6 <> 'everything' AND job_id = ANY ($1) AND EXISTS (SELECT FROM ended WHERE id = job_id)
