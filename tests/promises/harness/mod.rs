@@ -2,6 +2,7 @@
 //! fails.
 
 pub(crate) mod binaries;
+pub(crate) mod clock;
 mod control;
 pub(crate) mod database;
 pub(crate) mod gate;

@@ -1,11 +1,7 @@
 //! Clocks that are wrong, and set.
 
-use std::path::{Path, PathBuf};
-
 use super::ticking::{EVERY_SECOND, Ticking};
-
-/// Where Debian's package `faketime` has its library.
-const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+use crate::harness::clock::WrongClock;
 
 const HOUR: i64 = 3600;
 
@@ -47,26 +43,19 @@ async fn a_clock_that_is_set_back_fires_nothing_twice_and_ticks_go_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_clocks_of_schedulers_do_not_count() {
-    if !Path::new(FAKETIME).exists() {
-        return println!("skipped: there is no {FAKETIME}, from the package faketime");
-    }
+    let Some(clock) = WrongClock::off_by("-1h") else {
+        return;
+    };
     let app = Ticking::released().await;
-    let offset = Offset::of("-1h");
-    let scheduler = app
-        .launch(["scheduler"])
-        .var("LD_PRELOAD", FAKETIME)
-        .var("FAKETIME_TIMESTAMP_FILE", offset.0.display().to_string())
-        .var("FAKETIME_NO_CACHE", "1")
-        .var("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-        .spawn();
+    let scheduler = clock.for_launch(app.launch(["scheduler"])).spawn();
     let _worker = app.worker();
     let began = app.database.now().await;
     app.until_ran(EVERY_SECOND, 3, began).await;
     let before = app.database.now().await;
-    offset.set("+2h");
+    clock.set("+2h");
     app.until_ran(EVERY_SECOND, 3, before).await;
     let before = app.database.now().await;
-    offset.set("-2h");
+    clock.set("-2h");
     app.until_ran(EVERY_SECOND, 3, before).await;
 
     let log = scheduler.log();
@@ -76,26 +65,4 @@ async fn the_clocks_of_schedulers_do_not_count() {
     assert_eq!(record.twice(), [0; 0]);
     let of_the_time = |tick: &i64| (began..=ended).contains(tick);
     assert!(record.ticks().iter().all(of_the_time), "{record:?}");
-}
-
-/// How far a process's clock is off: a file that libfaketime reads.
-struct Offset(PathBuf);
-
-impl Offset {
-    fn of(offset: &str) -> Self {
-        let name = format!("promises-{:08x}.faketime", fastrand::u32(..));
-        let file = Self(std::env::temp_dir().join(name));
-        file.set(offset);
-        file
-    }
-
-    fn set(&self, offset: &str) {
-        std::fs::write(&self.0, offset).expect("write the offset");
-    }
-}
-
-impl Drop for Offset {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
 }
