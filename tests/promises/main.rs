@@ -8,6 +8,7 @@
 
 mod harness;
 
+mod chaos;
 mod cli;
 mod crash;
 mod dev;

@@ -9,6 +9,7 @@ pub(crate) mod gate;
 pub(crate) mod guardian;
 pub(crate) mod http;
 pub(crate) mod load;
+pub(crate) mod pgbouncer;
 pub(crate) mod port;
 pub(crate) mod postgres;
 pub(crate) mod process;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use rustix::process::{Pid, Signal, kill_process};
 use twelve::services::{Directory, Error, Server, Services, Stop, Wanted};
 
 /// A server, which stays up at least as long as this.
@@ -40,6 +41,21 @@ impl Postgres {
     /// Stops it the way a crash does.
     pub(crate) async fn kill(&self) {
         self.with_server(|server| server.stop(Stop::Kill)).await;
+    }
+
+    /// Stops it as `pg_ctl stop -m immediate` does: every session is dropped, and the next start recovers from the log.
+    pub(crate) async fn stop_immediately(&self) {
+        self.with_server(|server| {
+            if let Some(pid) = server
+                .pid()
+                .and_then(|pid| Pid::from_raw(pid.cast_signed()))
+            {
+                let _ = kill_process(pid, Signal::QUIT);
+            }
+            // Postgres takes no milder order after that one: this only waits.
+            server.stop(Stop::Clean)
+        })
+        .await;
     }
 
     /// Starts it again and waits until it takes connections.

@@ -66,6 +66,8 @@ impl Launch {
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let name = self.arguments.first().cloned().unwrap_or_default();
+        // A path would not be the name of a file.
+        let name = name.replace('/', "-");
         let log = std::env::temp_dir().join(format!(
             "twelve-promises-{}-{number}-{name}.log",
             std::process::id()
@@ -193,6 +195,10 @@ pub(crate) struct Exit {
 }
 
 impl Process {
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         assert!(self.exit.is_none(), "{} has already ended", self.name);
         let pid = Pid::from_child(&self.child);

@@ -2,5 +2,6 @@
 //!
 //! Each prints what it saw, so that it can be quoted.
 
+mod chaos;
 mod crash;
 mod kills;
