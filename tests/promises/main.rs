@@ -17,6 +17,7 @@ mod every_type;
 mod idempotency;
 mod listing;
 mod mail;
+mod misdeeds;
 mod outage;
 mod problems;
 mod release;
