@@ -162,11 +162,7 @@ impl Jobs {
         self.inner.waker.wake(queues);
     }
 
-    async fn add_in(
-        &self,
-        within: Within<'_>,
-        drafts: Vec<Draft>,
-    ) -> Result<Vec<Enqueued>, Error> {
+    async fn add_in(&self, within: Within<'_>, drafts: Vec<Draft>) -> Result<Vec<Enqueued>, Error> {
         let queues = due_now(&drafts);
         match within.0 {
             Target::Connection(connection) => self.inner.store.enqueue_in(connection, drafts).await,

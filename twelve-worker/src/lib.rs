@@ -65,6 +65,6 @@ pub use settings::Settings;
 pub use steps::{StepKey, Steps};
 pub use store::{Filter, JobDetails, JobError, JobSummary, State, postgres::migrations};
 pub use unique::Unique;
-pub use weights::Weights;
 #[doc(hidden)]
 pub use unique::{OnConflict, UniqueKey, Until};
+pub use weights::Weights;

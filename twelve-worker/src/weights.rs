@@ -36,7 +36,10 @@ impl Value for Weights {
             }
             Ok((queue.trim().to_owned(), weight))
         };
-        text.split(',').map(weigh).collect::<Result<_, String>>().map(Self)
+        text.split(',')
+            .map(weigh)
+            .collect::<Result<_, String>>()
+            .map(Self)
     }
 }
 
@@ -47,7 +50,13 @@ mod tests {
     #[test]
     fn weights_are_read_and_checked() {
         assert!(Weights::parse("critical=4, reports=1").is_ok());
-        for wrong in ["critical", "critical=", "critical=0", "critical=1001", "critical=-1"] {
+        for wrong in [
+            "critical",
+            "critical=",
+            "critical=0",
+            "critical=1001",
+            "critical=-1",
+        ] {
             assert!(Weights::parse(wrong).is_err(), "{wrong}");
         }
     }

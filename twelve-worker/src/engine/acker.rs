@@ -67,14 +67,19 @@ pub(super) async fn settle(
     let is_ok = matches!(end, End::Ok(_));
     let ack = ack_for(end, &attempted);
     let settled = match attempted.slot {
-        Some(slot) if is_ok && slot.is_open() => commit_or_fail(engine, &attempted, slot, &ack).await,
+        Some(slot) if is_ok && slot.is_open() => {
+            commit_or_fail(engine, &attempted, slot, &ack).await
+        }
         Some(slot) => {
             // When nothing was written there is nothing to commit; but a `Tx` that has outlived its handler is found out here.
             let closed = if is_ok { slot.commit().await } else { Ok(()) };
             match (closed, ack) {
                 (Err(error), _) => give_up(engine, &attempted, slot, &error).await,
                 (Ok(()), Ack::Done(retention)) => {
-                    let done = Done { lease: job.lease, retention };
+                    let done = Done {
+                        lease: job.lease,
+                        retention,
+                    };
                     let ended = Ended {
                         done: Some((done, job.kind.clone())),
                         claim: held.0.end(),
@@ -118,7 +123,10 @@ pub(super) async fn run(engine: Arc<Engine>, mut groups: Groups<Ended>) {
 
 /// Goes on trying: an attempt's end is not forgotten because the store is down.
 async fn record(engine: &Engine, group: Vec<Ended>) {
-    let done: Vec<Done> = group.iter().filter_map(|ended| Some(ended.done.as_ref()?.0)).collect();
+    let done: Vec<Done> = group
+        .iter()
+        .filter_map(|ended| Some(ended.done.as_ref()?.0))
+        .collect();
     let claims: Vec<ClaimId> = group.iter().filter_map(|ended| ended.claim).collect();
     let mut doubt = Doubt::None;
     let mut setback = Setback::default();
@@ -142,7 +150,9 @@ async fn record(engine: &Engine, group: Vec<Ended>) {
                     );
                     break;
                 }
-                setback.pause("recording the ends of attempts", &error).await;
+                setback
+                    .pause("recording the ends of attempts", &error)
+                    .await;
             }
         }
     }
@@ -268,7 +278,8 @@ async fn report(engine: &Engine, job: &Claimed, ack: &Ack, mut doubt: Doubt) -> 
                         error = chain(&error),
                         "the end of the attempt could not be recorded: the job will run again"
                     );
-                    if let Err(error) = within(PATIENCE, engine.store.hand_back(&[job.lease])).await {
+                    if let Err(error) = within(PATIENCE, engine.store.hand_back(&[job.lease])).await
+                    {
                         tracing::debug!(%error, "the job runs again when this worker has left");
                     }
                     return Settled::PutBack;

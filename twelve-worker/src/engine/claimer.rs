@@ -31,6 +31,9 @@ const BUSY: Duration = Duration::from_millis(250);
 /// The shortest time between two surveys: a wake-up may be for a queue that is new, and often is not.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// After a claim that found several jobs, how soon to claim again without being told: there are more where they came from.
+const HOT: Duration = Duration::from_millis(3);
+
 /// How many jobs one claim takes: more make the statement longer, and nothing cheaper.
 const MOST: usize = 500;
 
@@ -56,6 +59,7 @@ pub(super) async fn run(engine: &Arc<Engine>, weights: &Weights) {
         surveyed: None,
         next_look: now,
         is_dry: true,
+        hot: None,
         claims: 0,
         suspects: Suspects {
             looked: now,
@@ -88,6 +92,8 @@ struct Claimer<'e> {
     next_look: Instant,
     /// The last claim found less than there was room for.
     is_dry: bool,
+    /// It found several all the same: when to claim again.
+    hot: Option<Instant>,
     claims: u32,
     suspects: Suspects,
 }
@@ -108,14 +114,19 @@ impl Claimer<'_> {
         if room > 0 && !self.is_dry {
             return self.fill(room).await;
         }
+        let hot = self.hot.unwrap_or(self.next_look);
         select! {
             () = self.engine.context.lifecycle().draining() => {}
-            () = self.engine.buffer.has_room() => {}
+            () = self.engine.buffer.has_room(), if !self.is_dry => {}
             () = self.engine.hint.given() => {
                 self.is_dry = false;
                 if self.engine.hint.is_control() {
                     self.next_look = Instant::now();
                 }
+            }
+            () = sleep_until(hot), if self.is_dry && self.hot.is_some() => {
+                self.is_dry = false;
+                self.hot = None;
             }
             () = sleep_until(self.next_look) => {}
         }
@@ -155,6 +166,7 @@ impl Claimer<'_> {
         let (jobs, taken) = self.claim(lanes, wanted).await?;
         self.engine.buffer.fill(jobs);
         self.is_dry = taken < wanted;
+        self.hot = (taken > 1).then(|| Instant::now() + HOT);
         // Somebody told of a job, and it is not here: it may be on a queue that is new.
         if taken == 0 && self.surveyed.is_none_or(|at| at.elapsed() > PAUSE) {
             self.next_look = Instant::now();

@@ -148,7 +148,9 @@ impl Held {
     /// The jobs whose handlers run.
     pub(super) fn running(&self) -> Vec<Lease> {
         let held = self.leases();
-        let running = held.iter().filter(|(_, phase)| matches!(phase, Phase::Running(_)));
+        let running = held
+            .iter()
+            .filter(|(_, phase)| matches!(phase, Phase::Running(_)));
         running.map(|(lease, _)| *lease).collect()
     }
 
@@ -168,7 +170,9 @@ impl Held {
         let mut left: Vec<Lease> = {
             let held = self.leases();
             self.0.stop.cancel();
-            let stopped = held.iter().filter(|(_, phase)| !matches!(phase, Phase::Ending));
+            let stopped = held
+                .iter()
+                .filter(|(_, phase)| !matches!(phase, Phase::Ending));
             stopped.map(|(lease, _)| *lease).collect()
         };
         let ending = || -> Vec<Lease> {

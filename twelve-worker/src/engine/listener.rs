@@ -8,12 +8,10 @@ use crate::store::Wake;
 /// Runs until it is dropped.
 pub(super) async fn run(engine: Arc<Engine>) {
     let store = Arc::clone(&engine.store);
-    let woken = move |wake: Wake<'_>| {
-        match wake {
-            Wake::Control => engine.hint.give_control(),
-            wake if is_for(&engine, wake) => engine.hint.give(),
-            _ => {}
-        }
+    let woken = move |wake: Wake<'_>| match wake {
+        Wake::Control => engine.hint.give_control(),
+        wake if is_for(&engine, wake) => engine.hint.give(),
+        _ => {}
     };
     store.listen(Box::new(woken)).await;
 }

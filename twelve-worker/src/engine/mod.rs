@@ -145,7 +145,11 @@ impl Engine {
 
     /// Starts what records the ends of attempts.
     pub(crate) fn start_acker(self: &Arc<Self>, duties: &mut JoinSet<()>) {
-        let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let ends = self
+            .ends
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(ends) = ends {
             duties.spawn(acker::run(Arc::clone(self), ends));
         }

@@ -207,16 +207,24 @@ pub(super) async fn ack(
                 Some(_) => Acked::Refused,
             });
         }
-        Ack::Discard(reason, span) => Settlement::end("discarded", Cause::Discarded, reason).kept_for(*span),
-        Ack::Cancel(reason, span) => Settlement::end("cancelled", Cause::Cancelled, reason).kept_for(*span),
+        Ack::Discard(reason, span) => {
+            Settlement::end("discarded", Cause::Discarded, reason).kept_for(*span)
+        }
+        Ack::Cancel(reason, span) => {
+            Settlement::end("cancelled", Cause::Cancelled, reason).kept_for(*span)
+        }
         Ack::Fail(evidence) => Settlement::end("failed", Cause::Failed, evidence),
         Ack::Undecodable(evidence) => Settlement {
             spent: 0,
             ..Settlement::end("failed", Cause::Undecodable, evidence)
         },
         Ack::Snooze(delay) => Settlement::again(0, *delay, None),
-        Ack::Retry(delay, evidence) => Settlement::again(1, *delay, Some((Cause::Failed, evidence))),
-        Ack::PutBack(delay, cause, evidence) => Settlement::again(0, *delay, Some((*cause, evidence))),
+        Ack::Retry(delay, evidence) => {
+            Settlement::again(1, *delay, Some((Cause::Failed, evidence)))
+        }
+        Ack::PutBack(delay, cause, evidence) => {
+            Settlement::again(0, *delay, Some((*cause, evidence)))
+        }
     };
     let settled = settlement.write(connection, worker, lease).await;
     Ok(match settled.map_err(failed)? {

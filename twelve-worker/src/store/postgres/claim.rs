@@ -18,11 +18,13 @@ use crate::{
 /// `me` locks the worker's row against its deletion by a rescuer.
 /// So a claim either comes before the rescue, which then sees its jobs, or finds itself dead and takes nothing.
 ///
+/// The commit waits for no disk: when Postgres crashes within the moment until it is written, the tickets are back, and the job runs again; the first of two acks wins.
+///
 /// An outdated ticket finds no job and is gone; one of a paused kind is parked.
 /// There is always one row, so that its `taken` tells whether there may be more.
 pub(super) const CLAIM: &str = "
 WITH me AS MATERIALIZED (
-    SELECT FROM twelve.workers WHERE id = $1 FOR KEY SHARE
+    SELECT set_config('synchronous_commit', 'off', true) FROM twelve.workers WHERE id = $1 FOR KEY SHARE
 ),
 taken AS (
     DELETE FROM twelve.ready

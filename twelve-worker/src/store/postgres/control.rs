@@ -119,17 +119,17 @@ async fn act(
         if let Some(reason) = reason {
             statement = statement.bind(reason.as_str());
         }
-        let found: Vec<Uuid> = statement.fetch_all(&mut *transaction).await.map_err(failed)?;
+        let found: Vec<Uuid> = statement
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(failed)?;
         concerned.extend(found.into_iter().map(JobId::from_uuid));
     }
     transaction.commit().await.map_err(failed)?;
     Ok(concerned)
 }
 
-pub(super) async fn cancellations(
-    db: &Db,
-    held: &[Lease],
-) -> Result<Vec<(Lease, String)>, Error> {
+pub(super) async fn cancellations(db: &Db, held: &[Lease]) -> Result<Vec<(Lease, String)>, Error> {
     let jobs: Vec<Uuid> = held.iter().map(|lease| *lease.job.as_uuid()).collect();
     let rows: Vec<(Uuid, i64, String)> = sqlx::query_as(CANCELLATIONS)
         .bind(jobs)
@@ -141,5 +141,7 @@ pub(super) async fn cancellations(
         (Lease { job, epoch }, reason)
     };
     let cancelled = rows.into_iter().map(read);
-    Ok(cancelled.filter(|(lease, _)| held.contains(lease)).collect())
+    Ok(cancelled
+        .filter(|(lease, _)| held.contains(lease))
+        .collect())
 }

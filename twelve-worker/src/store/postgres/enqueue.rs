@@ -43,16 +43,14 @@ WITH job AS (
 )
 INSERT INTO twelve.scheduled (run_at, job, epoch) SELECT run_at, id, 0 FROM job";
 
-/// Many plain jobs that are due, in one round trip.
+/// Many plain jobs that are due, in one round trip: all of one kind, as most are.
 pub(super) const ENQUEUE_MANY: &str = "
 WITH job AS (
     INSERT INTO twelve.jobs (id, kind, queue, payload, max_attempts, attempts_granted, priority)
-    SELECT id, kind, queue, payload::json, max_attempts, max_attempts, priority
-    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::int[], $6::smallint[])
-        AS draft (id, kind, queue, payload, max_attempts, priority)
-    RETURNING id, queue, priority
+    SELECT id, $3, $4, payload::json, $5, $5, $6 FROM unnest($1::uuid[], $2::text[]) AS draft (id, payload)
+    RETURNING id
 )
-INSERT INTO twelve.ready (queue, lane, job, epoch) SELECT queue, priority, id, 0 FROM job";
+INSERT INTO twelve.ready (queue, lane, job, epoch) SELECT $4, $6, id, 0 FROM job";
 
 /// Plan: the primary key.
 const LIST_QUEUES: &str = "
@@ -70,7 +68,7 @@ pub(super) async fn enqueue(db: &Db, drafts: Vec<Draft>) -> Result<Vec<Enqueued>
             one(draft)?.execute(db).await.map_err(failed)?;
             return Ok(vec![Enqueued::new(draft.id)]);
         }
-        many if many.len() <= CHUNK && are_plain(many) => {
+        many if many.len() <= CHUNK && are_alike(many) => {
             several(many).execute(db).await.map_err(failed)?;
             return Ok(many.iter().map(|draft| Enqueued::new(draft.id)).collect());
         }
@@ -88,12 +86,11 @@ pub(super) async fn enqueue_in(
     drafts: Vec<Draft>,
 ) -> Result<Vec<Enqueued>, Error> {
     let mut enqueued = Vec::with_capacity(drafts.len());
-    for chunk in drafts.chunks(CHUNK) {
-        if chunk.len() > 1 && are_plain(chunk) {
-            several(chunk)
-                .execute(&mut *connection)
-                .await
-                .map_err(failed)?;
+    let alike = drafts.chunk_by(|one, next| is_plain(one) && is_plain(next) && is_like(one, next));
+    for chunk in alike.flat_map(|alike| alike.chunks(CHUNK)) {
+        if chunk.len() > 1 {
+            let added = several(chunk).execute(&mut *connection).await;
+            added.map_err(failed)?;
             enqueued.extend(chunk.iter().map(|draft| Enqueued::new(draft.id)));
             continue;
         }
@@ -116,7 +113,11 @@ pub(super) async fn add(connection: &mut PgConnection, draft: &Draft) -> Result<
 type Statement<'a> = Query<'a, Postgres, sqlx::postgres::PgArguments>;
 
 fn one(draft: &Draft) -> Result<Statement<'_>, Error> {
-    let statement = if draft.due == Due::Now { ENQUEUE } else { SCHEDULE };
+    let statement = if draft.due == Due::Now {
+        ENQUEUE
+    } else {
+        SCHEDULE
+    };
     let common = sqlx::query(statement)
         .bind(*draft.id.as_uuid())
         .bind(&draft.kind)
@@ -134,27 +135,42 @@ fn one(draft: &Draft) -> Result<Statement<'_>, Error> {
     Ok(common.bind(at_us).bind(delay_us))
 }
 
-/// Do they fit into [`ENQUEUE_MANY`]?
-fn are_plain(drafts: &[Draft]) -> bool {
-    drafts.iter().all(|draft| {
-        draft.due == Due::Now
-            && draft.unique.is_none()
-            && draft.tags.is_empty()
-            && draft.metadata.is_none()
+/// Do they fit into one [`ENQUEUE_MANY`]?
+fn are_alike(drafts: &[Draft]) -> bool {
+    drafts.first().is_some_and(|first| {
+        drafts
+            .iter()
+            .all(|draft| is_plain(draft) && is_like(first, draft))
     })
 }
 
+fn is_plain(draft: &Draft) -> bool {
+    draft.due == Due::Now
+        && draft.unique.is_none()
+        && draft.tags.is_empty()
+        && draft.metadata.is_none()
+}
+
+fn is_like(one: &Draft, other: &Draft) -> bool {
+    one.kind == other.kind
+        && one.queue == other.queue
+        && one.max_attempts == other.max_attempts
+        && one.priority == other.priority
+}
+
+/// Jobs that are all like the first.
 fn several(drafts: &[Draft]) -> Statement<'_> {
     let ids: Vec<Uuid> = drafts.iter().map(|draft| *draft.id.as_uuid()).collect();
-    let text = |field: fn(&Draft) -> &str| drafts.iter().map(field).collect::<Vec<_>>();
-    let lanes: Vec<i16> = drafts.iter().map(|draft| draft.priority.number()).collect();
-    sqlx::query(ENQUEUE_MANY)
-        .bind(ids)
-        .bind(text(|draft| &draft.kind))
-        .bind(text(|draft| &draft.queue))
-        .bind(text(|draft| &draft.payload))
-        .bind(drafts.iter().map(attempts).collect::<Vec<_>>())
-        .bind(lanes)
+    let payloads: Vec<&str> = drafts.iter().map(|draft| &*draft.payload).collect();
+    let statement = sqlx::query(ENQUEUE_MANY).bind(ids).bind(payloads);
+    match drafts.first() {
+        None => statement,
+        Some(like) => statement
+            .bind(&like.kind)
+            .bind(&like.queue)
+            .bind(attempts(like))
+            .bind(like.priority.number()),
+    }
 }
 
 pub(super) fn attempts(draft: &Draft) -> i32 {

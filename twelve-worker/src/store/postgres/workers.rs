@@ -47,11 +47,7 @@ impl Heart {
         }
     }
 
-    async fn try_beat(
-        &mut self,
-        worker: &Profile,
-        is_draining: bool,
-    ) -> Result<Beat, sqlx::Error> {
+    async fn try_beat(&mut self, worker: &Profile, is_draining: bool) -> Result<Beat, sqlx::Error> {
         // Taken out until the statements have succeeded: a broken connection, or one whose answer was not awaited, is not used again.
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
