@@ -12,6 +12,8 @@ use crate::{
 
 /// Every lane of the queues that are not paused, with its oldest entry behind its mark, and what one look tells beside.
 ///
+/// A new sequence says that it is at 1 before it has given that number to anybody: a mark there would hide the first job for ever.
+///
 /// Plan: the short tables of queues and pauses; for each lane one probe of `ready`'s primary key, and one of `scheduled`'s.
 pub(super) const SURVEY: &str = "
 SELECT line.queue, line.lane,
@@ -20,7 +22,7 @@ SELECT line.queue, line.lane,
      ORDER BY seq LIMIT 1) AS oldest,
     sample.*
 FROM (
-    SELECT last_value AS number,
+    SELECT last_value - (NOT is_called)::int AS number,
         pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
         pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax,
         (SELECT GREATEST(extract(epoch FROM run_at - now()) * 1000000, 0)::bigint FROM twelve.scheduled ORDER BY run_at LIMIT 1) AS next_due_us,
