@@ -89,7 +89,7 @@ pub trait Working: fmt::Debug + Send + Sync + 'static {
         ack: &'a Ack,
     ) -> Answer<'a, Acked>;
 
-    /// Gives jobs back that a stopping worker could not finish: they go first. Tells how many it still held; spends no attempt.
+    /// Gives jobs back that a stopping worker could not finish: they go first, in this order. Tells how many it still held; spends no attempt.
     fn hand_back<'a>(&'a self, leases: &'a [Lease]) -> Answer<'a, usize>;
 
     /// Gives a claim back whose answer was lost; tells how many jobs it held.

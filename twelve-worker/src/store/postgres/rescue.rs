@@ -60,7 +60,7 @@ forgotten AS (
 ),
 again AS (
     INSERT INTO twelve.ready (queue, lane, job, epoch)
-    SELECT queue, CASE WHEN suspect THEN 9 ELSE 0 END, id, epoch FROM rescued WHERE crashes < $2
+    SELECT queue, CASE WHEN suspect THEN 9 ELSE 0 END, id, epoch FROM rescued WHERE crashes < $2 ORDER BY id
 ),
 noted AS (
     INSERT INTO twelve.job_errors AS known (job_id, attempt, cause, message, worker, at)
@@ -85,17 +85,17 @@ SELECT id, epoch, created_at, clock_timestamp(), run_at, attempts, max_attempts,
     crashes, priority, suspect, 'failed', kind, queue, payload, tags, metadata
 FROM ended";
 
-/// Puts jobs back that were claimed and not run to their end: they go first, for they have had their turn. Plan: the primary key, once for each lease.
+/// Puts jobs back that were claimed and not run to their end: they go first, for they have had their turn, and in the order in which they were taken. Plan: the primary key, once for each lease.
 const HAND_BACK: &str = "
 WITH back AS (
     UPDATE twelve.jobs AS job
     SET epoch = job.epoch + 1
-    FROM unnest($1::uuid[], $2::bigint[]) AS lease (job, epoch)
+    FROM unnest($1::uuid[], $2::bigint[]) WITH ORDINALITY AS lease (job, epoch, place)
     WHERE job.id = lease.job AND job.epoch = lease.epoch
-    RETURNING job.id, job.epoch, job.queue, job.suspect
+    RETURNING job.id, job.epoch, job.queue, job.suspect, place
 )
 INSERT INTO twelve.ready (queue, lane, job, epoch)
-SELECT queue, CASE WHEN suspect THEN 9 ELSE 0 END, id, epoch FROM back";
+SELECT queue, CASE WHEN suspect THEN 9 ELSE 0 END, id, epoch FROM back ORDER BY place";
 
 /// The leases of one claim, which is forgotten. Plan: the primary key.
 const GIVE_UP: &str = "

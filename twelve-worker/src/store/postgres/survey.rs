@@ -53,8 +53,8 @@ WITH due AS (
 promoted AS (
     INSERT INTO twelve.ready (queue, lane, job, epoch)
     SELECT queue, CASE WHEN suspect THEN 9 ELSE priority END, id, jobs.epoch
-    FROM (SELECT * FROM due ORDER BY run_at) AS due
-    JOIN twelve.jobs ON jobs.id = due.job AND jobs.epoch = due.epoch
+    FROM due JOIN twelve.jobs ON jobs.id = due.job AND jobs.epoch = due.epoch
+    ORDER BY due.run_at
 )
 SELECT count(*) FROM due";
 
