@@ -29,6 +29,8 @@ pub(super) struct Marks {
     /// Numbers, each with the first xid that was unknown after it was drawn; the oldest first.
     samples: VecDeque<(i64, i64)>,
     settled: i64,
+    /// How many looks have counted.
+    looks: u64,
 }
 
 /// What one look at the database saw, in one snapshot.
@@ -62,8 +64,19 @@ impl Marks {
         all
     }
 
-    /// Takes a look into account; the lanes that it saw follow by [`raise`](Self::raise).
-    pub(super) fn look(&mut self, look: Look) {
+    /// What a look must name that begins now.
+    pub(super) fn begin(&self) -> u64 {
+        self.looks
+    }
+
+    /// Takes a look into account; then the lanes that it saw follow by [`raise`](Self::raise).
+    ///
+    /// Two looks at once do not both count: what the older one saw says nothing about numbers that the younger one has settled since.
+    pub(super) fn look(&mut self, began: u64, look: Look) -> bool {
+        if began != self.looks {
+            return false;
+        }
+        self.looks += 1;
         // Only numbers that an *earlier* look saw were surely drawn before this look's snapshot.
         if let Some(number) = self.last_number
             && self.samples.len() < MAX_SAMPLES
@@ -77,6 +90,7 @@ impl Marks {
             self.settled = number;
             self.samples.pop_front();
         }
+        true
     }
 
     /// Raises a lane's mark; `oldest` is its first entry that was visible behind the mark.
@@ -88,7 +102,12 @@ impl Marks {
 
     /// Forgets everything: after an outage it may be another server, or an older state of this one.
     pub(super) fn forget(&mut self) {
-        *self = Self::default();
+        // Looks that are under way have seen the other server.
+        let looks = self.looks + 1;
+        *self = Self {
+            looks,
+            ..Self::default()
+        };
     }
 }
 
@@ -97,7 +116,7 @@ mod tests {
     use super::*;
 
     fn look(marks: &mut Marks, (number, xmin, xmax): (i64, i64, i64), oldest: Option<i64>) -> i64 {
-        marks.look(Look { number, xmin, xmax });
+        assert!(marks.look(marks.begin(), Look { number, xmin, xmax }));
         marks.raise("default", 2, oldest);
         marks.of("default", 2)
     }
@@ -118,6 +137,23 @@ mod tests {
         assert_eq!(look(&mut marks, (20, 101, 110), None), 0);
         assert_eq!(look(&mut marks, (30, 101, 120), Some(12)), 0);
         assert_eq!(look(&mut marks, (30, 120, 120), Some(12)), 11);
+    }
+
+    #[test]
+    fn of_two_looks_at_once_one_counts() {
+        let mut marks = Marks::default();
+        let (older, younger) = (marks.begin(), marks.begin());
+        let saw = |number, xid| Look {
+            number,
+            xmin: xid,
+            xmax: xid,
+        };
+        assert!(marks.look(younger, saw(20, 105)));
+        assert!(!marks.look(older, saw(10, 100)));
+        let before = marks.begin();
+        marks.forget();
+        assert!(!marks.look(before, saw(30, 110)));
+        assert!(marks.look(marks.begin(), saw(30, 110)));
     }
 
     #[test]

@@ -64,7 +64,10 @@ pub(super) async fn survey(store: &PostgresStore, queues: &Queues) -> Result<Sur
         None => (queues.excluded(), false),
     };
     let levels: Vec<i16> = Level::ALL.map(number).to_vec();
-    let (marked, lanes, marks) = store.marks().all();
+    let (began, (marked, lanes, marks)) = {
+        let marks = store.marks();
+        (marks.begin(), marks.all())
+    };
     let rows = sqlx::query(SURVEY)
         .bind(names)
         .bind(are_wanted)
@@ -77,13 +80,15 @@ pub(super) async fn survey(store: &PostgresStore, queues: &Queues) -> Result<Sur
         .map_err(failed)?;
     let mut survey = Survey::default();
     let mut marks = store.marks();
+    let mut counts = false;
     for (index, row) in rows.iter().enumerate() {
         if index == 0 {
-            marks.look(Look {
+            let look = Look {
                 number: row.try_get("number")?,
                 xmin: row.try_get("xmin")?,
                 xmax: row.try_get("xmax")?,
-            });
+            };
+            counts = marks.look(began, look);
             let next_due_us: Option<i64> = row.try_get("next_due_us")?;
             survey.next_due =
                 next_due_us.map(|us| Duration::from_micros(us.try_into().unwrap_or_default()));
@@ -93,7 +98,9 @@ pub(super) async fn survey(store: &PostgresStore, queues: &Queues) -> Result<Sur
             continue;
         };
         let (lane, oldest) = (row.try_get("lane")?, row.try_get("oldest")?);
-        marks.raise(&queue, lane, oldest);
+        if counts {
+            marks.raise(&queue, lane, oldest);
+        }
         survey.lanes.push(Lane {
             queue,
             level: level(lane),
