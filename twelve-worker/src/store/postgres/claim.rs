@@ -20,7 +20,7 @@ use crate::{
 ///
 /// The commit waits for no disk: when Postgres crashes within the moment until it is written, the tickets are back, and the job runs again; the first of two acks wins.
 ///
-/// An outdated ticket finds no job and is gone; one of a paused kind is parked.
+/// An outdated ticket finds no job and is gone; one of a paused kind is parked, in the place of an older ticket of its job.
 /// There is always one row, so that its `taken` tells whether there may be more.
 pub(super) const CLAIM: &str = "
 WITH me AS MATERIALIZED (
@@ -53,6 +53,7 @@ claim AS (
 ),
 parked AS (
     INSERT INTO twelve.parked (kind, job, epoch) SELECT kind, id, epoch FROM job WHERE is_paused
+    ON CONFLICT (kind, job) DO UPDATE SET epoch = excluded.epoch
 ),
 started AS (
     DELETE FROM twelve.unique_keys AS held USING job
