@@ -4,7 +4,7 @@ use sqlx::{Row, postgres::PgRow};
 use twelve_core::{Db, Error};
 use uuid::Uuid;
 
-use super::{PostgresStore, counter, failed, number, rows};
+use super::{PostgresStore, counter, failed, level, number, rows};
 use crate::{
     ClaimId, JobId, WorkerId,
     store::{Batch, Claim, Claimed, Lease, Level},
@@ -41,10 +41,10 @@ taken AS (
         ) AS oldest
         LIMIT $6
       ))
-    RETURNING job, epoch
+    RETURNING lane, seq, job, epoch
 ),
 job AS MATERIALIZED (
-    SELECT jobs.*, kind = ANY ($7::text[]) AS is_paused
+    SELECT jobs.*, lane, seq, kind = ANY ($7::text[]) AS is_paused
     FROM taken JOIN twelve.jobs ON jobs.id = taken.job AND jobs.epoch = taken.epoch
 ),
 claim AS (
@@ -61,7 +61,7 @@ started AS (
       AND until_started AND held_until IS NULL AND NOT is_paused
 )
 SELECT number.taken, job.id, job.epoch, job.kind, job.queue, job.payload::text, job.metadata::text,
-    job.attempts, job.max_attempts, job.deferrals, job.unique_key IS NOT NULL
+    job.attempts, job.max_attempts, job.deferrals, job.unique_key IS NOT NULL, job.lane, job.seq
 FROM (SELECT count(*) AS taken FROM taken) AS number
 LEFT JOIN job ON NOT is_paused";
 
@@ -90,14 +90,26 @@ pub(super) async fn claim(store: &PostgresStore, claim: &Claim) -> Result<Batch,
         .fetch_all(&store.db)
         .await
         .map_err(failed)?;
-    let mut batch = Batch::default();
+    let mut taken = 0;
+    let mut jobs = Vec::with_capacity(found.len());
     for row in &found {
-        batch.taken = usize::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default();
+        taken = usize::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default();
         if let Some(job) = read(row)? {
-            batch.jobs.push(job);
+            jobs.push((place(claim, &job, row)?, job));
         }
     }
-    Ok(batch)
+    // The entries come in the order in which they lie on the disk.
+    jobs.sort_unstable_by_key(|(place, _)| *place);
+    let jobs = jobs.into_iter().map(|(_, job)| job).collect();
+    Ok(Batch { jobs, taken })
+}
+
+/// Where a job stands in the order of the lanes.
+fn place(claim: &Claim, job: &Claimed, row: &PgRow) -> Result<(usize, i64), Error> {
+    let (lane, seq) = (level(row.try_get(11)?), row.try_get(12)?);
+    let mut lanes = claim.lanes.iter();
+    let line = lanes.position(|line| line.level == lane && line.queue == job.queue);
+    Ok((line.unwrap_or(usize::MAX), seq))
 }
 
 /// By their numbers: looking names up would cost more than the values.
