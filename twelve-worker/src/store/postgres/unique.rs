@@ -40,19 +40,21 @@ WITH job AS (
             COALESCE(timestamptz 'epoch' + $10::bigint * interval '1 microsecond',
                      clock_timestamp() + $11::bigint * interval '1 microsecond') END
     WHERE id = $1 AND unique_key = $2
-      AND NOT EXISTS (SELECT FROM twelve.claims WHERE jobs.id = ANY (claims.jobs))
-    RETURNING id, epoch, queue, priority, run_at
+      AND (id, epoch) NOT IN (SELECT unnest(jobs), unnest(epochs) FROM twelve.claims)
+    RETURNING id, epoch, queue, priority, suspect, run_at
 ),
 later AS (
     INSERT INTO twelve.scheduled (run_at, job, epoch) SELECT run_at, id, epoch FROM job WHERE run_at IS NOT NULL
 ),
 now AS (
-    INSERT INTO twelve.ready (queue, lane, job, epoch) SELECT queue, priority, id, epoch FROM job WHERE run_at IS NULL
+    INSERT INTO twelve.ready (queue, lane, job, epoch)
+    SELECT queue, CASE WHEN suspect THEN 9 ELSE priority END, id, epoch FROM job WHERE run_at IS NULL
 )
 SELECT count(*) FROM job";
 
 /// Enqueues a job that shares its key with no other.
 pub(super) async fn enqueue(
+    ON CONFLICT (run_at, job) DO UPDATE SET epoch = excluded.epoch
     connection: &mut PgConnection,
     draft: &Draft,
     unique: &UniqueKey,
