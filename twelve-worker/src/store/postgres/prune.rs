@@ -7,6 +7,7 @@ use super::{failed, rows};
 /// The jobs whose time is over, the first of them first, with their evidence and steps. Plan: `finished_expiring` from its beginning, without a sort.
 ///
 /// Two workers that prune at once skip each other's rows.
+/// A key whose job has not ended is held for longer than its time.
 pub(super) const PRUNE: &str = "
 WITH pruned AS (
     DELETE FROM twelve.finished
@@ -29,7 +30,7 @@ keys AS (
     DELETE FROM twelve.unique_keys
     WHERE key = ANY (ARRAY(
         SELECT key FROM twelve.unique_keys
-        WHERE held_until <= now()
+        WHERE held_until <= now() AND NOT EXISTS (SELECT FROM twelve.jobs WHERE id = unique_keys.job)
         ORDER BY held_until
         LIMIT $1
         FOR UPDATE SKIP LOCKED

@@ -13,14 +13,22 @@ use crate::{
 
 /// Takes the key if nobody holds it, and tells who does then. Plan: the primary key.
 ///
-/// A key is free when the time for which it was held is over.
+/// A key is free when the time for which it was held is over, and its job has ended, or started if that is enough.
 const TAKE: &str = "
 INSERT INTO twelve.unique_keys AS held (key, job, until_started, held_until)
 VALUES ($1, $2, $3, clock_timestamp() + $4::bigint * interval '1 microsecond')
 ON CONFLICT (key) DO UPDATE
-SET job = CASE WHEN held.held_until <= clock_timestamp() THEN excluded.job ELSE held.job END,
-    until_started = CASE WHEN held.held_until <= clock_timestamp() THEN excluded.until_started ELSE held.until_started END,
-    held_until = CASE WHEN held.held_until <= clock_timestamp() THEN excluded.held_until ELSE held.held_until END
+SET (job, until_started, held_until) = (
+    SELECT CASE WHEN is_free THEN excluded.job ELSE held.job END,
+        CASE WHEN is_free THEN excluded.until_started ELSE held.until_started END,
+        CASE WHEN is_free THEN excluded.held_until ELSE held.held_until END
+    FROM (SELECT held.held_until <= clock_timestamp() AND NOT EXISTS (
+        SELECT FROM twelve.jobs
+        WHERE id = held.job AND unique_key = held.key
+          AND NOT (held.until_started
+              AND (attempts > 0 OR (id, epoch) IN (SELECT unnest(jobs), unnest(epochs) FROM twelve.claims)))
+    )) AS it (is_free)
+)
 RETURNING job";
 
 /// Gives the key to another job. Plan: the primary key.
@@ -45,6 +53,7 @@ WITH job AS (
 ),
 later AS (
     INSERT INTO twelve.scheduled (run_at, job, epoch) SELECT run_at, id, epoch FROM job WHERE run_at IS NOT NULL
+    ON CONFLICT (run_at, job) DO UPDATE SET epoch = excluded.epoch
 ),
 now AS (
     INSERT INTO twelve.ready (queue, lane, job, epoch)
@@ -54,7 +63,6 @@ SELECT count(*) FROM job";
 
 /// Enqueues a job that shares its key with no other.
 pub(super) async fn enqueue(
-    ON CONFLICT (run_at, job) DO UPDATE SET epoch = excluded.epoch
     connection: &mut PgConnection,
     draft: &Draft,
     unique: &UniqueKey,
