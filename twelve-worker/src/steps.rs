@@ -198,13 +198,12 @@ impl From<StepKey> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{JobId, WorkerId};
+    use crate::JobId;
 
     fn lease() -> Lease {
         Lease {
             job: JobId::new(),
             epoch: 1,
-            worker: WorkerId::new(),
         }
     }
 

@@ -257,7 +257,10 @@ impl Settled {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{JobId, WorkerId, store::Lease};
+    use crate::{
+        JobId,
+        store::{Claimed, Lease},
+    };
     use twelve_core::Error;
 
     fn job(attempts: u32, deferrals: u32) -> Claimed {
@@ -265,25 +268,33 @@ mod tests {
             lease: Lease {
                 job: JobId::new(),
                 epoch: 1,
-                worker: WorkerId::new(),
             },
             kind: "charge".into(),
             queue: "default".into(),
             payload: "null".into(),
+            metadata: None,
             attempts,
             max_attempts: 3,
             deferrals,
+            is_unique: false,
         }
     }
 
     fn judge(end: End, job: &Claimed) -> Ack {
-        ack_for(end, job, &Policy::new())
+        let attempted = Attempted {
+            job,
+            slot: None,
+            policy: &Policy::new(),
+            has_steps: false,
+        };
+        ack_for(end, &attempted)
     }
 
     async fn end(
         handler: impl Future<Output = Result<Outcome, NoOutcome>> + Send + 'static,
     ) -> End {
-        guard(Box::pin(handler), Duration::from_millis(10)).await
+        let stop = Stop::default();
+        guard(Box::pin(handler), Duration::from_millis(10), &stop, false).await
     }
 
     #[test]
