@@ -3,15 +3,19 @@
 use sqlx::Connection;
 use std::time::Duration;
 
-use super::fixture::{Fixture, until};
-use crate::store::{Ack, Acked, Cause, Evidence, State};
+use super::fixture::{Fixture, done, kept, until};
+use crate::{
+    Keep,
+    store::{Ack, Acked, Cause, Evidence, Retention, State},
+};
 
 const NOW: Duration = Duration::ZERO;
+const HOUR: Duration = Duration::from_hours(1);
 
 pub(super) async fn a_done_job_is_kept_and_never_runs_again(it: Fixture) {
     let id = it.enqueue().await;
     let job = it.claim_one().await;
-    it.ack(&job, Ack::Done).await;
+    it.ack(&job, done()).await;
     let details = it.store.show(id).await.unwrap().unwrap();
     assert_eq!(details.summary.state, State::Done);
     assert_eq!(details.summary.attempts, 1);
@@ -77,13 +81,26 @@ pub(super) async fn a_snooze_spends_no_attempt(it: Fixture) {
 pub(super) async fn a_discarded_job_keeps_its_reason(it: Fixture) {
     let id = it.enqueue().await;
     let job = it.claim_one().await;
-    it.ack(&job, Ack::Discard(Evidence::new("the order is gone")))
-        .await;
+    let reason = Evidence::new("the order is gone");
+    it.ack(&job, Ack::Discard(reason, HOUR)).await;
     let details = it.store.show(id).await.unwrap().unwrap();
     assert_eq!(details.summary.state, State::Discarded);
     assert_eq!(details.errors[0].cause, Cause::Discarded.name());
     assert_eq!(details.errors[0].message, "the order is gone");
     assert_eq!(it.claim().await.len(), 0);
+}
+
+pub(super) async fn a_cancelled_job_keeps_its_reason_and_can_be_retried(it: Fixture) {
+    let id = it.enqueue().await;
+    let job = it.claim_one().await;
+    let reason = Evidence::new("by mistake");
+    it.ack(&job, Ack::Cancel(reason, HOUR)).await;
+    let details = it.store.show(id).await.unwrap().unwrap();
+    assert_eq!(details.summary.state, State::Cancelled);
+    assert_eq!(details.errors[0].cause, Cause::Cancelled.name());
+    assert_eq!(it.claim().await.len(), 0);
+    assert_eq!(it.store.retry(&[id]).await.unwrap(), [id]);
+    assert_eq!(it.claim_one().await.lease.job, id);
 }
 
 pub(super) async fn an_undecodable_job_fails_without_an_attempt(it: Fixture) {
@@ -94,7 +111,7 @@ pub(super) async fn an_undecodable_job_fails_without_an_attempt(it: Fixture) {
     let details = it.store.show(id).await.unwrap().unwrap();
     assert_eq!(details.summary.state, State::Failed);
     assert_eq!(details.summary.attempts, 0);
-    assert_eq!(details.payload, serde_json::json!({"order": 1}));
+    assert_eq!(details.payload, Some(serde_json::json!({"order": 1})));
     it.store.retry(&[id]).await.unwrap();
     assert_eq!(it.claim_one().await.payload, r#"{"order":1}"#);
 }
@@ -156,7 +173,10 @@ pub(super) async fn an_ack_commits_with_its_transaction(it: Fixture) {
     let job = it.claim_one().await;
     let mut connection = it.connect().await;
     let mut transaction = connection.begin().await.unwrap();
-    let acked = it.store.ack_in(&mut transaction, job.lease, &Ack::Done);
+    let ack = done();
+    let acked = it
+        .store
+        .ack_in(&mut transaction, it.worker, job.lease, &ack);
     assert_eq!(acked.await.unwrap(), Acked::Accepted);
     assert_eq!(it.state(id).await, State::Running);
     transaction.commit().await.unwrap();
@@ -168,48 +188,91 @@ pub(super) async fn an_ack_rolls_back_with_its_transaction(it: Fixture) {
     let job = it.claim_one().await;
     let mut connection = it.connect().await;
     let mut transaction = connection.begin().await.unwrap();
-    let reason = Ack::Discard(Evidence::new("no"));
-    let acked = it.store.ack_in(&mut transaction, job.lease, &reason);
+    let reason = Ack::Discard(Evidence::new("no"), HOUR);
+    let acked = it
+        .store
+        .ack_in(&mut transaction, it.worker, job.lease, &reason);
     assert_eq!(acked.await.unwrap(), Acked::Accepted);
     transaction.rollback().await.unwrap();
     assert_eq!(it.state(id).await, State::Running);
-    it.ack(&job, Ack::Done).await;
+    it.ack(&job, done()).await;
 }
 
-pub(super) async fn finished_jobs_are_pruned_in_batches_but_failed_ones_stay(it: Fixture) {
-    let mut ids = Vec::new();
-    for ack in [
-        Ack::Done,
-        Ack::Done,
-        Ack::Discard(Evidence::new("no")),
-        Ack::Fail(Evidence::new("no")),
-        Ack::Snooze(NOW),
-    ] {
-        ids.push(it.enqueue().await);
+pub(super) async fn of_a_done_job_as_much_is_kept_as_was_asked_for(it: Fixture) {
+    for keep in Keep::ALL {
+        let id = it.enqueue().await;
         let job = it.claim_one().await;
         it.store.record_step(job.lease, "step", "1").await.unwrap();
-        it.ack(&job, ack).await;
-        if ids.len() == 5 {
-            break;
+        it.ack(&job, Ack::Retry(NOW, Evidence::new("no"))).await;
+        let job = it.claim_one().await;
+        it.ack(&job, Ack::Done(kept(keep))).await;
+        let details = it.store.show(id).await.unwrap();
+        if keep == Keep::Nothing {
+            assert!(details.is_none());
+            assert_eq!(it.store.step(id, "step").await.unwrap(), None);
+            continue;
+        }
+        let details = details.unwrap();
+        assert_eq!(details.summary.state, State::Done);
+        assert_eq!(details.summary.attempts, 2);
+        let is_whole = keep == Keep::Everything;
+        assert_eq!(details.payload.is_some(), is_whole);
+        assert_eq!(details.errors.len(), usize::from(is_whole));
+        assert_eq!(details.steps.len(), usize::from(is_whole));
+    }
+}
+
+pub(super) async fn a_bare_job_leaves_nothing(it: Fixture) {
+    let id = it.enqueue().await;
+    let job = it.claim_one().await;
+    it.ack(&job, Ack::Done(bare())).await;
+    assert!(!it.knows(id).await);
+    it.refuse(&job, Ack::Done(bare())).await;
+    assert_eq!(it.claim().await.len(), 0);
+}
+
+pub(super) async fn finished_jobs_are_pruned_in_batches_when_their_time_is_over(it: Fixture) {
+    let over = |keep| Retention {
+        span: NOW,
+        ..kept(keep)
+    };
+    let no = || Evidence::new("no");
+    let mut stay = Vec::new();
+    for (ack, is_pruned) in [
+        (Ack::Done(over(Keep::Summary)), true),
+        (Ack::Done(over(Keep::Everything)), true),
+        (Ack::Discard(no(), NOW), true),
+        (Ack::Cancel(no(), NOW), true),
+        (Ack::Done(kept(Keep::Summary)), false),
+        (Ack::Discard(no(), HOUR), false),
+        // These have no time: somebody must act.
+        (Ack::Fail(no()), false),
+        (Ack::Undecodable(no()), false),
+        (Ack::Snooze(HOUR), false),
+    ] {
+        let id = it.enqueue().await;
+        let job = it.claim_one().await;
+        it.store.record_step(job.lease, "step", "1").await.unwrap();
+        it.ack(&job, ack.clone()).await;
+        stay.push((id, ack, !is_pruned));
+    }
+    let mut pruned = Vec::new();
+    for _ in 0..3 {
+        pruned.push(it.store.prune(3).await.unwrap());
+    }
+    assert_eq!(pruned, [3, 1, 0]);
+    for (id, ack, stays) in stay {
+        assert_eq!(it.knows(id).await, stays, "{ack:?}");
+        if !stays {
+            assert_eq!(it.store.step(id, "step").await.unwrap(), None);
         }
     }
-    assert_eq!(
-        it.store.prune(Duration::from_hours(1), 10).await.unwrap(),
-        0
-    );
-    assert_eq!(it.store.prune(NOW, 2).await.unwrap(), 2);
-    assert_eq!(it.store.prune(NOW, 2).await.unwrap(), 1);
-    assert_eq!(it.store.prune(NOW, 2).await.unwrap(), 0);
-    let mut left = Vec::new();
-    for id in ids {
-        left.push(
-            it.store
-                .show(id)
-                .await
-                .unwrap()
-                .map(|job| job.summary.state),
-        );
+}
+
+/// The end of a job that has nothing but itself.
+fn bare() -> Retention {
+    Retention {
+        is_bare: true,
+        ..kept(Keep::Nothing)
     }
-    let stay = [None, None, None, Some(State::Failed), Some(State::Waiting)];
-    assert_eq!(left, stay);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::fixture::{Fixture, draft};
+use super::fixture::{Fixture, done, draft};
 use crate::{
     JobId,
     store::{Ack, Draft, Due, Evidence, Filter, State},
@@ -33,7 +33,7 @@ pub(super) async fn a_running_job_can_neither_be_retried_nor_discarded(it: Fixtu
     assert!(it.store.retry(&[id]).await.unwrap().is_empty());
     let discarded = it.store.discard(&[id], &Evidence::new("no")).await;
     assert!(discarded.unwrap().is_empty());
-    it.ack(&job, Ack::Done).await;
+    it.ack(&job, done()).await;
     assert!(it.store.retry(&[id]).await.unwrap().is_empty());
 }
 
@@ -50,24 +50,27 @@ pub(super) async fn a_job_that_was_discarded_by_hand_does_not_run(it: Fixture) {
 }
 
 pub(super) async fn a_listing_shows_what_its_filter_says(it: Fixture) {
-    let done = it.enqueue().await;
+    let charged = it.enqueue().await;
     let job = it.claim_one().await;
-    it.ack(&job, Ack::Done).await;
+    it.ack(&job, done()).await;
     let mail = it.enqueue_draft(on("mail", Due::Now)).await;
     let late = Due::After(Duration::from_hours(1));
     let later = it.enqueue_draft(on("mail", late)).await;
 
     for (filter, expected) in [
-        (Filter::new(), vec![later, mail, done]),
+        (Filter::new(), vec![later, mail, charged]),
         (Filter::new().limit(1), vec![later]),
         (Filter::new().queue("mail"), vec![later, mail]),
         (Filter::new().state(State::Waiting), vec![mail]),
         (Filter::new().state(State::Scheduled), vec![later]),
         (
             Filter::new().state(State::Scheduled).state(State::Done),
-            vec![later, done],
+            vec![later, charged],
         ),
-        (Filter::new().kind("charge").state(State::Done), vec![done]),
+        (
+            Filter::new().kind("charge").state(State::Done),
+            vec![charged],
+        ),
         (Filter::new().kind("refund"), vec![]),
     ] {
         let listed = it.store.list(&filter).await.unwrap();

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::fixture::{Fixture, draft, until};
 use crate::{
-    JobId,
+    JobId, Priority,
     store::{Draft, Due, Filter, State, Wake},
 };
 
@@ -18,14 +18,19 @@ pub(super) async fn a_job_is_claimed_with_everything_that_it_was_given(it: Fixtu
         kind: "refund".into(),
         queue: "billing".into(),
         max_attempts: 7,
+        priority: Priority::High,
+        tags: vec!["eu".into(), "gift".into()],
+        metadata: Some(r#"{"trace": "00-1", "b": 1, "a": 2}"#.into()),
         ..draft()
     };
+    let metadata = draft.metadata.clone();
     let id = it.enqueue_draft(draft).await;
     let job = it.claim_one().await;
     assert_eq!(job.lease.job, id);
-    assert_eq!(job.lease.worker, it.worker);
     assert_eq!((&*job.kind, &*job.queue), ("refund", "billing"));
     assert_eq!((job.attempts, job.max_attempts), (0, 7));
+    assert_eq!((job.deferrals, job.is_unique), (0, false));
+    assert_eq!(job.metadata, metadata);
     assert_eq!(it.state(id).await, State::Running);
 }
 
@@ -79,7 +84,11 @@ pub(super) async fn many_jobs_are_enqueued_all_or_none(it: Fixture) {
     let all = Filter::new().limit(3000);
     assert!(it.store.list(&all).await.unwrap().is_empty());
     drafts.pop();
-    it.store.enqueue(drafts).await.unwrap();
+    let ids: Vec<_> = drafts.iter().map(|draft| draft.id).collect();
+    let enqueued = it.store.enqueue(drafts).await.unwrap();
+    assert!(enqueued.iter().all(|enqueued| enqueued.is_new()));
+    let answered: Vec<_> = enqueued.iter().map(|enqueued| enqueued.id()).collect();
+    assert_eq!(answered, ids);
     assert_eq!(it.store.list(&all).await.unwrap().len(), 2500);
 }
 
@@ -110,12 +119,30 @@ pub(super) async fn no_delay_is_too_long_to_be_stored(it: Fixture) {
     assert_eq!(it.state(id).await, State::Scheduled);
 }
 
+pub(super) async fn jobs_of_every_sort_are_enqueued_at_once(it: Fixture) {
+    let later = Draft {
+        due: Due::After(Duration::from_hours(1)),
+        ..draft()
+    };
+    let noted = Draft {
+        metadata: Some("{}".into()),
+        ..draft()
+    };
+    let ids = [later.id, noted.id];
+    let drafts = vec![later, noted, draft()];
+    assert_eq!(it.store.enqueue(drafts).await.unwrap().len(), 3);
+    assert_eq!(it.state(ids[0]).await, State::Scheduled);
+    let claimed = it.claim().await;
+    assert_eq!(claimed.len(), 2);
+    assert_eq!(claimed[0].lease.job, ids[1]);
+}
+
 pub(super) async fn a_wake_reaches_those_who_listen(it: Fixture) {
     let (woken, mut wakes) = mpsc::unbounded_channel();
     let listening = it.store.listen(Box::new(move |wake| {
         let queue = match wake {
             Wake::Queue(queue) => Some(queue.to_owned()),
-            Wake::Any => None,
+            Wake::Any | Wake::Control => None,
         };
         let _ = woken.send(queue);
     }));

@@ -4,7 +4,7 @@ use sqlx::Connection;
 use std::time::Duration;
 use tokio::time::timeout;
 
-use super::fixture::Fixture;
+use super::fixture::{Fixture, done};
 use crate::{
     WorkerId,
     store::{Ack, Acked, Evidence, State},
@@ -16,9 +16,9 @@ const ROUNDS: usize = 30;
 pub(super) async fn an_ack_is_accepted_once(it: Fixture) {
     let id = it.enqueue().await;
     let job = it.claim_one().await;
-    it.ack(&job, Ack::Done).await;
+    it.ack(&job, done()).await;
     for ack in [
-        Ack::Done,
+        done(),
         Ack::Retry(Duration::ZERO, Evidence::new("no")),
         Ack::Snooze(Duration::ZERO),
     ] {
@@ -33,33 +33,24 @@ pub(super) async fn an_ack_of_an_earlier_claim_is_refused(it: Fixture) {
     let stale = it.claim_one().await;
     it.ack(&stale, Ack::Snooze(Duration::ZERO)).await;
     let job = it.claim_one().await;
-    it.refuse(&stale, Ack::Done).await;
+    it.refuse(&stale, done()).await;
     it.refuse(&stale, Ack::Fail(Evidence::new("no"))).await;
     assert_eq!(it.state(id).await, State::Running);
-    it.ack(&job, Ack::Done).await;
-}
-
-pub(super) async fn an_ack_of_another_worker_is_refused(it: Fixture) {
-    it.enqueue().await;
-    let job = it.claim_one().await;
-    let mut forged = job.clone();
-    forged.lease.worker = it.other;
-    it.refuse(&forged, Ack::Done).await;
-    it.ack(&job, Ack::Done).await;
+    it.ack(&job, done()).await;
 }
 
 pub(super) async fn an_ack_after_a_hand_back_is_refused(it: Fixture) {
     let id = it.enqueue().await;
     let job = it.claim_one().await;
     assert_eq!(it.store.hand_back(&[job.lease]).await.unwrap(), 1);
-    it.refuse(&job, Ack::Done).await;
+    it.refuse(&job, done()).await;
     assert_eq!(it.state(id).await, State::Waiting);
 }
 
 pub(super) async fn a_hand_back_after_an_ack_changes_nothing(it: Fixture) {
     let id = it.enqueue().await;
     let job = it.claim_one().await;
-    it.ack(&job, Ack::Done).await;
+    it.ack(&job, done()).await;
     assert_eq!(it.store.hand_back(&[job.lease]).await.unwrap(), 0);
     assert_eq!(it.state(id).await, State::Done);
 }
@@ -71,7 +62,7 @@ pub(super) async fn a_hand_back_of_an_earlier_claim_changes_nothing(it: Fixture)
     let job = it.claim_one().await;
     assert_eq!(it.store.hand_back(&[stale.lease]).await.unwrap(), 0);
     assert_eq!(it.state(id).await, State::Running);
-    it.ack(&job, Ack::Done).await;
+    it.ack(&job, done()).await;
 }
 
 pub(super) async fn of_an_ack_and_a_rescue_one_wins(it: Fixture) {
@@ -81,8 +72,9 @@ pub(super) async fn of_an_ack_and_a_rescue_one_wins(it: Fixture) {
         let id = it.enqueue().await;
         let job = it.claim_one_as(worker).await;
         let beat = it.beat_of(worker).await;
+        let ack = done();
         let (acked, rescued) = tokio::join!(
-            it.store.ack(job.lease, &Ack::Done),
+            it.store.ack(worker, job.lease, &ack),
             it.store.rescue(worker, beat)
         );
         let rescued = rescued.unwrap().len() + it.store.rescue_orphans().await.unwrap().len();
@@ -91,7 +83,7 @@ pub(super) async fn of_an_ack_and_a_rescue_one_wins(it: Fixture) {
             Acked::Refused => {
                 assert_eq!((rescued, it.state(id).await), (1, State::Waiting));
                 let again = it.claim_one().await;
-                it.ack(&again, Ack::Done).await;
+                it.ack(&again, done()).await;
             }
         }
     }
@@ -118,7 +110,8 @@ pub(super) async fn of_an_ack_in_a_transaction_and_a_rescue_one_wins_and_the_wri
                 .execute(&mut *transaction)
                 .await
                 .unwrap();
-            let acked = it.store.ack_in(&mut transaction, job.lease, &Ack::Done);
+            let ack = done();
+            let acked = it.store.ack_in(&mut transaction, worker, job.lease, &ack);
             let acked = acked.await.unwrap();
             match acked {
                 Acked::Accepted => transaction.commit().await.unwrap(),
@@ -143,7 +136,7 @@ pub(super) async fn of_an_ack_in_a_transaction_and_a_rescue_one_wins_and_the_wri
             Acked::Refused => {
                 assert_eq!((effects, it.state(id).await), (0, State::Waiting));
                 let again = it.claim_one().await;
-                it.ack(&again, Ack::Done).await;
+                it.ack(&again, done()).await;
             }
         }
     }
@@ -157,7 +150,8 @@ pub(super) async fn a_rescue_does_not_wait_for_an_ack_that_is_being_committed(it
         let job = it.claim_as(worker).await.remove(0);
         let mut connection = it.connect().await;
         let mut transaction = connection.begin().await.unwrap();
-        let acking = it.store.ack_in(&mut transaction, job.lease, &Ack::Done);
+        let ack = done();
+        let acking = it.store.ack_in(&mut transaction, worker, job.lease, &ack);
         assert_eq!(acking.await.unwrap(), Acked::Accepted);
 
         let rescued = timeout(Duration::from_secs(5), it.kill(worker)).await;
@@ -176,7 +170,7 @@ pub(super) async fn a_rescue_does_not_wait_for_an_ack_that_is_being_committed(it
             assert_eq!(it.state(acked).await, State::Waiting);
         }
         for job in it.claim().await {
-            it.ack(&job, Ack::Done).await;
+            it.ack(&job, done()).await;
         }
     }
 }

@@ -5,12 +5,18 @@ use std::{sync::Arc, time::Duration};
 use twelve_core::Db;
 
 use crate::{
-    JobId, Priority, Queues, WorkerId,
-    store::{Ack, Acked, Claimed, Draft, Due, Profile, State, Store, postgres::PostgresStore},
+    ClaimId, JobId, Keep, Priority, Queues, WorkerId,
+    store::{
+        Ack, Acked, Batch, Claim, Claimed, Done, Draft, Due, Lane, Lease, Level, Profile,
+        Retention, State, Store, postgres::PostgresStore,
+    },
 };
 
 /// How long a test waits for anything.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many jobs one claim of a test takes.
+const MOST: usize = 1000;
 
 /// A store with nothing in it, and two workers.
 #[derive(Debug)]
@@ -45,96 +51,163 @@ impl Fixture {
         fixture
     }
 
-    pub(super) async fn register(&self, worker: WorkerId) {
+    /// Lets a worker's heart beat for the first time.
+    ///
+    /// # Panics
+    ///
+    /// The store fails, as in every method here.
+    pub async fn register(&self, worker: WorkerId) {
         let profile = profile(worker);
-        self.store.pulse().beat(&profile).await.unwrap();
+        self.store.pulse().beat(&profile, false).await.unwrap();
     }
 
-    pub(super) async fn connect(&self) -> PgConnection {
+    /// A connection of the app's, for a transaction.
+    pub async fn connect(&self) -> PgConnection {
         self.db.options().connect().await.unwrap()
     }
 
     /// Enqueues a job that is due.
-    pub(super) async fn enqueue(&self) -> JobId {
+    pub async fn enqueue(&self) -> JobId {
         self.enqueue_draft(draft()).await
     }
 
-    pub(super) async fn enqueue_draft(&self, draft: Draft) -> JobId {
+    /// Enqueues a job that is new.
+    pub async fn enqueue_draft(&self, draft: Draft) -> JobId {
         let id = draft.id;
-        self.store.enqueue(vec![draft]).await.unwrap();
+        let enqueued = self.store.enqueue(vec![draft]).await.unwrap();
+        assert!(enqueued[0].is_new() && enqueued[0].id() == id);
         id
     }
 
     /// Everything that is due, suspects too, for the first worker.
-    pub(super) async fn claim(&self) -> Vec<Claimed> {
+    pub async fn claim(&self) -> Vec<Claimed> {
         self.claim_as(self.worker).await
     }
 
-    pub(super) async fn claim_as(&self, worker: WorkerId) -> Vec<Claimed> {
-        let queues = Queues::all();
-        let mut claimed = self.store.claim(worker, &queues, 100).await.unwrap();
+    /// Everything that is due, suspects too.
+    pub async fn claim_as(&self, worker: WorkerId) -> Vec<Claimed> {
+        let mut claimed = self.take(worker, &Queues::all(), MOST).await.jobs;
         while let Some(suspect) = self.claim_suspect_as(worker).await {
             claimed.push(suspect);
         }
         claimed
     }
 
-    pub(super) async fn claim_suspect_as(&self, worker: WorkerId) -> Option<Claimed> {
-        let queues = Queues::all();
-        self.store.claim_suspect(worker, &queues).await.unwrap()
+    /// The first suspect.
+    pub async fn claim_suspect_as(&self, worker: WorkerId) -> Option<Claimed> {
+        let mut plan = self.plan(worker, &Queues::all(), 1).await;
+        plan.lanes = self.lanes(&Queues::all()).await;
+        plan.lanes.retain(|lane| lane.level == Level::Suspect);
+        self.store.claim(&plan).await.unwrap().jobs.pop()
     }
 
     /// The one job that is due.
-    pub(super) async fn claim_one(&self) -> Claimed {
+    pub async fn claim_one(&self) -> Claimed {
         self.claim_one_as(self.worker).await
     }
 
-    pub(super) async fn claim_one_as(&self, worker: WorkerId) -> Claimed {
+    /// The one job that is due.
+    pub async fn claim_one_as(&self, worker: WorkerId) -> Claimed {
         let mut claimed = self.claim_as(worker).await;
         assert_eq!(claimed.len(), 1, "one job is due: {claimed:?}");
         claimed.remove(0)
     }
 
-    pub(super) async fn ack(&self, job: &Claimed, ack: Ack) {
-        let acked = self.store.ack(job.lease, &ack).await.unwrap();
+    /// What a worker takes at once: no suspects.
+    pub async fn take(&self, worker: WorkerId, queues: &Queues, limit: usize) -> Batch {
+        let plan = self.plan(worker, queues, limit).await;
+        self.store.claim(&plan).await.unwrap()
+    }
+
+    /// A claim as a worker makes it, after it has promoted what is due and looked where there is something to do.
+    pub async fn plan(&self, worker: WorkerId, queues: &Queues, limit: usize) -> Claim {
+        self.store.promote(MOST).await.unwrap();
+        let survey = self.store.survey(queues).await.unwrap();
+        let mut lanes = survey.lanes;
+        lanes.retain(|lane| lane.level != Level::Suspect);
+        lanes.sort_by_key(|lane| lane.level);
+        Claim {
+            id: ClaimId::new(),
+            worker,
+            lanes,
+            limit,
+            paused_kinds: survey.paused_kinds,
+        }
+    }
+
+    /// The lanes of these queues.
+    pub async fn lanes(&self, queues: &Queues) -> Vec<Lane> {
+        self.store.survey(queues).await.unwrap().lanes
+    }
+
+    /// Where something waits.
+    pub async fn busy_lanes(&self) -> Vec<(String, Level)> {
+        let mut lanes = self.lanes(&Queues::all()).await;
+        lanes.retain(|lane| lane.oldest.is_some());
+        lanes.sort_by_key(|lane| lane.level);
+        let lanes = lanes.into_iter();
+        lanes.map(|lane| (lane.queue, lane.level)).collect()
+    }
+
+    /// Acks for the first worker; the ack is accepted.
+    pub async fn ack(&self, job: &Claimed, ack: Ack) {
+        let acked = self.store.ack(self.worker, job.lease, &ack).await.unwrap();
         assert_eq!(acked, Acked::Accepted, "{ack:?}");
     }
 
-    pub(super) async fn refuse(&self, job: &Claimed, ack: Ack) {
-        let acked = self.store.ack(job.lease, &ack).await.unwrap();
+    /// Acks for the first worker; the ack is refused.
+    pub async fn refuse(&self, job: &Claimed, ack: Ack) {
+        let acked = self.store.ack(self.worker, job.lease, &ack).await.unwrap();
         assert_eq!(acked, Acked::Refused, "{ack:?}");
     }
 
+    /// Acks a group of jobs as done; tells what was refused.
+    pub async fn done(&self, done: &[Done]) -> Vec<Lease> {
+        self.store.done(self.worker, done, &[]).await.unwrap()
+    }
+
     /// Where a job stands.
-    pub(super) async fn state(&self, job: JobId) -> State {
+    pub async fn state(&self, job: JobId) -> State {
         self.store.show(job).await.unwrap().unwrap().summary.state
     }
 
-    /// Declares a worker dead.
-    pub(super) async fn kill(&self, worker: WorkerId) -> usize {
+    /// Is anything known of this job?
+    pub async fn knows(&self, job: JobId) -> bool {
+        self.store.show(job).await.unwrap().is_some()
+    }
+
+    /// Declares a worker dead; tells how many jobs were taken back.
+    pub async fn kill(&self, worker: WorkerId) -> usize {
         let beat = self.beat_of(worker).await;
         self.store.rescue(worker, beat).await.unwrap().len()
     }
 
-    pub(super) async fn beat_of(&self, worker: WorkerId) -> i64 {
+    /// A worker's last beat.
+    pub async fn beat_of(&self, worker: WorkerId) -> i64 {
         let seen = self.store.observe().await.unwrap().beats;
         let found = seen.into_iter().find(|(id, _)| *id == worker);
         found.unwrap().1
     }
 }
 
-pub(super) fn profile(worker: WorkerId) -> Profile {
+/// What a test's worker says about itself.
+#[must_use]
+pub fn profile(worker: WorkerId) -> Profile {
     Profile {
         id: worker,
         process_type: "worker".into(),
         host: "test".into(),
         pid: 1,
-        queues: "all".into(),
+        release: None,
+        concurrency: 8,
+        queues: Queues::all(),
+        kinds: vec!["charge".into()],
     }
 }
 
 /// A job that is due at once, with three attempts.
-pub(super) fn draft() -> Draft {
+#[must_use]
+pub fn draft() -> Draft {
     Draft {
         id: JobId::new(),
         kind: "charge".into(),
@@ -147,6 +220,21 @@ pub(super) fn draft() -> Draft {
         metadata: None,
         unique: None,
     }
+}
+
+/// The end of a job of which this is kept for an hour.
+#[must_use]
+pub fn kept(keep: Keep) -> Retention {
+    Retention {
+        keep,
+        span: Duration::from_hours(1),
+        is_bare: false,
+    }
+}
+
+/// The end of a job of which a summary is kept.
+pub(super) fn done() -> Ack {
+    Ack::Done(kept(Keep::Summary))
 }
 
 /// Waits until something is there, but not for ever.

@@ -9,14 +9,17 @@
 
 mod ack;
 mod admin;
+mod batch;
 mod claim;
 mod enqueue;
 mod fence;
 mod fixture;
 mod rescue;
 mod steps;
+mod survey;
+mod unique;
 
-pub use fixture::{Fixture, until};
+pub use fixture::{Fixture, draft, kept, profile, until};
 
 use futures_util::future::LocalBoxFuture;
 use std::{
@@ -49,16 +52,50 @@ cases! {
         a_delayed_job_is_not_claimed_before_its_time,
         a_moment_that_has_passed_is_now,
         no_delay_is_too_long_to_be_stored,
+        jobs_of_every_sort_are_enqueued_at_once,
         a_wake_reaches_those_who_listen,
+    ];
+    unique: [
+        a_second_job_is_kept_out_and_the_answer_names_the_first,
+        a_second_job_is_refused_and_nothing_else_is_enqueued_with_it,
+        a_second_job_replaces_one_that_has_not_started,
+        a_replaced_job_is_due_when_the_second_is,
+        a_job_that_runs_is_not_replaced_and_its_key_passes_on,
+        a_job_that_waits_for_its_next_attempt_is_replaced,
+        a_key_is_held_until_the_job_has_ended,
+        a_key_that_is_held_until_the_start_is_free_when_the_job_runs,
+        a_key_is_held_for_its_period_even_if_the_job_has_ended,
+        a_job_that_has_not_ended_holds_its_key_longer_than_its_period,
+        of_many_that_are_enqueued_at_once_one_is_new,
+        of_many_replacements_at_once_one_job_comes,
+        a_key_that_was_taken_in_a_transaction_is_free_when_that_rolls_back,
+    ];
+    survey: [
+        a_survey_of_nothing_is_empty,
+        a_survey_has_every_lane_of_a_queue_that_was_ever_used,
+        a_survey_tells_where_jobs_wait_and_which_are_older,
+        a_survey_tells_when_the_next_job_is_due,
+        what_is_due_is_promoted_to_its_lane_the_longest_due_first,
+        two_that_promote_at_once_promote_once,
     ];
     claim: [
         nobody_claims_what_another_holds,
         a_worker_that_is_not_registered_claims_nothing,
         a_claim_takes_the_oldest_and_no_more_than_its_limit,
+        a_claim_takes_from_its_lanes_in_their_order,
+        a_claim_takes_from_no_lane_but_its_own,
         a_worker_claims_from_its_own_queues_alone,
-        no_queue_starves_another,
         claimers_at_once_never_share_a_job,
         every_claim_has_a_higher_epoch,
+        an_outdated_entry_is_taken_off_and_gives_no_job,
+        a_job_that_is_handed_back_goes_first,
+    ];
+    batch: [
+        a_group_of_jobs_is_done_at_once,
+        of_a_group_only_what_is_not_held_any_more_is_refused,
+        a_claim_is_known_until_it_is_forgotten,
+        a_claim_whose_answer_was_lost_is_given_up,
+        a_claim_cannot_be_made_twice_by_one_name,
     ];
     ack: [
         a_done_job_is_kept_and_never_runs_again,
@@ -66,6 +103,7 @@ cases! {
         the_last_failed_attempt_fails_the_job,
         a_snooze_spends_no_attempt,
         a_discarded_job_keeps_its_reason,
+        a_cancelled_job_keeps_its_reason_and_can_be_retried,
         an_undecodable_job_fails_without_an_attempt,
         a_job_that_is_put_back_for_ever_keeps_one_record,
         deferrals_count_until_an_attempt_ends_otherwise,
@@ -73,12 +111,13 @@ cases! {
         a_job_that_is_handed_back_is_due_at_once_and_spends_no_attempt,
         an_ack_commits_with_its_transaction,
         an_ack_rolls_back_with_its_transaction,
-        finished_jobs_are_pruned_in_batches_but_failed_ones_stay,
+        of_a_done_job_as_much_is_kept_as_was_asked_for,
+        a_bare_job_leaves_nothing,
+        finished_jobs_are_pruned_in_batches_when_their_time_is_over,
     ];
     fence: [
         an_ack_is_accepted_once,
         an_ack_of_an_earlier_claim_is_refused,
-        an_ack_of_another_worker_is_refused,
         an_ack_after_a_hand_back_is_refused,
         a_hand_back_after_an_ack_changes_nothing,
         a_hand_back_of_an_earlier_claim_changes_nothing,
@@ -91,14 +130,15 @@ cases! {
         a_worker_whose_heart_has_beaten_since_is_not_dead,
         a_worker_that_was_declared_dead_is_registered_by_its_next_beat,
         a_job_under_which_too_many_workers_die_fails,
-        a_suspect_is_claimed_alone,
+        suspects_wait_in_a_lane_of_their_own,
         the_neighbours_of_a_job_that_kills_are_not_blamed,
         a_suspect_that_has_run_to_an_orderly_end_is_none_any_more,
-        jobs_that_come_back_keep_their_place,
+        a_crash_is_not_counted_against_a_suspect_that_had_company,
+        a_crash_is_counted_against_all_that_a_worker_held,
+        a_job_that_has_killed_too_often_is_kept_whole,
         a_job_that_nobody_holds_is_rescued,
         a_claim_and_a_rescue_at_once_strand_no_job,
         two_rescuers_rescue_once,
-        what_a_worker_holds_can_be_listed,
     ];
     steps: [
         the_first_result_of_a_step_is_kept_across_attempts,

@@ -2,27 +2,27 @@
 
 use std::time::Duration;
 
-use super::fixture::{Fixture, profile};
+use super::fixture::{Fixture, done, profile};
 use crate::{
-    Queues, WorkerId,
-    store::{Ack, Beat, Cause, Evidence, State, model::MAX_CRASHES},
+    JobId, Queues, WorkerId,
+    store::{Ack, Beat, Cause, Evidence, Level, State, model::MAX_CRASHES},
 };
 
 pub(super) async fn a_dead_workers_jobs_run_again_and_spend_no_attempt(it: Fixture) {
     let id = it.enqueue().await;
     let stale = it.claim_one().await;
     assert_eq!(it.kill(it.worker).await, 1);
-    it.refuse(&stale, Ack::Done).await;
+    it.refuse(&stale, done()).await;
     let again = it.claim_one_as(it.other).await;
     assert_eq!(again.lease.job, id);
     assert_eq!(again.attempt(), 1);
     assert!(again.lease.epoch > stale.lease.epoch);
-    it.refuse(&stale, Ack::Done).await;
-    it.ack(&again, Ack::Done).await;
+    it.refuse(&stale, done()).await;
     let details = it.store.show(id).await.unwrap().unwrap();
     assert_eq!(details.summary.crashes, 0);
     assert_eq!(details.errors[0].cause, "crashed");
     assert_eq!(details.errors[0].worker, Some(it.worker));
+    it.ack(&again, done()).await;
 }
 
 pub(super) async fn a_worker_whose_heart_has_beaten_since_is_not_dead(it: Fixture) {
@@ -30,11 +30,12 @@ pub(super) async fn a_worker_whose_heart_has_beaten_since_is_not_dead(it: Fixtur
     let job = it.claim_one().await;
     let seen = it.beat_of(it.worker).await;
     let mut pulse = it.store.pulse();
-    assert_eq!(pulse.beat(&profile(it.worker)).await.unwrap(), Beat::Known);
+    let beat = pulse.beat(&profile(it.worker), false).await;
+    assert_eq!(beat.unwrap(), Beat::Known);
     assert_ne!(it.beat_of(it.worker).await, seen);
     assert!(it.store.rescue(it.worker, seen).await.unwrap().is_empty());
     assert_eq!(it.state(id).await, State::Running);
-    it.ack(&job, Ack::Done).await;
+    it.ack(&job, done()).await;
 }
 
 pub(super) async fn a_worker_that_was_declared_dead_is_registered_by_its_next_beat(it: Fixture) {
@@ -42,7 +43,7 @@ pub(super) async fn a_worker_that_was_declared_dead_is_registered_by_its_next_be
     let id = it.enqueue().await;
     assert_eq!(it.claim().await.len(), 0);
     let mut pulse = it.store.pulse();
-    let beat = pulse.beat(&profile(it.worker)).await.unwrap();
+    let beat = pulse.beat(&profile(it.worker), false).await.unwrap();
     assert_eq!(beat, Beat::Registered);
     assert_eq!(it.claim_one().await.lease.job, id);
 }
@@ -69,22 +70,20 @@ pub(super) async fn a_job_under_which_too_many_workers_die_fails(it: Fixture) {
     assert_eq!(it.state(id).await, State::Waiting);
 }
 
-pub(super) async fn a_suspect_is_claimed_alone(it: Fixture) {
+pub(super) async fn suspects_wait_in_a_lane_of_their_own(it: Fixture) {
     let suspects = [it.enqueue().await, it.enqueue().await];
     it.claim().await;
     it.kill(it.worker).await;
     let other = it.enqueue().await;
-    let claimed = it.store.claim(it.other, &Queues::all(), 100).await.unwrap();
+    let lane = ("default".to_owned(), Level::Suspect);
+    assert!(it.busy_lanes().await.contains(&lane));
+    let claimed = it.take(it.other, &Queues::all(), 100).await.jobs;
     let claimed: Vec<_> = claimed.iter().map(|job| job.lease.job).collect();
     assert_eq!(claimed, [other]);
 
-    let others = Queues::all_except(["default"]);
-    let elsewhere = it.store.claim_suspect(it.other, &others).await.unwrap();
-    assert!(elsewhere.is_none());
     let stranger = it.claim_suspect_as(WorkerId::new()).await;
     assert!(stranger.is_none(), "it is not registered");
-    let queues = Queues::only(["default"]);
-    let first = it.store.claim_suspect(it.other, &queues).await.unwrap();
+    let first = it.claim_suspect_as(it.other).await;
     assert_eq!(first.unwrap().lease.job, suspects[0]);
     let second = it.claim_suspect_as(it.other).await;
     assert_eq!(second.unwrap().lease.job, suspects[1]);
@@ -96,22 +95,22 @@ pub(super) async fn the_neighbours_of_a_job_that_kills_are_not_blamed(it: Fixtur
     let innocent = [it.enqueue().await, it.enqueue().await];
     assert_eq!(it.claim().await.len(), 3);
     assert_eq!(it.kill(it.worker).await, 3);
-    for death in 1..=MAX_CRASHES {
+    let mut unharmed = Vec::new();
+    while it.state(poison).await != State::Failed {
         let worker = WorkerId::new();
         it.register(worker).await;
         let alone = it.claim_suspect_as(worker).await.unwrap();
-        assert_eq!(alone.lease.job, poison, "death {death}");
-        it.kill(worker).await;
-    }
-    assert_eq!(it.state(poison).await, State::Failed);
-    for id in innocent {
-        let details = it.store.show(id).await.unwrap().unwrap();
+        if alone.lease.job == poison {
+            it.kill(worker).await;
+            continue;
+        }
+        let details = it.store.show(alone.lease.job).await.unwrap().unwrap();
         assert_eq!(details.summary.crashes, 0);
         assert_eq!(details.errors[0].cause, "crashed");
-        let job = it.claim_suspect_as(it.other).await.unwrap();
-        assert_eq!(job.lease.job, id);
-        it.ack(&job, Ack::Done).await;
+        it.ack(&alone, done()).await;
+        unharmed.push(alone.lease.job);
     }
+    assert_eq!(unharmed, innocent);
 }
 
 pub(super) async fn a_suspect_that_has_run_to_an_orderly_end_is_none_any_more(it: Fixture) {
@@ -143,23 +142,52 @@ pub(super) async fn a_suspect_that_has_run_to_an_orderly_end_is_none_any_more(it
     }
 }
 
-pub(super) async fn jobs_that_come_back_keep_their_place(it: Fixture) {
-    let claim = async |worker| {
-        let claimed = it.store.claim(worker, &Queues::all(), 1).await.unwrap();
-        claimed[0].lease
-    };
-    let older = it.enqueue().await;
-    let lease = claim(it.worker).await;
-    let younger = it.enqueue().await;
-    it.store.hand_back(&[lease]).await.unwrap();
-    assert_eq!(claim(it.worker).await.job, older);
-    assert_eq!(claim(it.other).await.job, younger);
-
-    it.kill(it.other).await;
+pub(super) async fn a_crash_is_not_counted_against_a_suspect_that_had_company(it: Fixture) {
+    let suspect = it.enqueue().await;
+    it.claim().await;
     it.kill(it.worker).await;
-    it.register(it.worker).await;
-    let first = it.claim_suspect_as(it.worker).await.unwrap();
-    assert_eq!(first.lease.job, older);
+    it.enqueue().await;
+    let other = it.take(it.other, &Queues::all(), 1).await.jobs;
+    assert!(it.claim_suspect_as(it.other).await.is_some());
+    assert_eq!(it.kill(it.other).await, 2);
+    for id in [suspect, other[0].lease.job] {
+        assert_eq!(it.crashes(id).await, 0);
+    }
+}
+
+/// What a worker held before, and has ended, is no company.
+pub(super) async fn a_crash_is_counted_against_all_that_a_worker_held(it: Fixture) {
+    let suspect = it.enqueue().await;
+    it.claim().await;
+    it.kill(it.worker).await;
+    let worker = WorkerId::new();
+    it.register(worker).await;
+    it.enqueue().await;
+    let ended = it.take(worker, &Queues::all(), 1).await.jobs.remove(0);
+    it.ack(&ended, Ack::Snooze(Duration::from_hours(1))).await;
+    assert!(it.claim_suspect_as(worker).await.is_some());
+    assert_eq!(it.kill(worker).await, 1);
+    assert_eq!(it.crashes(suspect).await, 1);
+}
+
+pub(super) async fn a_job_that_has_killed_too_often_is_kept_whole(it: Fixture) {
+    let id = it.enqueue().await;
+    for _ in 0..=MAX_CRASHES {
+        let worker = WorkerId::new();
+        it.register(worker).await;
+        let job = it.claim_one_as(worker).await;
+        it.store.record_step(job.lease, "step", "1").await.unwrap();
+        it.kill(worker).await;
+    }
+    let details = it.store.show(id).await.unwrap().unwrap();
+    assert_eq!(details.summary.state, State::Failed);
+    assert_eq!(details.summary.crashes, MAX_CRASHES.unsigned_abs());
+    assert!(details.summary.finished_at.is_some());
+    assert_eq!(details.payload, Some(serde_json::json!({"order": 1})));
+    assert_eq!(details.errors[0].cause, "crashed");
+    assert_eq!(details.steps, ["step"]);
+    it.store.prune(10).await.unwrap();
+    assert!(it.knows(id).await, "until somebody acts");
 }
 
 pub(super) async fn a_job_that_nobody_holds_is_rescued(it: Fixture) {
@@ -171,8 +199,9 @@ pub(super) async fn a_job_that_nobody_holds_is_rescued(it: Fixture) {
     let rescued = it.store.rescue_orphans().await.unwrap();
     assert_eq!(rescued[0].job, id);
     assert!(!it.store.observe().await.unwrap().orphans);
-    // Nobody died of it.
-    assert!(it.claim_suspect_as(it.other).await.is_none());
+    // Nobody died of it, and it has had its turn.
+    let first = ("default".to_owned(), Level::Returned);
+    assert_eq!(it.busy_lanes().await, [first]);
     it.claim_one_as(it.other).await;
 }
 
@@ -183,15 +212,12 @@ pub(super) async fn a_claim_and_a_rescue_at_once_strand_no_job(it: Fixture) {
         it.register(worker).await;
         it.enqueue().await;
         let beat = it.beat_of(worker).await;
-        let queues = Queues::all();
-        let (claimed, rescued) = tokio::join!(
-            it.store.claim(worker, &queues, 10),
-            it.store.rescue(worker, beat)
-        );
-        assert_eq!(claimed.unwrap().len(), rescued.unwrap().len());
+        let plan = it.plan(worker, &Queues::all(), 10).await;
+        let (claimed, rescued) = tokio::join!(it.store.claim(&plan), it.store.rescue(worker, beat));
+        assert_eq!(claimed.unwrap().jobs.len(), rescued.unwrap().len());
         assert!(!it.store.observe().await.unwrap().orphans);
         let job = it.claim_one().await;
-        it.ack(&job, Ack::Done).await;
+        it.ack(&job, done()).await;
     }
 }
 
@@ -207,10 +233,8 @@ pub(super) async fn two_rescuers_rescue_once(it: Fixture) {
     assert_eq!(it.claim_one_as(it.other).await.attempt(), 1);
 }
 
-pub(super) async fn what_a_worker_holds_can_be_listed(it: Fixture) {
-    it.enqueue().await;
-    let job = it.claim_one().await;
-    assert_eq!(it.store.held_by(it.worker).await.unwrap(), [job.lease]);
-    it.ack(&job, Ack::Snooze(Duration::ZERO)).await;
-    assert!(it.store.held_by(it.worker).await.unwrap().is_empty());
+impl Fixture {
+    async fn crashes(&self, job: JobId) -> u32 {
+        self.store.show(job).await.unwrap().unwrap().summary.crashes
+    }
 }

@@ -1,0 +1,254 @@
+//! Jobs that share their key with no other.
+
+use futures_util::future::join_all;
+use sqlx::Connection;
+use std::{collections::HashSet, time::Duration};
+
+use super::fixture::{Fixture, done, draft, until};
+use crate::{
+    Enqueued, JobId, Queues, Unique,
+    store::{Ack, Draft, Due, Evidence, State},
+};
+
+const HOUR: Duration = Duration::from_hours(1);
+
+pub(super) async fn a_second_job_is_kept_out_and_the_answer_names_the_first(it: Fixture) {
+    let first = enqueue(&it, Unique::key("a")).await;
+    assert!(first.is_new());
+    let second = enqueue(&it, Unique::key("a")).await;
+    assert!(second.was_kept());
+    assert_eq!(second.id(), first.id());
+    assert!(enqueue(&it, Unique::key("b")).await.is_new());
+    let claimed = it.claim().await;
+    assert_eq!(claimed.len(), 2);
+    assert!(claimed.iter().all(|job| job.is_unique));
+}
+
+pub(super) async fn a_second_job_is_refused_and_nothing_else_is_enqueued_with_it(it: Fixture) {
+    enqueue(&it, Unique::key("a")).await;
+    let drafts = vec![draft(), of(Unique::key("a").reject())];
+    let refused = it.store.enqueue(drafts).await.unwrap_err();
+    assert!(refused.is_duplicate(), "{refused:?}");
+    it.claim_one().await;
+}
+
+pub(super) async fn a_second_job_replaces_one_that_has_not_started(it: Fixture) {
+    let replace = || Unique::key("a").replace();
+    let first = enqueue(&it, replace()).await;
+    let second = Draft {
+        payload: r#"{"order":2}"#.into(),
+        queue: "other".into(),
+        max_attempts: 9,
+        metadata: Some("{}".into()),
+        ..of(replace())
+    };
+    let replaced = it.store.enqueue(vec![second]).await.unwrap()[0];
+    assert!(replaced.was_replaced());
+    assert_eq!(replaced.id(), first.id());
+
+    let batch = it.take(it.worker, &Queues::only(["default"]), 10).await;
+    assert_eq!((batch.jobs.len(), batch.taken), (0, 1), "it is outdated");
+    let job = it.claim_one().await;
+    assert_eq!(job.lease.job, first.id());
+    assert_eq!((&*job.payload, &*job.queue), (r#"{"order":2}"#, "other"));
+    assert_eq!((job.attempt(), job.max_attempts), (1, 9));
+    assert_eq!(job.metadata.as_deref(), Some("{}"));
+    it.ack(&job, done()).await;
+    assert_eq!(it.claim().await.len(), 0);
+}
+
+pub(super) async fn a_replaced_job_is_due_when_the_second_is(it: Fixture) {
+    let at = std::time::SystemTime::now() + HOUR;
+    let replace = |due| Draft {
+        due,
+        ..of(Unique::key("a").replace())
+    };
+    let later = Due::At(at);
+    let id = it.enqueue_draft(replace(later)).await;
+    // The same moment again must not stand in its own way.
+    for due in [later, Due::After(HOUR * 2)] {
+        let replaced = it.store.enqueue(vec![replace(due)]).await.unwrap()[0];
+        assert!(replaced.was_replaced());
+        assert_eq!(it.state(id).await, State::Scheduled);
+        assert_eq!(it.claim().await.len(), 0);
+    }
+    it.store.enqueue(vec![replace(Due::Now)]).await.unwrap();
+    assert_eq!(it.claim_one().await.lease.job, id);
+    // And one that waits becomes one that is scheduled.
+    let job = it.claim_one_of(Unique::key("b").replace()).await;
+    it.store.hand_back(&[job]).await.unwrap();
+    let draft = Draft {
+        due: later,
+        ..of(Unique::key("b").replace())
+    };
+    assert!(it.store.enqueue(vec![draft]).await.unwrap()[0].was_replaced());
+    assert_eq!(it.claim().await.len(), 0);
+}
+
+pub(super) async fn a_job_that_runs_is_not_replaced_and_its_key_passes_on(it: Fixture) {
+    let replace = || Unique::key("a").replace();
+    let first = enqueue(&it, replace()).await;
+    let job = it.claim_one().await;
+    let second = enqueue(&it, replace()).await;
+    assert!(second.is_new());
+    assert_ne!(second.id(), first.id());
+    it.ack(&job, done()).await;
+    let third = enqueue(&it, Unique::key("a")).await;
+    assert!(third.was_kept(), "the second has the key");
+    assert_eq!(third.id(), second.id());
+    assert_eq!(it.claim_one().await.lease.job, second.id());
+}
+
+pub(super) async fn a_job_that_waits_for_its_next_attempt_is_replaced(it: Fixture) {
+    let replace = || Unique::key("a").replace();
+    let first = enqueue(&it, replace()).await;
+    // Its claim is not over, for there is another job in it.
+    it.enqueue().await;
+    let jobs = it.claim().await;
+    let no = Evidence::new("no");
+    it.ack(&jobs[0], Ack::Retry(HOUR, no)).await;
+    let second = enqueue(&it, replace()).await;
+    assert!(second.was_replaced());
+    let job = it.claim_one().await;
+    assert_eq!(job.lease.job, first.id());
+    assert_eq!((job.attempt(), job.max_attempts), (2, 4), "three more");
+}
+
+pub(super) async fn a_key_is_held_until_the_job_has_ended(it: Fixture) {
+    let no = || Evidence::new("no");
+    for (end, is_free) in [
+        (done(), true),
+        (Ack::Discard(no(), HOUR), true),
+        (Ack::Cancel(no(), HOUR), true),
+        (Ack::Fail(no()), true),
+        (Ack::Undecodable(no()), true),
+        (Ack::Snooze(HOUR), false),
+        (Ack::Retry(HOUR, no()), false),
+    ] {
+        let first = enqueue(&it, Unique::key("a")).await;
+        assert!(first.is_new(), "{end:?}");
+        let job = it.claim_one().await;
+        assert!(enqueue(&it, Unique::key("a")).await.was_kept(), "it runs");
+        it.ack(&job, end).await;
+        let next = enqueue(&it, Unique::key("a")).await;
+        assert_eq!(next.is_new(), is_free);
+        let discarded = it.store.discard(&[next.id()], &no()).await;
+        assert_eq!(discarded.unwrap(), [next.id()], "which frees it, too");
+    }
+}
+
+pub(super) async fn a_key_that_is_held_until_the_start_is_free_when_the_job_runs(it: Fixture) {
+    let until_started = || Unique::key("a").until_started();
+    let first = enqueue(&it, until_started()).await;
+    assert!(enqueue(&it, until_started()).await.was_kept());
+    let job = it.claim_one().await;
+    let second = enqueue(&it, until_started()).await;
+    assert!(second.is_new());
+    // The end of the first is no business of the second's key.
+    it.ack(&job, done()).await;
+    assert!(enqueue(&it, until_started()).await.was_kept());
+    assert_ne!(first.id(), second.id());
+}
+
+pub(super) async fn a_key_is_held_for_its_period_even_if_the_job_has_ended(it: Fixture) {
+    let unique = || Unique::key("a").within(Duration::from_millis(1500));
+    let first = enqueue(&it, unique()).await;
+    let job = it.claim_one().await;
+    it.ack(&job, done()).await;
+    let second = enqueue(&it, unique()).await;
+    assert!(second.was_kept());
+    assert_eq!(second.id(), first.id());
+    let third = until("the period to be over", async || {
+        let enqueued = enqueue(&it, unique()).await;
+        enqueued.is_new().then_some(enqueued.id())
+    })
+    .await;
+    assert_eq!(it.claim_one().await.lease.job, third);
+}
+
+pub(super) async fn a_job_that_has_not_ended_holds_its_key_longer_than_its_period(it: Fixture) {
+    let unique = || Unique::key("a").within(Duration::from_millis(1));
+    let first = enqueue(&it, unique()).await;
+    let longer = Draft {
+        due: Due::After(Duration::from_millis(2)),
+        ..draft()
+    };
+    it.enqueue_draft(longer).await;
+    until("the period to be over", async || {
+        let promoted = it.store.promote(1).await.unwrap();
+        (promoted > 0).then_some(())
+    })
+    .await;
+    it.store.prune(10).await.unwrap();
+    assert!(enqueue(&it, unique()).await.was_kept(), "it waits");
+    let job = it.claim().await.remove(0);
+    assert_eq!(job.lease.job, first.id());
+    it.store.prune(10).await.unwrap();
+    assert!(enqueue(&it, unique()).await.was_kept(), "it runs");
+    it.ack(&job, done()).await;
+    assert!(enqueue(&it, unique()).await.is_new());
+}
+
+pub(super) async fn of_many_that_are_enqueued_at_once_one_is_new(it: Fixture) {
+    for round in 0..5 {
+        let key = format!("{round}");
+        let enqueuing = (0..20).map(|_| enqueue(&it, Unique::key(&*key)));
+        let enqueued = join_all(enqueuing).await;
+        let new: Vec<_> = enqueued.iter().filter(|one| one.is_new()).collect();
+        assert_eq!(new.len(), 1);
+        let ids: HashSet<JobId> = enqueued.iter().map(|one| one.id()).collect();
+        assert_eq!(ids.len(), 1);
+        let job = it.claim_one().await;
+        assert_eq!(job.lease.job, new[0].id());
+        it.ack(&job, done()).await;
+    }
+}
+
+pub(super) async fn of_many_replacements_at_once_one_job_comes(it: Fixture) {
+    for round in 0..5 {
+        let replace = || Unique::key(format!("{round}")).replace();
+        let enqueued = join_all((0..20).map(|_| enqueue(&it, replace()))).await;
+        assert_eq!(enqueued.iter().filter(|one| one.is_new()).count(), 1);
+        let job = it.claim_one().await;
+        it.ack(&job, done()).await;
+        assert_eq!(it.claim().await.len(), 0);
+    }
+}
+
+pub(super) async fn a_key_that_was_taken_in_a_transaction_is_free_when_that_rolls_back(
+    it: Fixture,
+) {
+    let mut connection = it.connect().await;
+    let mut transaction = connection.begin().await.unwrap();
+    let first = it
+        .store
+        .enqueue_in(&mut transaction, vec![of(Unique::key("a"))]);
+    assert!(first.await.unwrap()[0].is_new());
+    let waiting = enqueue(&it, Unique::key("a"));
+    let rolling_back = transaction.rollback();
+    let (second, rolled_back) = tokio::join!(waiting, rolling_back);
+    rolled_back.unwrap();
+    assert!(second.is_new());
+    it.claim_one().await;
+}
+
+impl Fixture {
+    /// The lease of a new job with this key, which is claimed.
+    async fn claim_one_of(&self, unique: Unique) -> crate::store::Lease {
+        self.enqueue_draft(of(unique)).await;
+        self.claim_one().await.lease
+    }
+}
+
+async fn enqueue(it: &Fixture, unique: Unique) -> Enqueued {
+    it.store.enqueue(vec![of(unique)]).await.unwrap()[0]
+}
+
+fn of(unique: Unique) -> Draft {
+    let draft = draft();
+    let unique = unique.key_of(&draft.kind, &draft.payload).unwrap();
+    Draft {
+        unique: Some(unique),
+        ..draft
+    }
+}
