@@ -18,10 +18,10 @@ async fn a_drain_finishes_the_running_job_and_takes_no_other() {
     })
     .await;
     let worker = app.start();
-    let running = app.jobs.enqueue(Work(0)).await.unwrap();
+    let running = app.jobs.enqueue(Work(0)).await.unwrap().id();
     app.stage.at_work.notified().await;
     worker.lifecycle.begin_drain();
-    let late = app.jobs.enqueue(Work(1)).await.unwrap();
+    let late = app.jobs.enqueue(Work(1)).await.unwrap().id();
     assert!(!worker.main.is_finished());
     app.stage.go_on.notify_one();
     assert_eq!(worker.stop().await, Exit::Done);
@@ -49,7 +49,7 @@ async fn a_job_that_outlives_the_drain_is_handed_back_without_a_spent_attempt() 
     .await;
     app.create_effects().await;
     let worker = app.start();
-    let job = app.jobs.enqueue(Work(0)).await.unwrap();
+    let job = app.jobs.enqueue(Work(0)).await.unwrap().id();
     app.stage.at_work.notified().await;
     worker.lifecycle.end_drain();
     assert_eq!(worker.stop().await, Exit::Overdue);
@@ -79,7 +79,7 @@ async fn a_job_whose_end_is_being_recorded_is_not_handed_back() {
     .await;
     app.create_effects().await;
     let worker = app.start();
-    let job = app.jobs.enqueue(Work(0)).await.unwrap();
+    let job = app.jobs.enqueue(Work(0)).await.unwrap().id();
     app.stage.at_work.notified().await;
     // The ack has to wait for this transaction.
     let mut connection = app.connect().await;
@@ -111,7 +111,8 @@ async fn a_dead_workers_job_runs_again_within_thirty_seconds() {
 async fn a_job_that_cannot_be_rescued_keeps_no_other_from_it() {
     let app = app_that_hangs_once().await;
     app.jobs.enqueue(Unknown).await.unwrap();
-    app.execute("UPDATE twelve.jobs SET state = 'running', worker = gen_random_uuid()")
+    // A worker has claimed it that nobody knows.
+    app.execute("WITH taken AS (DELETE FROM twelve.ready RETURNING job, epoch) INSERT INTO twelve.claims SELECT gen_random_uuid(), gen_random_uuid(), array_agg(job), array_agg(epoch), false FROM taken")
         .await;
     app.execute(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$",
@@ -134,7 +135,7 @@ async fn app_that_hangs_once() -> App {
 
 async fn outlive_a_worker(app: &App) {
     let doomed = app.start();
-    let job = app.jobs.enqueue(Work(0)).await.unwrap();
+    let job = app.jobs.enqueue(Work(0)).await.unwrap().id();
     app.stage.at_work.notified().await;
     // Its tasks outlive it, as in a process that hangs; its heart does not beat any more.
     doomed.main.abort();
@@ -188,7 +189,7 @@ async fn a_suspect_runs_alone_and_no_load_keeps_it_from_running() {
     app.until_state(suspect, State::Done).await;
     assert_eq!(app.stage.most.load(Ordering::SeqCst), 1);
     assert_eq!(worker.stop().await, Exit::Done);
-    let lost = "SELECT count(*) FROM twelve.jobs WHERE state = 'running'";
+    let lost = "SELECT count(*) FROM twelve.all_jobs WHERE state = 'running'";
     assert_eq!(app.count(lost).await, 0);
 }
 
@@ -214,8 +215,8 @@ async fn a_suspect_that_waits_for_the_others_is_handed_back_by_a_drain() {
 /// Enqueues a job that has never been anything but a suspect.
 async fn enqueue_suspect(app: &App, job: Work) -> JobId {
     let later = job.after(Duration::from_hours(1));
-    let id = app.jobs.enqueue(later).await.unwrap();
-    app.execute("UPDATE twelve.jobs SET suspect = true, run_at = now() WHERE run_at > now() + interval '1 minute'")
+    let id = app.jobs.enqueue(later).await.unwrap().id();
+    app.execute("WITH suspect AS (UPDATE twelve.jobs SET suspect = true, run_at = NULL WHERE run_at > now() + interval '1 minute' RETURNING id), due AS (DELETE FROM twelve.scheduled USING suspect WHERE job = id) INSERT INTO twelve.ready (queue, lane, job, epoch) SELECT 'default', 9, id, 0 FROM suspect")
         .await;
     id
 }
@@ -235,7 +236,7 @@ async fn a_handler_that_blocks_every_thread_does_not_stop_the_heart() {
     })
     .await;
     let _worker = app.start();
-    let job = app.jobs.enqueue(Work(0)).await.unwrap();
+    let job = app.jobs.enqueue(Work(0)).await.unwrap().id();
     until("the attempt to end", async || {
         (app.show(job).await.summary.attempts == 1).then_some(())
     })
@@ -250,14 +251,15 @@ async fn a_job_whose_claim_was_never_answered_is_handed_back() {
         .jobs
         .enqueue(Work(0).after(Duration::from_hours(1)))
         .await
-        .unwrap();
+        .unwrap()
+        .id();
     let _worker = app.start();
     until("the worker to be registered", async || {
         (app.count("SELECT count(*) FROM twelve.workers").await == 1).then_some(())
     })
     .await;
     app.execute(
-        "UPDATE twelve.jobs SET state = 'running', run_at = now(), epoch = 1, worker = (SELECT id FROM twelve.workers)",
+        "WITH taken AS (DELETE FROM twelve.scheduled RETURNING job, epoch) INSERT INTO twelve.claims SELECT workers.id, gen_random_uuid(), ARRAY[job], ARRAY[taken.epoch], false FROM taken, twelve.workers",
     )
     .await;
     let lost = Instant::now();
@@ -278,7 +280,7 @@ async fn a_worker_whose_every_connection_is_cut_goes_on() {
         )
         .await;
         let enqueued = until("an enqueue", async || app.jobs.enqueue(Work(0)).await.ok());
-        let job = enqueued.await;
+        let job = enqueued.await.id();
         app.until_state(job, State::Done).await;
     }
     until("the wake-ups to be back", async || {

@@ -6,4 +6,5 @@ mod conformance;
 mod database;
 mod lifecycle;
 mod schedules;
+mod tickets;
 mod transactions;

@@ -37,7 +37,7 @@ async fn an_attempt_that_takes_too_long_is_a_failed_one_and_its_writes_are_gone(
     .await;
     app.create_effects().await;
     let _worker = app.start();
-    let job = app.jobs.enqueue(Hasty).await.unwrap();
+    let job = app.jobs.enqueue(Hasty).await.unwrap().id();
     let details = app.until_state(job, State::Done).await;
     assert_eq!(details.errors[0].message, "took longer than 50ms");
     assert_eq!(app.effects().await, 1);
@@ -57,7 +57,7 @@ async fn a_snoozed_job_comes_back_without_a_spent_attempt_and_its_writes_stay() 
     .await;
     app.create_effects().await;
     let _worker = app.start();
-    let job = app.jobs.enqueue(Work(0)).await.unwrap();
+    let job = app.jobs.enqueue(Work(0)).await.unwrap().id();
     let details = app.until_state(job, State::Done).await;
     assert_eq!(details.summary.attempts, 1);
     assert_eq!(app.effects().await, 5);
@@ -74,7 +74,7 @@ async fn a_job_can_discard_itself_and_its_writes_stay() {
     .await;
     app.create_effects().await;
     let _worker = app.start();
-    let job = app.jobs.enqueue(Work(0)).await.unwrap();
+    let job = app.jobs.enqueue(Work(0)).await.unwrap().id();
     let details = app.until_state(job, State::Discarded).await;
     assert_eq!(details.errors[0].message, "the order is gone");
     assert_eq!(app.effects().await, 1);
@@ -91,7 +91,7 @@ async fn a_job_can_fail_for_good_and_its_writes_stay() {
     .await;
     app.create_effects().await;
     let _worker = app.start();
-    let job = app.jobs.enqueue(Work(0)).await.unwrap();
+    let job = app.jobs.enqueue(Work(0)).await.unwrap().id();
     let details = app.until_state(job, State::Failed).await;
     assert_eq!(details.summary.attempts, 1);
     assert_eq!(details.errors[0].message, "the card was refused");
@@ -112,7 +112,7 @@ async fn what_a_failed_attempt_wrote_is_gone_and_what_the_good_one_wrote_stays()
     .await;
     app.create_effects().await;
     let _worker = app.start();
-    let job = app.jobs.enqueue(Work(0)).await.unwrap();
+    let job = app.jobs.enqueue(Work(0)).await.unwrap().id();
     app.until_state(job, State::Done).await;
     assert_eq!(app.effects().await, 1);
 }
@@ -132,17 +132,18 @@ async fn the_writes_of_an_attempt_whose_ack_is_refused_are_gone() {
     .await;
     app.create_effects().await;
     let worker = app.start();
-    let job = app.jobs.enqueue(Work(0)).await.unwrap();
+    let job = app.jobs.enqueue(Work(0)).await.unwrap().id();
     app.stage.at_work.notified().await;
     // Somebody takes the job back while its handler runs.
-    app.execute("UPDATE twelve.jobs SET state = 'waiting', worker = NULL, epoch = epoch + 1, run_at = now() + interval '1 hour'").await;
+    app.execute("WITH back AS (UPDATE twelve.jobs SET epoch = epoch + 1, run_at = now() + interval '1 hour' RETURNING run_at, id, epoch) INSERT INTO twelve.scheduled SELECT * FROM back").await;
     app.stage.go_on.notify_one();
     assert_eq!(worker.stop().await, Exit::Done);
     assert_eq!(app.show(job).await.summary.state, State::Scheduled);
     assert_eq!(app.effects().await, 0);
 
     let _worker = app.start();
-    app.execute("UPDATE twelve.jobs SET run_at = now()").await;
+    app.execute("UPDATE twelve.scheduled SET run_at = now()")
+        .await;
     app.until_state(job, State::Done).await;
     assert_eq!(app.effects().await, 1);
 }
@@ -161,7 +162,7 @@ async fn a_constraint_that_the_commit_finds_broken_is_a_failed_attempt() {
     app.execute("ALTER TABLE effects ADD UNIQUE (attempt) DEFERRABLE INITIALLY DEFERRED")
         .await;
     let _worker = app.start();
-    let job = app.jobs.enqueue(Work(0)).await.unwrap();
+    let job = app.jobs.enqueue(Work(0)).await.unwrap().id();
     let details = app.until_state(job, State::Failed).await;
     assert_eq!(details.errors.len(), 2);
     assert!(details.errors[0].message.contains("duplicate key"));
@@ -180,7 +181,7 @@ async fn a_transaction_that_escapes_its_handler_commits_nothing() {
     .await;
     app.create_effects().await;
     let _worker = app.start();
-    let job = app.jobs.enqueue(Work(0)).await.unwrap();
+    let job = app.jobs.enqueue(Work(0)).await.unwrap().id();
     let details = app.until_state(job, State::Failed).await;
     assert!(details.errors[0].message.contains("outlived its handler"));
     drop(app.stage.kept.lock().unwrap().take());
@@ -225,12 +226,14 @@ async fn a_job_enqueued_in_the_authors_own_transaction_is_found() {
         .jobs
         .enqueue_in(&mut transaction, Work(1))
         .await
-        .unwrap();
+        .unwrap()
+        .id();
     let second = app
         .jobs
         .enqueue_in(&mut *transaction, Work(2))
         .await
-        .unwrap();
+        .unwrap()
+        .id();
     transaction.commit().await.unwrap();
     app.jobs.wake();
     app.until_state(first, State::Done).await;

@@ -173,7 +173,7 @@ async fn a_worker_runs_the_handler_of_a_schedule_as_it_runs_a_job() {
     );
     let worker = tokio::spawn(worker.main(context));
     until("the job to be done", async || {
-        let done = "SELECT count(*) FROM twelve.jobs WHERE state = 'done' AND kind = 'schedule.hourly' AND attempts = 2";
+        let done = "SELECT count(*) FROM twelve.all_jobs WHERE state = 'done' AND kind = 'schedule.hourly' AND attempts = 2";
         (it.count(done).await == 1).then_some(())
     })
     .await;
