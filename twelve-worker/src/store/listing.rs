@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer};
 use std::{fmt, str::FromStr};
 use twelve_core::Error;
 
-use crate::{JobId, WorkerId};
+use crate::{JobId, Queues, WorkerId};
 
 /// Where a job stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -85,6 +85,7 @@ impl Serialize for State {
 pub struct Filter {
     pub(crate) kind: Option<String>,
     pub(crate) queue: Option<String>,
+    pub(crate) tag: Option<String>,
     pub(crate) states: Vec<State>,
     pub(crate) limit: usize,
 }
@@ -95,6 +96,7 @@ impl Filter {
         Self {
             kind: None,
             queue: None,
+            tag: None,
             states: Vec::new(),
             limit: 100,
         }
@@ -112,13 +114,19 @@ impl Filter {
         self
     }
 
+    /// Only jobs with this tag.
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.tag = Some(tag.into());
+        self
+    }
+
     /// Only jobs in this state, or in one of several when called again.
     pub fn state(mut self, state: State) -> Self {
         self.states.push(state);
         self
     }
 
-    /// No more than this many jobs.
+    /// No more than this many jobs in a listing; what acts on all that match takes no notice of it.
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = limit;
         self
@@ -196,6 +204,39 @@ pub struct JobError {
     pub at: String,
     /// The worker, the last time.
     pub worker: Option<WorkerId>,
+}
+
+/// A process that runs jobs. Times are in RFC 3339, in UTC.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct WorkerSummary {
+    /// Its name; another one each time that it is started.
+    pub id: WorkerId,
+    /// Its process type.
+    pub process_type: String,
+    /// The host on which it runs.
+    pub host: String,
+    /// Its process id there.
+    pub pid: u32,
+    /// The release that it runs, if it knows.
+    pub release: Option<String>,
+    /// How many jobs it runs at a time.
+    pub concurrency: u32,
+    /// How many it holds: those that run, and those that it has fetched ahead.
+    pub held: u64,
+    /// Its queues.
+    #[serde(serialize_with = "in_words")]
+    pub queues: Queues,
+    /// The kinds that it has handlers for.
+    pub kinds: Vec<String>,
+    /// It takes no more jobs, for it is stopping.
+    pub draining: bool,
+    /// When it was started.
+    pub started_at: String,
+}
+
+fn in_words<S: Serializer>(queues: &Queues, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(queues)
 }
 
 #[cfg(test)]

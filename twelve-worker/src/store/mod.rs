@@ -13,14 +13,18 @@ mod listing;
 mod model;
 pub mod postgres;
 mod timetable;
+mod verbs;
+mod why;
 
-pub use listing::{Filter, JobDetails, JobError, JobSummary, State};
+pub use listing::{Filter, JobDetails, JobError, JobSummary, State, WorkerSummary};
 pub use model::{
     Ack, Acked, Batch, Beat, Cause, Claim, Claimed, Done, Draft, Due, Evidence, Lane, Lease, Level,
     Observation, Profile, Recorded, Rescued, Retention, Survey, Wake,
 };
 pub use postgres::Calendar;
 pub use timetable::{Fired, Firing, Registration, Standing, Timetable};
+pub use verbs::{Cancelled, Pausable, Paused};
+pub use why::{Reason, Why};
 
 use futures_util::future::BoxFuture;
 use sqlx::PgConnection;
@@ -150,6 +154,41 @@ pub trait Controlling: fmt::Debug + Send + Sync + 'static {
 
     /// Discards those of these jobs that wait or have failed; tells which.
     fn discard<'a>(&'a self, jobs: &'a [JobId], reason: &'a Evidence) -> Answer<'a, Vec<JobId>>;
+
+    /// Cancels those of these jobs that wait, and has the workers of those that run told.
+    ///
+    /// A job that is to be stopped stays so when it is taken back from its worker, until it has ended or is retried by hand.
+    fn cancel<'a>(&'a self, jobs: &'a [JobId], reason: &'a Evidence) -> Answer<'a, Cancelled>;
+
+    /// Gives those of these jobs that wait another time; tells which.
+    fn reschedule<'a>(&'a self, jobs: &'a [JobId], due: Due) -> Answer<'a, Vec<JobId>>;
+
+    /// How many jobs match.
+    fn count<'a>(&'a self, filter: &'a Filter) -> Answer<'a, u64>;
+
+    /// The first `limit` jobs that match, the oldest first: after one job, and up to another.
+    fn matching<'a>(
+        &'a self,
+        filter: &'a Filter,
+        after: Option<JobId>,
+        last: JobId,
+        limit: usize,
+    ) -> Answer<'a, Vec<JobId>>;
+
+    /// Pauses a queue or a kind, on every worker; false, when it was paused before.
+    fn pause<'a>(&'a self, what: &'a Pausable) -> Answer<'a, bool>;
+
+    /// Resumes it, and puts what was held back into its lanes; false, when it was not paused.
+    fn resume<'a>(&'a self, what: &'a Pausable) -> Answer<'a, bool>;
+
+    /// What is paused.
+    fn paused(&self) -> Answer<'_, Vec<Paused>>;
+
+    /// Where a job stands, and why it does not run.
+    fn why(&self, job: JobId) -> Answer<'_, Why>;
+
+    /// The workers that are registered.
+    fn workers(&self) -> Answer<'_, Vec<WorkerSummary>>;
 }
 
 /// The heart of one worker.

@@ -35,6 +35,7 @@ pub struct Draft {
 
 /// When a job is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Due {
     /// At once.
     Now,

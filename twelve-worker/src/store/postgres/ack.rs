@@ -103,6 +103,9 @@ kept AS (
         attempts + $5, max_attempts, attempts_granted, 0, priority, false, $4, kind, queue, payload, tags, metadata
     FROM ended
 ),
+heeded AS (
+    DELETE FROM twelve.cancellations WHERE job = $1 AND EXISTS (SELECT FROM ended)
+),
 noted AS (
     INSERT INTO twelve.job_errors AS known (job_id, attempt, cause, message, worker, at)
     SELECT id, attempts + 1, $6, $7, $3, clock_timestamp() FROM ended

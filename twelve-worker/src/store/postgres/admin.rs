@@ -1,7 +1,11 @@
 //! Looking at jobs.
 
 use jiff_sqlx::Timestamp;
-use sqlx::{Row, postgres::PgRow};
+use sqlx::{
+    Postgres, Row,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
 use twelve_core::{Db, Error};
 use uuid::Uuid;
 
@@ -11,24 +15,53 @@ use crate::{
     store::{Filter, JobDetails, JobError, JobSummary},
 };
 
-/// The newest jobs that match. Plan: the primary key backwards, whose ids sort by time; a rare state may read far.
-const LIST: &str = "
+/// What a filter demands of a job.
+macro_rules! where_it_matches {
+    ($before:literal, $after:literal) => {
+        concat!(
+            $before,
+            "
+    WHERE ($1::text IS NULL OR kind = $1)
+      AND ($2::text IS NULL OR queue = $2)
+      AND ($3::text[] = '{}' OR state = ANY ($3))
+      AND ($4::text IS NULL OR tags @> ARRAY[$4])",
+            $after
+        )
+    };
+}
+
+/// The newest jobs that match. Plan: the primary keys backwards, whose ids sort by time; what is rare may be found late, for it is a listing by filter.
+const LIST: &str = where_it_matches!(
+    "
 SELECT job.*, claim.worker, claim.claimed_at, (
     SELECT message FROM twelve.job_errors WHERE job_id = job.id ORDER BY at DESC LIMIT 1
 ) AS last_error
 FROM (
     SELECT id, epoch, kind, queue, state, attempts, max_attempts, crashes, run_at, created_at, finished_at
-    FROM twelve.all_jobs
-    WHERE ($1::text IS NULL OR kind = $1)
-      AND ($2::text IS NULL OR queue = $2)
-      AND ($3::text[] = '{}' OR state = ANY ($3))
+    FROM twelve.all_jobs",
+    "
     ORDER BY id DESC
-    LIMIT $4
+    LIMIT $5
 ) AS job
 LEFT JOIN LATERAL (
     SELECT worker, claimed_at FROM twelve.claims WHERE job.state = 'running' AND job.id = ANY (jobs) LIMIT 1
 ) AS claim ON true
-ORDER BY id DESC";
+ORDER BY id DESC"
+);
+
+/// The next jobs that match. Plan: the primary keys, each from where the last batch ended; what is rare may be found late, for it is a listing by filter.
+const MATCHING: &str = where_it_matches!(
+    "
+SELECT id FROM twelve.all_jobs",
+    "
+      AND id > $5 AND id <= $6
+ORDER BY id
+LIMIT $7"
+);
+
+/// How many jobs match. It reads every job that there is, for it is a listing by filter.
+const COUNT: &str = where_it_matches!("
+SELECT count(*) FROM twelve.all_jobs", "");
 
 /// Plan: the primary keys.
 const SHOW: &str = "
@@ -53,16 +86,48 @@ const STEPS: &str = "
 SELECT name FROM twelve.job_steps WHERE job_id = $1 ORDER BY recorded_at, name";
 
 pub(super) async fn list(db: &Db, filter: &Filter) -> Result<Vec<JobSummary>, Error> {
-    let states: Vec<_> = filter.states.iter().map(|state| state.name()).collect();
-    let rows = sqlx::query(LIST)
-        .bind(&filter.kind)
-        .bind(&filter.queue)
-        .bind(states)
+    let rows = filtered(LIST, filter)
         .bind(rows(filter.limit))
         .fetch_all(db)
         .await
         .map_err(failed)?;
     rows.iter().map(summary).collect()
+}
+
+pub(super) async fn count(db: &Db, filter: &Filter) -> Result<u64, Error> {
+    let counted = filtered(COUNT, filter).fetch_one(db).await.map_err(failed)?;
+    Ok(u64::try_from(counted.try_get::<i64, _>(0)?).unwrap_or_default())
+}
+
+pub(super) async fn matching(
+    db: &Db,
+    filter: &Filter,
+    after: Option<JobId>,
+    last: JobId,
+    limit: usize,
+) -> Result<Vec<JobId>, Error> {
+    let after = after.map_or(Uuid::nil(), |job| *job.as_uuid());
+    let found = filtered(MATCHING, filter)
+        .bind(after)
+        .bind(*last.as_uuid())
+        .bind(rows(limit))
+        .fetch_all(db)
+        .await
+        .map_err(failed)?;
+    let id = |row: &PgRow| Ok(JobId::from_uuid(row.try_get(0)?));
+    found.iter().map(id).collect()
+}
+
+fn filtered<'q>(
+    statement: &'static str,
+    filter: &'q Filter,
+) -> Query<'q, Postgres, PgArguments> {
+    let states: Vec<_> = filter.states.iter().map(|state| state.name()).collect();
+    sqlx::query(statement)
+        .bind(&filter.kind)
+        .bind(&filter.queue)
+        .bind(states)
+        .bind(&filter.tag)
 }
 
 fn summary(row: &PgRow) -> Result<JobSummary, Error> {
@@ -86,7 +151,7 @@ fn summary(row: &PgRow) -> Result<JobSummary, Error> {
     })
 }
 
-fn time(timestamp: Timestamp) -> String {
+pub(super) fn time(timestamp: Timestamp) -> String {
     timestamp.to_jiff().to_string()
 }
 

@@ -21,6 +21,7 @@ use crate::{
 /// The commit waits for no disk: when Postgres crashes within the moment until it is written, the tickets are back, and the job runs again; the first of two acks wins.
 ///
 /// An outdated ticket finds no job and is gone; one of a paused kind is parked, in the place of an older ticket of its job.
+/// `paused` locks the pauses that this worker knows of: one that was lifted since holds nothing back, and whoever lifts one waits for this claim, then finds what it parked.
 /// There is always one row, so that its `taken` tells whether there may be more.
 pub(super) const CLAIM: &str = "
 WITH me AS MATERIALIZED (
@@ -43,8 +44,11 @@ taken AS (
       ))
     RETURNING lane, seq, job, epoch
 ),
+paused AS MATERIALIZED (
+    SELECT name FROM twelve.pauses WHERE what = 'kind' AND name = ANY ($7::text[]) FOR KEY SHARE
+),
 job AS MATERIALIZED (
-    SELECT jobs.*, lane, seq, kind = ANY ($7::text[]) AS is_paused
+    SELECT jobs.*, lane, seq, kind IN (SELECT name FROM paused) AS is_paused
     FROM taken JOIN twelve.jobs ON jobs.id = taken.job AND jobs.epoch = taken.epoch
 ),
 claim AS (

@@ -1,13 +1,13 @@
 //! Acting on jobs by hand.
 
-use sqlx::Connection;
+use sqlx::{Connection, PgConnection, Postgres, postgres::PgArguments, query::QueryScalar};
 use twelve_core::{Db, Error};
 use uuid::Uuid;
 
-use super::failed;
+use super::{enqueue, failed, listen};
 use crate::{
     JobId,
-    store::{Evidence, Lease},
+    store::{Cancelled, Due, Evidence, Lease, State},
 };
 
 /// Jobs that wait are due now, with all their attempts granted again. Plan: the primary key, once for each id; the few rows of claims.
@@ -44,8 +44,10 @@ ready AS (
 )
 SELECT id FROM job";
 
-/// Jobs that wait are discarded. Plan: the primary key, once for each id; the few rows of claims.
-const DISCARD_WAITING: &str = "
+/// Jobs that wait have ended in this state. Plan: the primary key, once for each id; the few rows of claims.
+///
+/// A claim that is being made at this very moment may see neither this nor be seen: then the job runs, its ack is refused, and what it did in its `Tx` is rolled back.
+const END_WAITING: &str = "
 WITH ended AS (
     DELETE FROM twelve.jobs
     WHERE id = ANY ($1)
@@ -60,12 +62,12 @@ kept AS (
     INSERT INTO twelve.finished (id, epoch, created_at, finished_at, expires_at, run_at, attempts, max_attempts, attempts_granted,
         crashes, priority, suspect, state, kind, queue, payload, tags, metadata)
     SELECT id, epoch, created_at, clock_timestamp(), clock_timestamp() + interval '1 day', run_at, attempts, max_attempts, attempts_granted,
-        crashes, priority, suspect, 'discarded', kind, queue, payload, tags, metadata
+        crashes, priority, suspect, $3, kind, queue, payload, tags, metadata
     FROM ended
 ),
 noted AS (
     INSERT INTO twelve.job_errors AS known (job_id, attempt, cause, message, at)
-    SELECT id, attempts + 1, 'discarded', $2, clock_timestamp() FROM ended
+    SELECT id, attempts + 1, $3, $2, clock_timestamp() FROM ended
     ON CONFLICT (job_id, attempt, cause) DO UPDATE
     SET message = excluded.message, worker = NULL, at = excluded.at, times = known.times + 1
 )
@@ -87,12 +89,76 @@ noted AS (
 )
 SELECT id FROM ended";
 
+/// Jobs that run are to be stopped: those, and those that were taken in the moment in which they were ended ($2).
+///
+/// Plan: `claims`, which is as short as what is claimed at this moment; the jobs by primary key, one at a time.
+const TELL: &str = "
+INSERT INTO twelve.cancellations (job, epoch, reason)
+SELECT DISTINCT ON (lease.job) lease.job, lease.epoch, $3
+FROM twelve.claims
+CROSS JOIN LATERAL unnest(claims.jobs, claims.epochs) AS lease (job, epoch)
+WHERE lease.job = ANY ($1)
+  AND (lease.job = ANY ($2) OR (SELECT jobs.epoch FROM twelve.jobs WHERE jobs.id = lease.job) = lease.epoch)
+ORDER BY lease.job, lease.epoch DESC
+ON CONFLICT (job) DO UPDATE
+SET epoch = excluded.epoch, reason = excluded.reason, at = clock_timestamp()
+RETURNING job";
+
 /// Plan: the primary key, once for each lease.
 const CANCELLATIONS: &str = "
 SELECT job, epoch, reason FROM twelve.cancellations WHERE job = ANY ($1)";
 
+/// Whoever retries a job does not want it to be stopped any more. Plan: the primary key, once for each id.
+const FORGET_WISHES: &str = "
+DELETE FROM twelve.cancellations WHERE job = ANY ($1)";
+
+/// Jobs that wait are due then. Plan: the primary key, once for each id; the few rows of claims.
+const RESCHEDULE: &str = "
+WITH moved AS (
+    UPDATE twelve.jobs
+    SET epoch = epoch + 1,
+        run_at = COALESCE(timestamptz 'epoch' + $2::bigint * interval '1 microsecond',
+                          clock_timestamp() + $3::bigint * interval '1 microsecond')
+    WHERE id = ANY ($1)
+      AND (id, epoch) NOT IN (SELECT unnest(jobs), unnest(epochs) FROM twelve.claims)
+    RETURNING id, epoch, run_at
+),
+later AS (
+    INSERT INTO twelve.scheduled (run_at, job, epoch) SELECT run_at, id, epoch FROM moved
+)
+SELECT id FROM moved";
+
+/// Jobs that wait are due now. Plan: the same.
+const RESCHEDULE_NOW: &str = "
+WITH moved AS (
+    UPDATE twelve.jobs
+    SET epoch = epoch + 1, run_at = NULL
+    WHERE id = ANY ($1)
+      AND (id, epoch) NOT IN (SELECT unnest(jobs), unnest(epochs) FROM twelve.claims)
+    RETURNING id, epoch, queue, priority, suspect
+),
+ready AS (
+    INSERT INTO twelve.ready (queue, lane, job, epoch)
+    SELECT queue, CASE WHEN suspect THEN 9 ELSE priority END, id, epoch FROM moved
+)
+SELECT id FROM moved";
+
 pub(super) async fn retry(db: &Db, jobs: &[JobId]) -> Result<Vec<JobId>, Error> {
-    act(db, [RETRY_WAITING, RETRY_ENDED], jobs, None).await
+    let jobs = uuids(jobs);
+    let mut connection = db.acquire().await?;
+    let mut transaction = connection.begin().await?;
+    let mut retried = Vec::new();
+    for statement in [RETRY_WAITING, RETRY_ENDED] {
+        let statement = sqlx::query_scalar(statement).bind(&jobs);
+        retried.extend(concerned(statement, &mut transaction).await?);
+    }
+    sqlx::query(FORGET_WISHES)
+        .bind(&retried)
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(ids(retried))
 }
 
 pub(super) async fn discard(
@@ -100,48 +166,102 @@ pub(super) async fn discard(
     jobs: &[JobId],
     reason: &Evidence,
 ) -> Result<Vec<JobId>, Error> {
-    act(db, [DISCARD_WAITING, DISCARD_FAILED], jobs, Some(reason)).await
-}
-
-/// Both statements in one transaction; each answers the jobs that it concerned.
-async fn act(
-    db: &Db,
-    statements: [&'static str; 2],
-    jobs: &[JobId],
-    reason: Option<&Evidence>,
-) -> Result<Vec<JobId>, Error> {
-    let jobs: Vec<Uuid> = jobs.iter().map(|job| *job.as_uuid()).collect();
+    let jobs = uuids(jobs);
     let mut connection = db.acquire().await?;
     let mut transaction = connection.begin().await?;
-    let mut concerned: Vec<JobId> = Vec::new();
-    for statement in statements {
-        let mut statement = sqlx::query_scalar(statement).bind(&jobs);
-        if let Some(reason) = reason {
-            statement = statement.bind(reason.as_str());
-        }
-        let found: Vec<Uuid> = statement
-            .fetch_all(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        concerned.extend(found.into_iter().map(JobId::from_uuid));
-    }
+    let mut discarded = end_waiting(&mut transaction, &jobs, State::Discarded, reason).await?;
+    let statement = sqlx::query_scalar(DISCARD_FAILED).bind(&jobs).bind(reason.as_str());
+    discarded.extend(concerned(statement, &mut transaction).await?);
     transaction.commit().await.map_err(failed)?;
-    Ok(concerned)
+    Ok(ids(discarded))
 }
 
-pub(super) async fn cancellations(db: &Db, held: &[Lease]) -> Result<Vec<(Lease, String)>, Error> {
+pub(super) async fn cancel(
+    db: &Db,
+    jobs: &[JobId],
+    reason: &Evidence,
+) -> Result<Cancelled, Error> {
+    let jobs = uuids(jobs);
+    let mut connection = db.acquire().await?;
+    let mut transaction = connection.begin().await?;
+    let cancelled = end_waiting(&mut transaction, &jobs, State::Cancelled, reason).await?;
+    let statement = sqlx::query_scalar(TELL)
+        .bind(&jobs)
+        .bind(&cancelled)
+        .bind(reason.as_str());
+    let mut told = concerned(statement, &mut transaction).await?;
+    transaction.commit().await.map_err(failed)?;
+    drop(connection);
+    if !told.is_empty() {
+        listen::announce_control(db).await;
+    }
+    told.retain(|job| !cancelled.contains(job));
+    Ok(Cancelled {
+        cancelled: ids(cancelled),
+        told: ids(told),
+    })
+}
+
+pub(super) async fn reschedule(db: &Db, jobs: &[JobId], due: Due) -> Result<Vec<JobId>, Error> {
+    let jobs = uuids(jobs);
+    let mut connection = db.acquire().await?;
+    let statement = if due == Due::Now {
+        sqlx::query_scalar(RESCHEDULE_NOW).bind(jobs)
+    } else {
+        let (at_us, delay_us) = enqueue::due(due)?;
+        sqlx::query_scalar(RESCHEDULE)
+            .bind(jobs)
+            .bind(at_us)
+            .bind(delay_us)
+    };
+    Ok(ids(concerned(statement, &mut connection).await?))
+}
+
+async fn end_waiting(
+    connection: &mut PgConnection,
+    jobs: &[Uuid],
+    state: State,
+    reason: &Evidence,
+) -> Result<Vec<Uuid>, Error> {
+    let statement = sqlx::query_scalar(END_WAITING)
+        .bind(jobs)
+        .bind(reason.as_str())
+        // Its evidence has the same name.
+        .bind(state.name());
+    concerned(statement, connection).await
+}
+
+/// The jobs that a statement answers.
+async fn concerned(
+    statement: QueryScalar<'_, Postgres, Uuid, PgArguments>,
+    connection: &mut PgConnection,
+) -> Result<Vec<Uuid>, Error> {
+    statement.fetch_all(connection).await.map_err(failed)
+}
+
+fn uuids(jobs: &[JobId]) -> Vec<Uuid> {
+    jobs.iter().map(|job| *job.as_uuid()).collect()
+}
+
+fn ids(jobs: Vec<Uuid>) -> Vec<JobId> {
+    jobs.into_iter().map(JobId::from_uuid).collect()
+}
+
+/// A wish holds for the attempt that ran when it was made, and for every later one: the job may have been taken back from its worker meanwhile.
+pub(super) async fn cancellations(
+    db: &Db,
+    held: &[Lease],
+) -> Result<Vec<(Lease, String)>, Error> {
     let jobs: Vec<Uuid> = held.iter().map(|lease| *lease.job.as_uuid()).collect();
     let rows: Vec<(Uuid, i64, String)> = sqlx::query_as(CANCELLATIONS)
         .bind(jobs)
         .fetch_all(db)
         .await
         .map_err(failed)?;
-    let read = |(job, epoch, reason)| {
-        let job = JobId::from_uuid(job);
-        (Lease { job, epoch }, reason)
+    let find = |(job, epoch, reason): (Uuid, i64, String)| {
+        let is_meant = |lease: &&Lease| *lease.job.as_uuid() == job && lease.epoch >= epoch;
+        let lease = held.iter().find(is_meant)?;
+        Some((*lease, reason))
     };
-    let cancelled = rows.into_iter().map(read);
-    Ok(cancelled
-        .filter(|(lease, _)| held.contains(lease))
-        .collect())
+    Ok(rows.into_iter().filter_map(find).collect())
 }

@@ -10,6 +10,9 @@ use crate::store::Wake;
 /// The channel; its payload is a queue's name.
 const CHANNEL: &str = "twelve_jobs";
 
+/// The payload that stands for control: something was paused, resumed or cancelled. No queue has this name.
+const CONTROL: &str = "!";
+
 /// The longest pause between two tries to connect. The poll finds jobs meanwhile.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -27,6 +30,13 @@ pub(super) async fn wake(db: &Db, queues: &[String]) -> Result<(), Error> {
         .await
         .map_err(failed)?;
     Ok(())
+}
+
+/// Tells workers everywhere that something was paused, resumed or cancelled; those that are not told see it with their next look, within a second or, when something was cancelled, a heartbeat.
+pub(super) async fn announce_control(db: &Db) {
+    if let Err(error) = wake(db, &[CONTROL.to_owned()]).await {
+        tracing::debug!(%error, "workers were not told: they see it by themselves");
+    }
 }
 
 pub(super) async fn listen(options: PgConnectOptions, woken: Box<dyn Fn(Wake<'_>) + Send + Sync>) {
@@ -60,7 +70,10 @@ async fn listen_once(
     // What was announced before this moment was missed.
     woken(Wake::Any);
     while let Some(notification) = listener.try_recv().await? {
-        woken(Wake::Queue(notification.payload()));
+        woken(match notification.payload() {
+            CONTROL => Wake::Control,
+            queue => Wake::Queue(queue),
+        });
     }
     Ok(())
 }

@@ -19,12 +19,14 @@ mod enqueue;
 mod listen;
 mod marks;
 mod migrations;
+mod pauses;
 mod prune;
 mod rescue;
 mod schedules;
 mod steps;
 mod survey;
 mod unique;
+mod why;
 mod workers;
 
 pub use migrations::migrations;
@@ -41,9 +43,9 @@ use twelve_core::{Db, Error};
 
 use self::marks::Marks;
 use super::{
-    Ack, Acked, Answer, Batch, Claim, Controlling, Done, Draft, Evidence, Filter, JobDetails,
-    JobSummary, Lease, Level, Observation, Producing, Pulse, Recorded, Rescued, Survey, Wake,
-    Working,
+    Ack, Acked, Answer, Batch, Cancelled, Claim, Controlling, Done, Draft, Due, Evidence, Filter,
+    JobDetails, JobSummary, Lease, Level, Observation, Pausable, Paused, Producing, Pulse,
+    Recorded, Rescued, Survey, Wake, Why, WorkerSummary, Working,
 };
 use crate::{ClaimId, Enqueued, JobId, Priority, Queues, WorkerId};
 
@@ -243,6 +245,48 @@ impl Controlling for PostgresStore {
 
     fn discard<'a>(&'a self, jobs: &'a [JobId], reason: &'a Evidence) -> Answer<'a, Vec<JobId>> {
         Box::pin(control::discard(&self.db, jobs, reason))
+    }
+
+    fn cancel<'a>(&'a self, jobs: &'a [JobId], reason: &'a Evidence) -> Answer<'a, Cancelled> {
+        Box::pin(control::cancel(&self.db, jobs, reason))
+    }
+
+    fn reschedule<'a>(&'a self, jobs: &'a [JobId], due: Due) -> Answer<'a, Vec<JobId>> {
+        Box::pin(control::reschedule(&self.db, jobs, due))
+    }
+
+    fn count<'a>(&'a self, filter: &'a Filter) -> Answer<'a, u64> {
+        Box::pin(admin::count(&self.db, filter))
+    }
+
+    fn matching<'a>(
+        &'a self,
+        filter: &'a Filter,
+        after: Option<JobId>,
+        last: JobId,
+        limit: usize,
+    ) -> Answer<'a, Vec<JobId>> {
+        Box::pin(admin::matching(&self.db, filter, after, last, limit))
+    }
+
+    fn pause<'a>(&'a self, what: &'a Pausable) -> Answer<'a, bool> {
+        Box::pin(pauses::pause(&self.db, what))
+    }
+
+    fn resume<'a>(&'a self, what: &'a Pausable) -> Answer<'a, bool> {
+        Box::pin(pauses::resume(&self.db, what))
+    }
+
+    fn paused(&self) -> Answer<'_, Vec<Paused>> {
+        Box::pin(pauses::paused(&self.db))
+    }
+
+    fn why(&self, job: JobId) -> Answer<'_, Why> {
+        Box::pin(why::why(&self.db, job))
+    }
+
+    fn workers(&self) -> Answer<'_, Vec<WorkerSummary>> {
+        Box::pin(workers::workers(&self.db))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use twelve_core::{Db, Error};
 
-use super::{failed, rows};
+use super::{failed, pauses, rows};
 
 /// The jobs whose time is over, the first of them first, with their evidence and steps. Plan: `finished_expiring` from its beginning, without a sort.
 ///
@@ -38,11 +38,19 @@ keys AS (
 )
 SELECT count(*) FROM pruned";
 
+/// Wishes to stop a job that has ended since, or that are an hour old. Plan: the table, which is as short as what people do in an hour; the jobs by primary key.
+const FORGET_WISHES: &str = "
+DELETE FROM twelve.cancellations
+WHERE at < now() - interval '1 hour'
+   OR (SELECT id FROM twelve.jobs WHERE id = job) IS NULL";
+
 pub(super) async fn prune(db: &Db, limit: usize) -> Result<usize, Error> {
     let pruned: i64 = sqlx::query_scalar(PRUNE)
         .bind(rows(limit))
         .fetch_one(db)
         .await
         .map_err(failed)?;
+    sqlx::query(FORGET_WISHES).execute(db).await.map_err(failed)?;
+    pauses::unpark_strays(db, limit).await?;
     Ok(usize::try_from(pruned).unwrap_or_default())
 }

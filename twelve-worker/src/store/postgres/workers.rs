@@ -1,13 +1,16 @@
 //! Workers, and their heartbeats.
 
-use sqlx::{ConnectOptions, PgConnection, postgres::PgConnectOptions};
+use sqlx::{
+    ConnectOptions, PgConnection, Row,
+    postgres::{PgConnectOptions, PgRow},
+};
 use twelve_core::{Db, Error};
 use uuid::Uuid;
 
-use super::failed;
+use super::{admin::time, counter, failed};
 use crate::{
-    WorkerId,
-    store::{Answer, Beat, Observation, Profile, Pulse},
+    Queues, WorkerId,
+    store::{Answer, Beat, Observation, Profile, Pulse, WorkerSummary},
 };
 
 /// Plan: the primary key. The row's index entries do not change, so it is updated in place.
@@ -32,6 +35,19 @@ SELECT id, beat, EXISTS (
     WHERE NOT EXISTS (SELECT FROM twelve.workers AS holder WHERE holder.id = claims.worker)
 ) AS orphans, EXISTS (SELECT FROM twelve.cancellations) AS cancellations
 FROM twelve.workers";
+
+/// The workers as people see them, with how many jobs each holds. Plan: the table of workers; the claims of each by the primary key's prefix; their jobs by primary key, one at a time for the limit, where a join might read the whole table.
+const WORKERS: &str = "
+SELECT id, process_type, host, pid, release, concurrency, only_named, queues, kinds, draining, started_at,
+    (
+        SELECT count(*)
+        FROM twelve.claims
+        CROSS JOIN LATERAL unnest(claims.jobs, claims.epochs) AS lease (job, epoch)
+        CROSS JOIN LATERAL (SELECT FROM twelve.jobs WHERE jobs.id = lease.job AND jobs.epoch = lease.epoch LIMIT 1) AS held
+        WHERE claims.worker = workers.id
+    ) AS held
+FROM twelve.workers
+ORDER BY process_type, host, started_at";
 
 /// A worker's heart, on a connection of its own.
 pub(super) struct Heart {
@@ -105,5 +121,31 @@ pub(super) async fn observe(db: &Db) -> Result<Observation, Error> {
         beats: rows.iter().map(beat).collect(),
         orphans: rows.iter().any(|(_, _, orphans, _)| *orphans),
         cancellations: rows.iter().any(|(.., cancellations)| *cancellations),
+    })
+}
+
+pub(super) async fn workers(db: &Db) -> Result<Vec<WorkerSummary>, Error> {
+    let rows = sqlx::query(WORKERS).fetch_all(db).await.map_err(failed)?;
+    rows.iter().map(read).collect()
+}
+
+fn read(row: &PgRow) -> Result<WorkerSummary, Error> {
+    let names: Vec<String> = row.try_get("queues")?;
+    Ok(WorkerSummary {
+        id: WorkerId::from_uuid(row.try_get("id")?),
+        process_type: row.try_get("process_type")?,
+        host: row.try_get("host")?,
+        pid: counter(row.try_get("pid")?),
+        release: row.try_get("release")?,
+        concurrency: counter(row.try_get("concurrency")?),
+        held: u64::try_from(row.try_get::<i64, _>("held")?).unwrap_or_default(),
+        queues: if row.try_get("only_named")? {
+            Queues::only(names)
+        } else {
+            Queues::all_except(names)
+        },
+        kinds: row.try_get("kinds")?,
+        draining: row.try_get("draining")?,
+        started_at: time(row.try_get("started_at")?),
     })
 }
