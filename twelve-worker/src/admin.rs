@@ -1,18 +1,103 @@
-//! Jobs as people see them: list, show, retry, discard.
+//! Jobs as people see them, and what people do about them.
 
 use std::sync::Arc;
 use twelve_core::{Context, Error};
 
 use crate::{
     JobId, Jobs,
-    store::{Evidence, Filter, JobDetails, JobSummary, Store},
+    store::{
+        Cancelled, Due, Evidence, Filter, JobDetails, JobSummary, Pausable, Paused, State, Store,
+        Why, WorkerSummary,
+    },
 };
 
-/// Looks at jobs and acts on them.
+/// How many jobs one statement changes: more would hold up those who wait for the same rows.
+const BATCH: usize = 1000;
+
+/// Looks at jobs and acts on them, from anywhere: what it says holds for the workers on all hosts.
+///
+/// ```no_run
+/// # use twelve_core::{Context, Error};
+/// # use twelve_worker::{Act, Admin, Filter, Pausable};
+/// # async fn example(context: &Context) -> Result<(), Error> {
+/// let jobs = Admin::of(context)?;
+/// // The provider is down: nothing more of it starts within a second, wherever.
+/// jobs.pause(&Pausable::Kind("charge_order".into())).await?;
+/// // It is up again: what has failed meanwhile gets all its attempts again.
+/// jobs.resume(&Pausable::Kind("charge_order".into())).await?;
+/// let charges = Filter::new().kind("charge_order");
+/// let retried = jobs.act(&Act::Retry, &charges, |so_far| println!("{}", so_far.acted)).await?;
+/// println!("{} jobs run again", retried.acted);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Admin {
     store: Arc<dyn Store>,
     jobs: Jobs,
+}
+
+/// What is done to all jobs that match a filter.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Act {
+    /// Run again now, with all attempts. Those that have failed, unless the filter names states.
+    Retry,
+    /// Give up, for this reason; a running one is left alone.
+    Discard(String),
+    /// Stop, for this reason; a running one too.
+    Cancel(String),
+    /// Be due then; a running one is left alone.
+    Reschedule(Due),
+}
+
+/// How far an act on many jobs has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Jobs that it was done to.
+    pub acted: u64,
+    /// Running jobs whose workers were told to stop them.
+    pub told: u64,
+    /// Jobs that were in another state by then.
+    pub left: u64,
+}
+
+impl Act {
+    /// The states of the jobs that it can be done to.
+    fn states(&self) -> &'static [State] {
+        match self {
+            Self::Retry => &[
+                State::Failed,
+                State::Discarded,
+                State::Cancelled,
+                State::Waiting,
+                State::Scheduled,
+            ],
+            Self::Discard(_) => &[State::Waiting, State::Scheduled, State::Failed],
+            Self::Cancel(_) => &[State::Waiting, State::Scheduled, State::Running],
+            Self::Reschedule(_) => &[State::Waiting, State::Scheduled],
+        }
+    }
+
+    /// The same filter without what it cannot be done to.
+    fn narrow(&self, filter: &Filter) -> Result<Filter, Error> {
+        let able = self.states();
+        let mut narrowed = filter.clone();
+        if filter.states.is_empty() {
+            narrowed.states = match self {
+                Self::Retry => vec![State::Failed],
+                _ => able.to_vec(),
+            };
+        } else if let Some(other) = filter.states.iter().find(|state| !able.contains(state)) {
+            let able: Vec<_> = able.iter().map(|state| state.name()).collect();
+            return Err(Error::usage(format!(
+                "that cannot be done to jobs that are {other}: only to those that are {}",
+                able.join(", ")
+            )));
+        }
+        Ok(narrowed)
+    }
 }
 
 impl Admin {
@@ -38,6 +123,15 @@ impl Admin {
         self.store.list(filter).await
     }
 
+    /// How many jobs match. It reads all jobs that there are: with millions of them, that takes seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_unavailable`] when the store is.
+    pub async fn count(&self, filter: &Filter) -> Result<u64, Error> {
+        self.store.count(filter).await
+    }
+
     /// One job, with its payload and the evidence on its attempts; `None` when there is none of that name.
     ///
     /// # Errors
@@ -47,25 +141,190 @@ impl Admin {
         self.store.show(job).await
     }
 
-    /// Makes those of these jobs that wait, have failed or were discarded due now, with all their attempts granted again; tells which.
+    /// Where a job stands, and why it does not run.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_unavailable`] when the store is.
+    pub async fn why(&self, job: JobId) -> Result<Why, Error> {
+        self.store.why(job).await
+    }
+
+    /// The workers that are registered, on all hosts. One that has died is listed until its heartbeat is missed, up to 30 s.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_unavailable`] when the store is.
+    pub async fn workers(&self) -> Result<Vec<WorkerSummary>, Error> {
+        self.store.workers().await
+    }
+
+    /// Makes those of these jobs that wait, have failed, were discarded or cancelled due now, with all their attempts granted again; tells which.
     ///
     /// # Errors
     ///
     /// [`Error::is_unavailable`] when the store is.
     pub async fn retry(&self, jobs: &[JobId]) -> Result<Vec<JobId>, Error> {
-        let retried = self.store.retry(jobs).await?;
-        if !retried.is_empty() {
-            self.jobs.wake();
+        let mut retried = Vec::new();
+        for batch in jobs.chunks(BATCH) {
+            retried.extend(self.store.retry(batch).await?);
         }
+        self.wake_for(&retried);
         Ok(retried)
     }
 
-    /// Discards those of these jobs that wait or have failed; tells which. A running one is left: its handler cannot be stopped from here.
+    /// Discards those of these jobs that wait or have failed; tells which. A running one is left: [`cancel`](Self::cancel) stops it.
     ///
     /// # Errors
     ///
     /// [`Error::is_unavailable`] when the store is.
     pub async fn discard(&self, jobs: &[JobId], reason: &str) -> Result<Vec<JobId>, Error> {
-        self.store.discard(jobs, &Evidence::new(reason)).await
+        let reason = Evidence::new(reason);
+        let mut discarded = Vec::new();
+        for batch in jobs.chunks(BATCH) {
+            discarded.extend(self.store.discard(batch, &reason).await?);
+        }
+        Ok(discarded)
+    }
+
+    /// Stops these jobs: those that wait never start, and of those that run the workers are told.
+    ///
+    /// A handler that takes [`Cancel`](crate::Cancel) sees it within a second; any other is stopped where it awaits.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_unavailable`] when the store is.
+    pub async fn cancel(&self, jobs: &[JobId], reason: &str) -> Result<Cancelled, Error> {
+        let reason = Evidence::new(reason);
+        let mut all = Cancelled::default();
+        for batch in jobs.chunks(BATCH) {
+            let Cancelled { cancelled, told } = self.store.cancel(batch, &reason).await?;
+            all.cancelled.extend(cancelled);
+            all.told.extend(told);
+        }
+        Ok(all)
+    }
+
+    /// Gives those of these jobs that wait another time; tells which.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_unavailable`] when the store is; another error for a time after the year 9999.
+    pub async fn reschedule(&self, jobs: &[JobId], due: Due) -> Result<Vec<JobId>, Error> {
+        let mut moved = Vec::new();
+        for batch in jobs.chunks(BATCH) {
+            moved.extend(self.store.reschedule(batch, due).await?);
+        }
+        self.wake_for(&moved);
+        Ok(moved)
+    }
+
+    /// How many jobs [`act`](Self::act) would concern.
+    ///
+    /// # Errors
+    ///
+    /// As [`act`](Self::act).
+    pub async fn count_for(&self, act: &Act, filter: &Filter) -> Result<u64, Error> {
+        self.store.count(&act.narrow(filter)?).await
+    }
+
+    /// Does this to all jobs that match and that were there when it began, a thousand at a time, the oldest first; `progress` hears of each batch.
+    ///
+    /// Each batch is a transaction of its own: whoever stops half way has done half, and may begin again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_usage`] when the filter names a state to whose jobs it cannot be done; [`Error::is_unavailable`] when the store is.
+    pub async fn act(
+        &self,
+        act: &Act,
+        filter: &Filter,
+        mut progress: impl FnMut(Progress) + Send,
+    ) -> Result<Progress, Error> {
+        let filter = act.narrow(filter)?;
+        let mut so_far = Progress::default();
+        // Without an end, what is enqueued meanwhile would be followed for ever.
+        let newest = self.store.list(&filter.clone().limit(1)).await?;
+        let Some(last) = newest.first().map(|job| job.id) else {
+            return Ok(so_far);
+        };
+        let mut after = None;
+        loop {
+            let batch = self.store.matching(&filter, after, last, BATCH).await?;
+            let Some(end) = batch.last() else {
+                return Ok(so_far);
+            };
+            after = Some(*end);
+            let (acted, told) = self.act_on(act, &batch).await?;
+            so_far.acted += acted as u64;
+            so_far.told += told as u64;
+            so_far.left += (batch.len() - acted - told) as u64;
+            progress(so_far);
+        }
+    }
+
+    /// How many jobs it was done to, and how many are being stopped.
+    async fn act_on(&self, act: &Act, jobs: &[JobId]) -> Result<(usize, usize), Error> {
+        Ok(match act {
+            Act::Retry => (self.retry(jobs).await?.len(), 0),
+            Act::Discard(reason) => (self.discard(jobs, reason).await?.len(), 0),
+            Act::Cancel(reason) => {
+                let Cancelled { cancelled, told } = self.cancel(jobs, reason).await?;
+                (cancelled.len(), told.len())
+            }
+            Act::Reschedule(due) => (self.reschedule(jobs, *due).await?.len(), 0),
+        })
+    }
+
+    /// Pauses a queue or a kind: within a second no worker starts a job of it, and those that run go on. False, when it was paused before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_unavailable`] when the store is.
+    pub async fn pause(&self, what: &Pausable) -> Result<bool, Error> {
+        self.store.pause(what).await
+    }
+
+    /// Ends a pause; false, when there was none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_unavailable`] when the store is. What was held back and was not put into its lanes then, the workers put there within a minute.
+    pub async fn resume(&self, what: &Pausable) -> Result<bool, Error> {
+        let is_news = self.store.resume(what).await?;
+        self.jobs.wake();
+        Ok(is_news)
+    }
+
+    /// What is paused.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_unavailable`] when the store is.
+    pub async fn paused(&self) -> Result<Vec<Paused>, Error> {
+        self.store.paused().await
+    }
+
+    fn wake_for(&self, jobs: &[JobId]) {
+        if !jobs.is_empty() {
+            self.jobs.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_act_concerns_only_jobs_that_it_can_be_done_to() {
+        let any = Filter::new().kind("charge");
+        assert_eq!(Act::Retry.narrow(&any).unwrap().states, [State::Failed]);
+        let cancel = Act::Cancel("by hand".into());
+        assert!(cancel.narrow(&any).unwrap().states.contains(&State::Running));
+        let done = any.state(State::Done);
+        let error = cancel.narrow(&done).unwrap_err();
+        assert!(error.is_usage(), "{error}");
+        assert!(error.to_string().contains("waiting, scheduled, running"), "{error}");
     }
 }

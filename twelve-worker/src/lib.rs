@@ -45,7 +45,7 @@ pub mod store;
 mod unique;
 mod weights;
 
-pub use admin::Admin;
+pub use admin::{Act, Admin, Progress};
 pub use enqueued::Enqueued;
 pub use handler::JobArguments;
 pub use id::{ClaimId, JobId, WorkerId};
@@ -63,7 +63,10 @@ pub use run::{Attempt, Cancel, JobRun};
 pub use schedule::{Missed, Schedule, ScheduleSummary, Schedules, Tick, scheduler};
 pub use settings::Settings;
 pub use steps::{StepKey, Steps};
-pub use store::{Filter, JobDetails, JobError, JobSummary, State, postgres::migrations};
+pub use store::{
+    Cancelled, Due, Filter, JobDetails, JobError, JobSummary, Pausable, Paused, Reason, State, Why,
+    WorkerSummary, postgres::migrations,
+};
 pub use unique::Unique;
 #[doc(hidden)]
 pub use unique::{OnConflict, UniqueKey, Until};
