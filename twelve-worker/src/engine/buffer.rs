@@ -151,6 +151,15 @@ impl Buffer {
         self.take_while(|_| true)
     }
 
+    /// Takes out what is meant, wherever it stands: nothing of it shall start.
+    pub(super) fn take_held_back(&self, is_meant: impl Fn(&Claimed) -> bool) -> Vec<Job> {
+        let mut inner = self.lock();
+        let jobs = std::mem::take(&mut inner.jobs).into_iter();
+        let (meant, others) = jobs.partition::<VecDeque<_>, _>(|(_, job)| is_meant(&job.claimed));
+        inner.jobs = others;
+        meant.into_iter().map(|(_, job)| job).collect()
+    }
+
     fn take_while(&self, is_meant: impl Fn(Instant) -> bool) -> Vec<Job> {
         let mut inner = self.lock();
         let meant = inner.jobs.iter().take_while(|(since, _)| is_meant(*since));

@@ -1,4 +1,4 @@
-//! Tells running jobs that somebody wants them to be stopped.
+//! Tells jobs that this worker holds that somebody wants them to be stopped.
 
 use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
@@ -17,11 +17,11 @@ pub(super) async fn run(engine: Arc<Engine>) {
     loop {
         // Told by the listener, and by the rescuer when it sees that there are any.
         let _ = timeout(AT_LEAST_EVERY, engine.hint.cancelled()).await;
-        let running = engine.held.running();
-        if running.is_empty() {
+        let unended = engine.held.unended();
+        if unended.is_empty() {
             continue;
         }
-        match within(PATIENCE, engine.store.cancellations(&running)).await {
+        match within(PATIENCE, engine.store.cancellations(&unended)).await {
             Ok(cancelled) => {
                 setback.over();
                 engine.held.cancel(cancelled);

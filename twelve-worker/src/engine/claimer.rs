@@ -5,7 +5,7 @@
 //!                                                   └─► suspects, one at a time, with nothing beside them
 //! ```
 
-use std::{cmp::Reverse, sync::Arc, time::Duration};
+use std::{cmp::Reverse, collections::HashSet, sync::Arc, time::Duration};
 use tokio::{
     select,
     time::{Instant, sleep_until, timeout},
@@ -141,6 +141,7 @@ impl Claimer<'_> {
             within(PATIENCE, store.promote(PROMOTED)).await?;
             self.survey = within(PATIENCE, store.survey(queues)).await?;
         }
+        self.give_back_what_is_paused().await;
         let now = Instant::now();
         self.surveyed = Some(now);
         let (suspects, others): (Vec<_>, Vec<_>) = self
@@ -158,6 +159,20 @@ impl Claimer<'_> {
             self.run_suspects().await?;
         }
         Ok(())
+    }
+
+    /// A pause holds for what was claimed before it, too.
+    async fn give_back_what_is_paused(&self) {
+        let Survey {
+            lanes,
+            paused_kinds,
+            ..
+        } = &self.survey;
+        let open: HashSet<&str> = lanes.iter().map(|lane| &*lane.queue).collect();
+        let paused = self.engine.buffer.take_held_back(|job| {
+            !open.contains(&*job.queue) || paused_kinds.contains(&job.kind)
+        });
+        acker::give_back(self.engine, paused).await;
     }
 
     async fn fill(&mut self, room: usize) -> Result<(), Error> {

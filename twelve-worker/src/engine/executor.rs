@@ -101,6 +101,15 @@ pub(super) async fn attempt(engine: &Engine, job: Job) -> Settled {
             return acker::settle(engine, attempted, held, End::UnknownKind(end)).await;
         };
         let stop = engine.held.has_started(claimed.lease);
+        if stop.token.is_cancelled() {
+            let attempted = Attempted {
+                job: &claimed,
+                slot: None,
+                policy: handler.policy(),
+                has_steps: false,
+            };
+            return acker::settle(engine, attempted, held, End::Cancelled(stop.reason())).await;
+        }
         let run = Run::new(
             engine.context.clone(),
             JobRun::new(&claimed, engine.worker, stop.token.clone()),
@@ -158,6 +167,10 @@ async fn guard(handler: Running, limit: Duration, stop: &Stop, heeds_cancel: boo
     // A handler that was cut off is dropped here, and what it holds may panic.
     let dropped = std::panic::catch_unwind(AssertUnwindSafe(|| drop(handler)));
     let end = match (ended, dropped) {
+        // It would run again.
+        (Some(Ok(Ok(Ok(Outcome(Wish::Snooze(_)))))), _) if stop.token.is_cancelled() => {
+            End::Failed(String::new())
+        }
         (Some(Ok(Ok(Ok(outcome)))), _) => return End::Ok(outcome),
         (None, _) => End::Failed(String::new()),
         (Some(Ok(Ok(Err(why)))), _) => end_of(why),

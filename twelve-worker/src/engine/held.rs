@@ -19,8 +19,8 @@ const LAST_ACKS: Duration = Duration::from_secs(1);
 /// How far a job has come.
 #[derive(Debug)]
 enum Phase {
-    /// It waits for a hand.
-    Waiting,
+    /// It waits for a hand; it can be stopped before it has started.
+    Waiting(Arc<Stop>),
     /// Its handler runs.
     Running(Arc<Stop>),
     /// Its end is being recorded.
@@ -98,7 +98,7 @@ impl Held {
         });
         let mut held = self.leases();
         let hold = |lease: &Lease| {
-            held.insert(*lease, Phase::Waiting);
+            held.insert(*lease, Phase::Waiting(Arc::default()));
             Holding {
                 lease: *lease,
                 claim: Arc::clone(&share),
@@ -110,8 +110,13 @@ impl Held {
 
     /// The handler is about to run.
     pub(super) fn has_started(&self, lease: Lease) -> Arc<Stop> {
-        let stop = Arc::<Stop>::default();
-        if let Some(phase) = self.leases().get_mut(&lease) {
+        let mut held = self.leases();
+        let phase = held.get_mut(&lease);
+        let stop = match &phase {
+            Some(Phase::Waiting(stop) | Phase::Running(stop)) => Arc::clone(stop),
+            _ => Arc::default(),
+        };
+        if let Some(phase) = phase {
             *phase = Phase::Running(Arc::clone(&stop));
         }
         stop
@@ -138,20 +143,18 @@ impl Held {
     pub(super) fn cancel(&self, cancelled: Vec<(Lease, String)>) {
         let held = self.leases();
         for (lease, reason) in cancelled {
-            if let Some(Phase::Running(stop)) = held.get(&lease) {
+            if let Some(Phase::Waiting(stop) | Phase::Running(stop)) = held.get(&lease) {
                 stop.reason.get_or_init(|| reason);
                 stop.token.cancel();
             }
         }
     }
 
-    /// The jobs whose handlers run.
-    pub(super) fn running(&self) -> Vec<Lease> {
+    /// The jobs whose handlers run, or have yet to start.
+    pub(super) fn unended(&self) -> Vec<Lease> {
         let held = self.leases();
-        let running = held
-            .iter()
-            .filter(|(_, phase)| matches!(phase, Phase::Running(_)));
-        running.map(|(lease, _)| *lease).collect()
+        let unended = held.iter().filter(|(_, phase)| !matches!(phase, Phase::Ending));
+        unended.map(|(lease, _)| *lease).collect()
     }
 
     pub(super) fn is_empty(&self) -> bool {
