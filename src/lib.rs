@@ -36,7 +36,7 @@ pub use twelve_web::{self as web, Idempotency, Json, Router};
 #[cfg(feature = "mail")]
 pub use twelve_worker::mail::{Attachment, Mail, Mailbox, Mailer, MessageId, Preview};
 pub use twelve_worker::{
-    self as worker, Attempt, Enqueued, Job, JobId, Jobs, Keep, Missed, NewJob, Outcome, Policy,
+    self as worker, Attempt, Cancel, Enqueued, Job, JobId, Jobs, Keep, Missed, NewJob, Outcome, Policy,
     Priority, Queues, Schedule, StepKey, Steps, Tick, Unique,
 };
 
@@ -165,7 +165,7 @@ pub mod prelude {
         IdempotencyExt as _, Path, Query, delete, get, head, options, patch, post, put,
     };
     pub use crate::{
-        App, Args, Attempt, Blocking, Conf, Config, Context, Db, Failure, FromContext, Idempotency,
+        App, Args, Attempt, Blocking, Cancel, Conf, Config, Context, Db, Failure, FromContext, Idempotency,
         Job, JobId, Jobs, Json, Missed, Outcome, Policy, Priority, Problem, Queues, Res, Result,
         Router, Schedule, Secret, Shutdown, StepKey, Steps, Tick, Tx, Unique,
     };

@@ -7,7 +7,7 @@ use twelve_core::{
     service_variables, takes_two_transactions,
     telemetry::{LOG_FORMAT, LogFormat},
 };
-use twelve_worker::{Jobs, Queues};
+use twelve_worker::{Jobs, Queues, Settings as WorkerSettings};
 
 use crate::{App, cli};
 
@@ -71,6 +71,16 @@ impl App {
         std::iter::once(("worker".to_owned(), rest))
             .chain(self.workers.iter().cloned())
             .collect()
+    }
+
+    /// What is wrong with the queues that a worker is told to take: another process type has them for itself.
+    pub(crate) fn misplaced_queue(&self, name: &str, settings: &WorkerSettings) -> Option<String> {
+        let all = self.worker_queues();
+        let (_, own) = all.iter().find(|(known, _)| known == name)?;
+        let queue = settings.queues()?.iter().find(|queue| !own.takes(queue))?;
+        let other = all.iter().find(|(_, queues)| queues.takes(queue));
+        let other = other.map_or("mailer", |(name, _)| name);
+        Some(format!("queue `{queue}` is not for `{name}`: `{other}` takes it"))
     }
 
     /// The variables that a process of this type reads.

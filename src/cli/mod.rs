@@ -13,6 +13,7 @@ mod jobs;
 #[cfg(feature = "mail")]
 mod mail;
 mod output;
+mod ps;
 mod release;
 mod routes;
 mod run;
@@ -20,6 +21,7 @@ mod schedules;
 #[cfg(feature = "dev")]
 mod start;
 mod words;
+mod worker;
 
 pub(crate) use words::COMMANDS;
 
@@ -83,22 +85,24 @@ impl Cli {
             "jobs" => jobs::run(self, matches),
             #[cfg(feature = "mail")]
             "mail" => mail::run(self, matches),
+            "ps" => ps::run(self, matches),
             "release" => release::run(self, matches),
             "routes" => routes::run(self, matches),
             "run" => run::run(self, matches),
             "schedules" => schedules::run(self, matches),
             #[cfg(feature = "dev")]
             "start" => start::run(self, matches),
-            process_type => self.start(process_type),
+            process_type => self.start(process_type, matches),
         }
     }
 
     /// Runs one process of this type to its end.
-    fn start(&self, name: &str) -> Result<Exit, Error> {
+    fn start(&self, name: &str, matches: &ArgMatches) -> Result<Exit, Error> {
         let Some(process) = self.processes.iter().find(|process| process.name() == name) else {
             return Err(Error::usage(format!("`{name}` is not a process type")));
         };
-        match self.run(process, Logs::Stdout)? {
+        let environment = worker::environment(self, process, matches)?;
+        match self.run_in(&environment, process, Logs::Stdout)? {
             Ok(exit) => {
                 tracing::info!(process = name, code = exit.code(), "stopped");
                 Ok(exit)
@@ -113,21 +117,35 @@ impl Cli {
 
     /// Runs a process to its end; the outer error is a variable that is wrong.
     fn run(&self, process: &ProcessType, logs: Logs) -> Result<Result<Exit, Failure>, Error> {
+        self.run_in(&self.environment, process, logs)
+    }
+
+    /// The same with these variables.
+    fn run_in(
+        &self,
+        environment: &Environment,
+        process: &ProcessType,
+        logs: Logs,
+    ) -> Result<Result<Exit, Failure>, Error> {
         let name = process.name();
-        telemetry::start(logs, &self.environment);
-        if let Some(faults) = Faults::among(self.app.variables(process, &self.environment)) {
+        telemetry::start(logs, environment);
+        if let Some(faults) = Faults::among(self.app.variables(process, environment)) {
             return Err(Error::configuration(format!("`{name}` cannot start")).because(faults));
         }
         // The variables were checked a moment ago: there is a budget.
-        let budget = Budget::load(&mut Reader::new(&self.environment)).unwrap_or_default();
-        Ok(process.run(&self.context(name), budget))
+        let budget = Budget::load(&mut Reader::new(environment)).unwrap_or_default();
+        Ok(process.run(&self.context_in(environment, name), budget))
     }
 
     /// A context for a process or command of this name.
     fn context(&self, name: &str) -> Context {
+        self.context_in(&self.environment, name)
+    }
+
+    fn context_in(&self, environment: &Environment, name: &str) -> Context {
         Context::new(
             Identity::new(self.app.name.as_str(), name),
-            self.environment.clone(),
+            environment.clone(),
             Lifecycle::default(),
             self.app.registry.clone(),
         )

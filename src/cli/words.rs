@@ -3,8 +3,7 @@
 use clap::{Arg, ArgAction, ArgMatches, Command, error::ErrorKind, value_parser};
 use std::{ffi::OsString, fmt::Write};
 
-use twelve_core::{Exit, ProcessType};
-use twelve_worker::State;
+use twelve_core::{Exit, ProcessKind, ProcessType};
 
 use crate::App;
 
@@ -68,8 +67,13 @@ pub(crate) const COMMANDS: &[Spec] = &[
     },
     Spec {
         name: "jobs",
-        about: "List, show, retry and discard jobs",
-        words: jobs,
+        about: "List jobs, act on them, pause them, and say why one does not run",
+        words: super::jobs::words,
+    },
+    Spec {
+        name: "ps",
+        about: "List the processes that run jobs, on all hosts",
+        words: |command| command.arg(json()),
     },
     #[cfg(feature = "mail")]
     Spec {
@@ -102,53 +106,6 @@ pub(crate) const COMMANDS: &[Spec] = &[
         },
     },
 ];
-
-fn jobs(command: Command) -> Command {
-    let ids = || {
-        Arg::new("id")
-            .value_name("ID")
-            .num_args(1..)
-            .required(true)
-            .help("The jobs' ids")
-    };
-    command
-        .subcommand_required(true)
-        .subcommand(
-            Command::new("list")
-                .about("List jobs, the newest first")
-                .arg(option("kind", "KIND", "Only jobs of this kind"))
-                .arg(option("queue", "QUEUE", "Only jobs on this queue"))
-                .arg(
-                    option("state", "STATE", "Only jobs in this state")
-                        .value_parser(State::ALL.map(State::name)),
-                )
-                .arg(
-                    option("limit", "N", "At most so many")
-                        .default_value("50")
-                        .value_parser(value_parser!(u32).range(1..=1000)),
-                )
-                .arg(json()),
-        )
-        .subcommand(
-            Command::new("show")
-                .about("Show one job with its payload and every error")
-                .arg(ids().num_args(1))
-                .arg(json()),
-        )
-        .subcommand(
-            Command::new("retry")
-                .about("Run jobs again now, with all their attempts")
-                .arg(ids())
-                .arg(json()),
-        )
-        .subcommand(
-            Command::new("discard")
-                .about("Give jobs up; a running one is left alone")
-                .arg(ids())
-                .arg(option("reason", "TEXT", "Why").default_value("discarded by hand"))
-                .arg(json()),
-        )
-}
 
 #[cfg(feature = "dev")]
 fn formation(command: Command) -> Command {
@@ -227,6 +184,20 @@ fn schedules(command: Command) -> Command {
         .subcommand(one("resume", "Fire ticks again, from now on"))
 }
 
+fn worker(command: Command) -> Command {
+    command
+        .arg(option(
+            "queues",
+            "QUEUES",
+            "Only jobs on these queues, such as mail,reports (TWELVE_WORKER_QUEUES)",
+        ))
+        .arg(option(
+            "concurrency",
+            "N",
+            "Jobs to run at a time (TWELVE_WORKER_CONCURRENCY)",
+        ))
+}
+
 fn health(command: Command) -> Command {
     command
         .arg(
@@ -238,18 +209,18 @@ fn health(command: Command) -> Command {
         .arg(json())
 }
 
-fn json() -> Arg {
+pub(super) fn json() -> Arg {
     flag("json", "Print JSON for machines")
 }
 
-fn flag(name: &'static str, help: &'static str) -> Arg {
+pub(super) fn flag(name: &'static str, help: &'static str) -> Arg {
     Arg::new(name)
         .long(name)
         .action(ArgAction::SetTrue)
         .help(help)
 }
 
-fn option(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+pub(super) fn option(name: &'static str, value: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).value_name(value).help(help)
 }
 
@@ -274,7 +245,11 @@ pub(super) fn parse(
 fn command(app: &App, processes: &[ProcessType]) -> Command {
     let types = processes.iter().map(|process| {
         let about = format!("Run a process of this type ({})", process.kind().name());
-        Command::new(process.name().to_owned()).about(about)
+        let command = Command::new(process.name().to_owned()).about(about);
+        match process.kind() {
+            ProcessKind::Worker => worker(command),
+            _ => command,
+        }
     });
     let commands = COMMANDS
         .iter()

@@ -21,7 +21,8 @@ pub fn worker(name: impl Into<String>, queues: Queues, registry: Arc<Registry>) 
     needs.add::<Jobs>();
     ProcessType::new(name, ProcessKind::Worker, needs, move |context| {
         let engine = Settings::read(context.environment()).and_then(|settings| {
-            Engine::new(context, Arc::clone(&registry), queues.clone(), settings)
+            let queues = settings.narrow(queues.clone())?;
+            Engine::new(context, Arc::clone(&registry), queues, settings)
         });
         async move { Ok(engine?.run().await?) }
     })

@@ -1,6 +1,7 @@
 //! Which queues a worker takes jobs from.
 
 use std::fmt;
+use twelve_core::Value;
 
 /// The queues of one worker process type.
 ///
@@ -69,6 +70,28 @@ impl Queues {
             Choice::Only(_) => &[],
             Choice::AllExcept(others) => others,
         }
+    }
+}
+
+/// Queues as a variable names them: `mail,reports`.
+#[derive(Clone, Debug)]
+pub(crate) struct QueueNames(Vec<String>);
+
+impl QueueNames {
+    pub(crate) fn as_slice(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl Value for QueueNames {
+    const EXPECTED: &'static str = "the names of queues, such as mail,reports";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let name = |name: &str| match name.trim() {
+            "" => Err("the name of a queue is missing".to_owned()),
+            name => Ok(name.to_owned()),
+        };
+        text.split(',').map(name).collect::<Result<_, _>>().map(Self)
     }
 }
 

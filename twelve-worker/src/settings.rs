@@ -1,6 +1,6 @@
 //! The variables of a worker.
 
-use crate::Weights;
+use crate::{Queues, Weights, queues::QueueNames};
 use twelve_core::{Config, Environment, Error, Reader};
 
 /// The most jobs that one process may run at a time.
@@ -10,6 +10,7 @@ const MAX_CONCURRENCY: u32 = 1000;
 #[derive(Clone, Debug)]
 pub struct Settings {
     concurrency: u32,
+    queues: Option<QueueNames>,
     weights: Weights,
     waking: Waking,
     release: Option<String>,
@@ -24,6 +25,25 @@ impl Settings {
     #[must_use]
     pub fn concurrency(&self) -> u32 {
         self.concurrency
+    }
+
+    /// The queues that it takes, when somebody named some of those that its process type takes.
+    #[must_use]
+    pub fn queues(&self) -> Option<&[String]> {
+        self.queues.as_ref().map(QueueNames::as_slice)
+    }
+
+    /// Those of the process type's queues that this process takes.
+    pub(crate) fn narrow(&self, queues: Queues) -> Result<Queues, Error> {
+        let Some(named) = self.queues() else {
+            return Ok(queues);
+        };
+        match named.iter().find(|queue| !queues.takes(queue)) {
+            None => Ok(Queues::only(named.to_vec())),
+            Some(queue) => Err(Error::configuration(format!(
+                "TWELVE_WORKER_QUEUES: queue `{queue}` is not for this process type, which takes {queues}"
+            ))),
+        }
     }
 
     /// The same, but so many jobs at a time.
@@ -62,6 +82,11 @@ impl Config for Settings {
             reader.reject("TWELVE_WORKER_CONCURRENCY", fault);
             return None;
         }
+        let queues: Option<Option<QueueNames>> = reader.read(
+            "TWELVE_WORKER_QUEUES",
+            None,
+            "the only queues that one worker process takes, of those that its process type does, such as mail,reports",
+        );
         let weights: Option<Option<Weights>> = reader.read(
             "TWELVE_WORKER_WEIGHTS",
             None,
@@ -75,6 +100,7 @@ impl Config for Settings {
         );
         Some(Self {
             concurrency,
+            queues: queues?,
             weights: weights?.unwrap_or_default(),
             waking: waking?,
             release: release?,
@@ -116,6 +142,17 @@ mod tests {
         assert_eq!(Settings::read(&environment).unwrap().concurrency(), 8);
         let environment = environment.with("TWELVE_WORKER_CONCURRENCY", "100");
         assert_eq!(Settings::read(&environment).unwrap().concurrency(), 100);
+    }
+
+    #[test]
+    fn a_worker_takes_only_the_queues_that_it_is_told() {
+        let told = |queues| Environment::default().with("TWELVE_WORKER_QUEUES", queues);
+        let settings = Settings::read(&told("mail, reports")).unwrap();
+        let narrowed = settings.narrow(Queues::all_except(["compute"])).unwrap();
+        assert_eq!(narrowed, Queues::only(["mail", "reports"]));
+        let error = settings.narrow(Queues::only(["compute"])).unwrap_err();
+        assert!(error.is_configuration(), "{error}");
+        assert!(Settings::read(&told("mail,,reports")).is_err());
     }
 
     #[test]

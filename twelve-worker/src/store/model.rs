@@ -1,6 +1,11 @@
 //! What the engine and a store tell each other.
 
-use std::time::{Duration, SystemTime};
+use jiff::Timestamp;
+use std::{
+    str::FromStr,
+    time::{Duration, SystemTime},
+};
+use twelve_core::Error;
 
 use super::State;
 use crate::{ClaimId, JobId, Keep, Priority, Queues, UniqueKey, WorkerId};
@@ -43,6 +48,19 @@ pub enum Due {
     After(Duration),
     /// At this moment.
     At(SystemTime),
+}
+
+/// A moment in RFC 3339, such as `2030-01-31T06:00:00Z`.
+impl FromStr for Due {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let moment: Timestamp = text.parse().map_err(|error: jiff::Error| {
+            let message = format!("`{text}` is not a time such as 2030-01-31T06:00:00Z");
+            Error::usage(message).because(error)
+        })?;
+        Ok(Self::At(moment.into()))
+    }
 }
 
 /// The lane of a queue in which a job waits; the earlier ones go first.

@@ -1,0 +1,120 @@
+//! Looking at jobs: `list`, `show`, `why`.
+
+use clap::ArgMatches;
+use std::fmt::{Display, Write};
+use twelve_core::{Error, Exit};
+use twelve_worker::{Admin, JobDetails, JobSummary};
+
+use super::{filter, ids, output, to_json};
+
+pub(super) async fn list(jobs: &Admin, matches: &ArgMatches) -> Result<Exit, Error> {
+    let mut filter = filter(matches)?;
+    if let Some(limit) = matches.get_one::<u32>("limit") {
+        filter = filter.limit(*limit as usize);
+    }
+    let found = jobs.list(&filter).await?;
+    if matches.get_flag("json") {
+        output::print_json("jobs", to_json(&found)?)?;
+    } else {
+        let rows: Vec<_> = found.iter().map(row).collect();
+        let heading = [
+            "ID",
+            "KIND",
+            "QUEUE",
+            "STATE",
+            "ATTEMPTS",
+            "RUN AT",
+            "LAST ERROR",
+        ];
+        output::print_table(heading, &rows)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn row(job: &JobSummary) -> [String; 7] {
+    let error = job.last_error.as_deref().unwrap_or_default();
+    [
+        job.id.to_string(),
+        job.kind.clone(),
+        job.queue.clone(),
+        job.state.to_string(),
+        format!("{}/{}", job.attempts, job.max_attempts),
+        job.run_at.clone(),
+        // One line each: `show` has the whole text.
+        error.lines().next().unwrap_or_default().to_owned(),
+    ]
+}
+
+pub(super) async fn show(jobs: &Admin, matches: &ArgMatches) -> Result<Exit, Error> {
+    for id in ids(matches)? {
+        let Some(job) = jobs.show(id).await? else {
+            return Err(Error::internal(format!("there is no job {id}")));
+        };
+        if matches.get_flag("json") {
+            output::print_json("job", to_json(&job)?)?;
+        } else {
+            output::print(&describe(&job))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn describe(job: &JobDetails) -> String {
+    let summary = &job.summary;
+    let mut text = String::new();
+    let mut line = |name: &str, value: &dyn Display| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{name:10}  {value}");
+    };
+    line("id", &summary.id);
+    line("kind", &summary.kind);
+    line("queue", &summary.queue);
+    line("state", &summary.state);
+    line(
+        "attempts",
+        &format!("{}/{}", summary.attempts, summary.max_attempts),
+    );
+    line("crashes", &summary.crashes);
+    line("created", &summary.created_at);
+    line("run at", &summary.run_at);
+    for (name, at) in [
+        ("claimed", &summary.claimed_at),
+        ("finished", &summary.finished_at),
+    ] {
+        if let Some(at) = at {
+            line(name, at);
+        }
+    }
+    if let Some(payload) = &job.payload {
+        line("payload", payload);
+    }
+    for step in &job.steps {
+        line("step done", step);
+    }
+    for error in &job.errors {
+        let what = format!(
+            "{} attempt {} {} (×{}): {}",
+            error.at, error.attempt, error.cause, error.times, error.message
+        );
+        line("error", &what);
+    }
+    text
+}
+
+/// Exit code 1 tells that there is no such job.
+pub(super) async fn why(jobs: &Admin, matches: &ArgMatches) -> Result<Exit, Error> {
+    let mut exit = Exit::Done;
+    for id in ids(matches)? {
+        let why = jobs.why(id).await?;
+        if matches.get_flag("json") {
+            output::print_json("why", to_json(&why)?)?;
+        } else {
+            let lines = why.reasons.iter().map(|reason| format!("{reason}\n"));
+            output::print(&lines.collect::<String>())?;
+        }
+        if why.state.is_none() {
+            exit = Exit::Failure;
+        }
+    }
+    Ok(exit)
+}
