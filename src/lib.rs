@@ -36,8 +36,8 @@ pub use twelve_web::{self as web, Idempotency, Json, Router};
 #[cfg(feature = "mail")]
 pub use twelve_worker::mail::{Attachment, Mail, Mailbox, Mailer, MessageId, Preview};
 pub use twelve_worker::{
-    self as worker, Attempt, Cancel, Enqueued, Job, JobId, Jobs, Keep, Missed, NewJob, Outcome, Policy,
-    Priority, Queues, Schedule, StepKey, Steps, Tick, Unique,
+    self as worker, Attempt, Cancel, Enqueued, Job, JobId, Jobs, Keep, Missed, NewJob, Outcome,
+    Policy, Priority, Queues, Schedule, StepKey, Steps, Tick, Unique,
 };
 
 /// Makes a struct of variables a [`Config`](trait@Config).
@@ -165,9 +165,9 @@ pub mod prelude {
         IdempotencyExt as _, Path, Query, delete, get, head, options, patch, post, put,
     };
     pub use crate::{
-        App, Args, Attempt, Blocking, Cancel, Conf, Config, Context, Db, Failure, FromContext, Idempotency,
-        Job, JobId, Jobs, Json, Missed, Outcome, Policy, Priority, Problem, Queues, Res, Result,
-        Router, Schedule, Secret, Shutdown, StepKey, Steps, Tick, Tx, Unique,
+        App, Args, Attempt, Blocking, Cancel, Conf, Config, Context, Db, Failure, FromContext,
+        Idempotency, Job, JobId, Jobs, Json, Missed, Outcome, Policy, Priority, Problem, Queues,
+        Res, Result, Router, Schedule, Secret, Shutdown, StepKey, Steps, Tick, Tx, Unique,
     };
     #[cfg(feature = "mail")]
     pub use crate::{Attachment, Mail, Mailer, Preview};

@@ -80,7 +80,9 @@ impl App {
         let queue = settings.queues()?.iter().find(|queue| !own.takes(queue))?;
         let other = all.iter().find(|(_, queues)| queues.takes(queue));
         let other = other.map_or("mailer", |(name, _)| name);
-        Some(format!("queue `{queue}` is not for `{name}`: `{other}` takes it"))
+        Some(format!(
+            "queue `{queue}` is not for `{name}`: `{other}` takes it"
+        ))
     }
 
     /// The variables that a process of this type reads.

@@ -1,7 +1,7 @@
 //! The options of a worker: they win over the variables, and mean the same.
 
 use clap::ArgMatches;
-use twelve_core::{Environment, Error, Faults, ProcessKind, ProcessType, Reader, Config};
+use twelve_core::{Config, Environment, Error, Faults, ProcessKind, ProcessType, Reader};
 use twelve_worker::Settings;
 
 use super::Cli;

@@ -321,10 +321,19 @@ mod tests {
         let any = Filter::new().kind("charge");
         assert_eq!(Act::Retry.narrow(&any).unwrap().states, [State::Failed]);
         let cancel = Act::Cancel("by hand".into());
-        assert!(cancel.narrow(&any).unwrap().states.contains(&State::Running));
+        assert!(
+            cancel
+                .narrow(&any)
+                .unwrap()
+                .states
+                .contains(&State::Running)
+        );
         let done = any.state(State::Done);
         let error = cancel.narrow(&done).unwrap_err();
         assert!(error.is_usage(), "{error}");
-        assert!(error.to_string().contains("waiting, scheduled, running"), "{error}");
+        assert!(
+            error.to_string().contains("waiting, scheduled, running"),
+            "{error}"
+        );
     }
 }

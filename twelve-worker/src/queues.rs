@@ -91,7 +91,10 @@ impl Value for QueueNames {
             "" => Err("the name of a queue is missing".to_owned()),
             name => Ok(name.to_owned()),
         };
-        text.split(',').map(name).collect::<Result<_, _>>().map(Self)
+        text.split(',')
+            .map(name)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 }
 

@@ -32,7 +32,12 @@ pub(super) async fn run(jobs: &Admin, verb: &str, matches: &ArgMatches) -> Resul
 }
 
 fn read(verb: &str, matches: &ArgMatches) -> Result<(Act, Words), Error> {
-    let reason = || matches.get_one::<String>("reason").cloned().unwrap_or_default();
+    let reason = || {
+        matches
+            .get_one::<String>("reason")
+            .cloned()
+            .unwrap_or_default()
+    };
     let (act, done, refused) = match verb {
         "retry" => (Act::Retry, "retried", "it runs, is done or does not exist"),
         "discard" => (

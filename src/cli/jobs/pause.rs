@@ -10,13 +10,27 @@ use super::{output, to_json};
 pub(super) async fn pause(jobs: &Admin, matches: &ArgMatches) -> Result<Exit, Error> {
     let what = what(matches);
     let is_news = jobs.pause(&what).await?;
-    tell(matches, &what, true, if is_news { "paused" } else { "was paused already" })
+    tell(
+        matches,
+        &what,
+        true,
+        if is_news {
+            "paused"
+        } else {
+            "was paused already"
+        },
+    )
 }
 
 pub(super) async fn resume(jobs: &Admin, matches: &ArgMatches) -> Result<Exit, Error> {
     let what = what(matches);
     let is_news = jobs.resume(&what).await?;
-    tell(matches, &what, false, if is_news { "goes on" } else { "was not paused" })
+    tell(
+        matches,
+        &what,
+        false,
+        if is_news { "goes on" } else { "was not paused" },
+    )
 }
 
 pub(super) async fn paused(jobs: &Admin, matches: &ArgMatches) -> Result<Exit, Error> {
@@ -43,12 +57,7 @@ fn what(matches: &ArgMatches) -> Pausable {
     }
 }
 
-fn tell(
-    matches: &ArgMatches,
-    what: &Pausable,
-    is_paused: bool,
-    text: &str,
-) -> Result<Exit, Error> {
+fn tell(matches: &ArgMatches, what: &Pausable, is_paused: bool, text: &str) -> Result<Exit, Error> {
     if matches.get_flag("json") {
         let result = json!({what.what(): what.name(), "paused": is_paused});
         output::print_json("pause", result)?;

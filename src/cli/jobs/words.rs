@@ -46,8 +46,12 @@ pub(in crate::cli) fn words(command: Command) -> Command {
         .subcommand(
             act("reschedule", "Give jobs that wait another time")
                 .arg(
-                    option("in", "DURATION", "Due after this time, such as 30s, 5m or 1h")
-                        .value_parser(|text: &str| <Duration as Value>::parse(text)),
+                    option(
+                        "in",
+                        "DURATION",
+                        "Due after this time, such as 30s, 5m or 1h",
+                    )
+                    .value_parser(|text: &str| <Duration as Value>::parse(text)),
                 )
                 .arg(option(
                     "at",

@@ -169,9 +169,10 @@ impl Claimer<'_> {
             ..
         } = &self.survey;
         let open: HashSet<&str> = lanes.iter().map(|lane| &*lane.queue).collect();
-        let paused = self.engine.buffer.take_held_back(|job| {
-            !open.contains(&*job.queue) || paused_kinds.contains(&job.kind)
-        });
+        let paused = self
+            .engine
+            .buffer
+            .take_held_back(|job| !open.contains(&*job.queue) || paused_kinds.contains(&job.kind));
         acker::give_back(self.engine, paused).await;
     }
 

@@ -153,7 +153,9 @@ impl Held {
     /// The jobs whose handlers run, or have yet to start.
     pub(super) fn unended(&self) -> Vec<Lease> {
         let held = self.leases();
-        let unended = held.iter().filter(|(_, phase)| !matches!(phase, Phase::Ending));
+        let unended = held
+            .iter()
+            .filter(|(_, phase)| !matches!(phase, Phase::Ending));
         unended.map(|(lease, _)| *lease).collect()
     }
 

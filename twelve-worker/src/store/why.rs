@@ -162,7 +162,11 @@ impl fmt::Display for Reason {
             }
             Self::Behind { jobs, at_least } => {
                 let number = if *at_least { "at least " } else { "" };
-                let others = if *jobs == 1 { "other goes" } else { "others go" };
+                let others = if *jobs == 1 {
+                    "other goes"
+                } else {
+                    "others go"
+                };
                 write!(f, "{number}{jobs} {others} before it on its queue")
             }
             Self::Busy { held, concurrency } => write!(

@@ -60,8 +60,11 @@ LIMIT $7"
 );
 
 /// How many jobs match. It reads every job that there is, for it is a listing by filter.
-const COUNT: &str = where_it_matches!("
-SELECT count(*) FROM twelve.all_jobs", "");
+const COUNT: &str = where_it_matches!(
+    "
+SELECT count(*) FROM twelve.all_jobs",
+    ""
+);
 
 /// Plan: the primary keys.
 const SHOW: &str = "
@@ -95,7 +98,10 @@ pub(super) async fn list(db: &Db, filter: &Filter) -> Result<Vec<JobSummary>, Er
 }
 
 pub(super) async fn count(db: &Db, filter: &Filter) -> Result<u64, Error> {
-    let counted = filtered(COUNT, filter).fetch_one(db).await.map_err(failed)?;
+    let counted = filtered(COUNT, filter)
+        .fetch_one(db)
+        .await
+        .map_err(failed)?;
     Ok(u64::try_from(counted.try_get::<i64, _>(0)?).unwrap_or_default())
 }
 
@@ -118,10 +124,7 @@ pub(super) async fn matching(
     found.iter().map(id).collect()
 }
 
-fn filtered<'q>(
-    statement: &'static str,
-    filter: &'q Filter,
-) -> Query<'q, Postgres, PgArguments> {
+fn filtered<'q>(statement: &'static str, filter: &'q Filter) -> Query<'q, Postgres, PgArguments> {
     let states: Vec<_> = filter.states.iter().map(|state| state.name()).collect();
     sqlx::query(statement)
         .bind(&filter.kind)

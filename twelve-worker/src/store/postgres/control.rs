@@ -170,17 +170,15 @@ pub(super) async fn discard(
     let mut connection = db.acquire().await?;
     let mut transaction = connection.begin().await?;
     let mut discarded = end_waiting(&mut transaction, &jobs, State::Discarded, reason).await?;
-    let statement = sqlx::query_scalar(DISCARD_FAILED).bind(&jobs).bind(reason.as_str());
+    let statement = sqlx::query_scalar(DISCARD_FAILED)
+        .bind(&jobs)
+        .bind(reason.as_str());
     discarded.extend(concerned(statement, &mut transaction).await?);
     transaction.commit().await.map_err(failed)?;
     Ok(ids(discarded))
 }
 
-pub(super) async fn cancel(
-    db: &Db,
-    jobs: &[JobId],
-    reason: &Evidence,
-) -> Result<Cancelled, Error> {
+pub(super) async fn cancel(db: &Db, jobs: &[JobId], reason: &Evidence) -> Result<Cancelled, Error> {
     let jobs = uuids(jobs);
     let mut connection = db.acquire().await?;
     let mut transaction = connection.begin().await?;
@@ -248,10 +246,7 @@ fn ids(jobs: Vec<Uuid>) -> Vec<JobId> {
 }
 
 /// A wish holds for the attempt that ran when it was made, and for every later one: the job may have been taken back from its worker meanwhile.
-pub(super) async fn cancellations(
-    db: &Db,
-    held: &[Lease],
-) -> Result<Vec<(Lease, String)>, Error> {
+pub(super) async fn cancellations(db: &Db, held: &[Lease]) -> Result<Vec<(Lease, String)>, Error> {
     let jobs: Vec<Uuid> = held.iter().map(|lease| *lease.job.as_uuid()).collect();
     let rows: Vec<(Uuid, i64, String)> = sqlx::query_as(CANCELLATIONS)
         .bind(jobs)

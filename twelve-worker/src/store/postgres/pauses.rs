@@ -97,7 +97,10 @@ async fn unpark(db: &Db, kind: &str, limit: usize) -> Result<usize, Error> {
 
 /// Puts at most `limit` tickets back of each kind that was resumed by somebody who did not come to the end.
 pub(super) async fn unpark_strays(db: &Db, limit: usize) -> Result<(), Error> {
-    let kinds: Vec<String> = sqlx::query_scalar(STRAYS).fetch_all(db).await.map_err(failed)?;
+    let kinds: Vec<String> = sqlx::query_scalar(STRAYS)
+        .fetch_all(db)
+        .await
+        .map_err(failed)?;
     for kind in kinds {
         unpark(db, &kind, limit).await?;
     }

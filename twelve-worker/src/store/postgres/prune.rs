@@ -50,7 +50,10 @@ pub(super) async fn prune(db: &Db, limit: usize) -> Result<usize, Error> {
         .fetch_one(db)
         .await
         .map_err(failed)?;
-    sqlx::query(FORGET_WISHES).execute(db).await.map_err(failed)?;
+    sqlx::query(FORGET_WISHES)
+        .execute(db)
+        .await
+        .map_err(failed)?;
     pauses::unpark_strays(db, limit).await?;
     Ok(usize::try_from(pruned).unwrap_or_default())
 }

@@ -133,7 +133,10 @@ fn nobody(job: &JobSummary, takers: &[&WorkerSummary]) -> Option<Reason> {
             queue: job.queue.clone(),
         });
     }
-    if takers.iter().all(|worker| !worker.kinds.contains(&job.kind)) {
+    if takers
+        .iter()
+        .all(|worker| !worker.kinds.contains(&job.kind))
+    {
         return Some(Reason::NoHandler {
             kind: job.kind.clone(),
         });
@@ -164,7 +167,10 @@ async fn behind(db: &Db, job: &JobSummary) -> Result<Option<Reason>, Error> {
 fn busy(takers: &[&WorkerSummary]) -> Option<Reason> {
     let takers = takers.iter().filter(|worker| !worker.draining);
     let (held, concurrency) = takers.fold((0, 0), |(held, concurrency), worker| {
-        (held + worker.held, concurrency + u64::from(worker.concurrency))
+        (
+            held + worker.held,
+            concurrency + u64::from(worker.concurrency),
+        )
     });
     (held >= concurrency).then_some(Reason::Busy { held, concurrency })
 }
