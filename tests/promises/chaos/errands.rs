@@ -13,12 +13,22 @@ use crate::harness::process::{Launch, Process};
 use crate::harness::shop::{COMMAND_BOUND, StateDirectory};
 
 /// States in which a job is not done.
-const OPEN: [&str; 5] = ["waiting", "scheduled", "running", "failed", "discarded"];
+const OPEN: [&str; 6] = [
+    "waiting",
+    "scheduled",
+    "running",
+    "failed",
+    "discarded",
+    "cancelled",
+];
 
 /// The errands that a worker holds, claimed or running, by the store's account: the one question here that only tables answer.
 const HELD: &str = "
-SELECT (payload->>'number')::int FROM twelve.jobs
-JOIN twelve.workers ON workers.id = jobs.worker
+SELECT (payload->>'number')::int
+FROM twelve.workers
+JOIN twelve.claims ON claims.worker = workers.id
+CROSS JOIN LATERAL unnest(claims.jobs, claims.epochs) AS lease (job, epoch)
+JOIN twelve.jobs ON jobs.id = lease.job AND jobs.epoch = lease.epoch
 WHERE workers.pid = $1";
 
 /// Ends some of the connections to this database, whoever has them.
