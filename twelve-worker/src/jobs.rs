@@ -2,6 +2,7 @@
 
 use sqlx::{PgConnection, PgTransaction};
 use std::{
+    collections::BTreeSet,
     fmt,
     sync::{Arc, OnceLock},
 };
@@ -195,14 +196,9 @@ fn one(enqueued: &[Enqueued]) -> Result<Enqueued, Error> {
 
 /// The queues on which a job is due at once: nobody needs to wake up for the others.
 pub(crate) fn due_now<'d>(drafts: impl IntoIterator<Item = &'d Draft>) -> Vec<String> {
-    let mut queues: Vec<_> = drafts
-        .into_iter()
-        .filter(|draft| draft.due == Due::Now)
-        .map(|draft| draft.queue.clone())
-        .collect();
-    queues.sort();
-    queues.dedup();
-    queues
+    let due = drafts.into_iter().filter(|draft| draft.due == Due::Now);
+    let queues: BTreeSet<&str> = due.map(|draft| &*draft.queue).collect();
+    queues.into_iter().map(str::to_owned).collect()
 }
 
 impl fmt::Debug for Jobs {

@@ -1,7 +1,10 @@
 //! A job that is about to be enqueued.
 
 use serde::Serialize;
-use std::time::{Duration, SystemTime};
+use std::{
+    borrow::Cow,
+    time::{Duration, SystemTime},
+};
 use twelve_core::Error;
 
 use crate::{
@@ -68,7 +71,7 @@ impl NewJob {
 
     /// In another queue than its kind's.
     pub fn on_queue(self, queue: impl Into<String>) -> Self {
-        self.with(|job| job.draft.queue = queue.into())
+        self.with(|job| job.draft.queue = Cow::Owned(queue.into()))
     }
 
     /// More or less urgent than its kind.
@@ -96,7 +99,7 @@ impl NewJob {
         self.checked(|job| add_tag(&mut job.draft.tags, tag.into()))
     }
 
-    /// With something that people see beside the payload, such as who asked for it; the handler does not get it.
+    /// With something that people see beside the payload, such as who asked for it; the handler finds it in [`JobRun::metadata`](crate::JobRun::metadata).
     ///
     /// The name has 1 to 255 characters; the value is anything that JSON can hold, but for U+0000 in its texts.
     /// All of a job's metadata together have at most 16 KiB.
@@ -160,12 +163,12 @@ fn parts<J: Job>(job: &J) -> Result<Parts, Error> {
         metadata: Metadata::default(),
         draft: Draft {
             id: JobId::new(),
-            kind: J::KIND.to_owned(),
-            queue: policy.queue_name().to_owned(),
+            kind: Cow::Borrowed(J::KIND),
             payload,
             max_attempts: policy.max_attempts(),
             due: Due::Now,
             priority: policy.default_priority(),
+            queue: policy.into_queue(),
             tags: Vec::new(),
             metadata: None,
             unique: None,

@@ -181,6 +181,10 @@ impl Policy {
         &self.queue
     }
 
+    pub(crate) fn into_queue(self) -> Cow<'static, str> {
+        self.queue
+    }
+
     /// How many attempts there are.
     #[must_use]
     pub fn max_attempts(&self) -> u32 {

@@ -86,7 +86,7 @@ impl Schedules {
         draft.due = Due::Now;
         let (id, queue) = (draft.id, draft.queue.clone());
         self.0.jobs.store().enqueue(vec![draft]).await?;
-        self.0.jobs.wake_queues(vec![queue]);
+        self.0.jobs.wake_queues(vec![queue.into_owned()]);
         Ok(id)
     }
 

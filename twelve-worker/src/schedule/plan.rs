@@ -105,8 +105,8 @@ impl Plan {
     pub(super) fn draft(&self, at: Timestamp) -> Draft {
         Draft {
             id: JobId::new(),
-            kind: self.kind.clone(),
-            queue: self.policy.queue_name().to_owned(),
+            kind: self.kind.clone().into(),
+            queue: self.policy.queue_name().to_owned().into(),
             payload: payload(at),
             max_attempts: self.policy.max_attempts(),
             due: match self.jitter {

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use std::{
+    borrow::Cow,
     str::FromStr,
     time::{Duration, SystemTime},
 };
@@ -19,9 +20,9 @@ pub struct Draft {
     /// Its name.
     pub id: JobId,
     /// Its kind.
-    pub kind: String,
+    pub kind: Cow<'static, str>,
     /// Its queue.
-    pub queue: String,
+    pub queue: Cow<'static, str>,
     /// Its payload, as JSON.
     pub payload: String,
     /// How many attempts it is granted.

@@ -85,7 +85,7 @@ pub(super) async fn a_listing_shows_what_its_filter_says(it: Fixture) {
 
 fn on(queue: &str, due: Due) -> Draft {
     Draft {
-        queue: queue.into(),
+        queue: queue.to_owned().into(),
         due,
         ..draft()
     }

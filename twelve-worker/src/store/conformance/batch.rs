@@ -113,7 +113,7 @@ async fn claim_two(it: &Fixture) -> (ClaimId, Vec<Claimed>) {
     let queue = || "two".to_owned();
     for _ in 0..2 {
         it.enqueue_draft(Draft {
-            queue: queue(),
+            queue: queue().into(),
             ..draft()
         })
         .await;

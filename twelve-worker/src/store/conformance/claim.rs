@@ -151,7 +151,7 @@ fn ids(batch: &Batch) -> Vec<JobId> {
 
 fn on(queue: &str) -> Draft {
     Draft {
-        queue: queue.into(),
+        queue: queue.to_owned().into(),
         ..draft()
     }
 }

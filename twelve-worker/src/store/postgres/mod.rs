@@ -35,7 +35,7 @@ pub use schedules::Calendar;
 use futures_util::future::BoxFuture;
 use sqlx::PgConnection;
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -85,14 +85,13 @@ impl PostgresStore {
     ///
     /// On a connection of its own: in the producer's transaction, two that list the same queue would wait for each other's commits.
     async fn list_queues(&self, drafts: &[Draft]) -> Result<(), Error> {
-        let mut new: Vec<String> = {
+        let new: Vec<String> = {
             let listed = self.listed();
-            let new = drafts.iter().filter(|draft| !listed.contains(&draft.queue));
-            new.map(|draft| draft.queue.clone()).collect()
+            let queues: BTreeSet<&str> = drafts.iter().map(|draft| &*draft.queue).collect();
+            let new = queues.into_iter().filter(|queue| !listed.contains(*queue));
+            new.map(str::to_owned).collect()
         };
         if !new.is_empty() {
-            new.sort();
-            new.dedup();
             enqueue::list_queues(&self.db, &new).await?;
             self.listed().extend(new);
         }
