@@ -2,7 +2,7 @@
 //!
 //! There is no timer. When nothing is under way the first item goes at once, so an idle process waits for nothing; under load the groups grow by themselves.
 
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::yield_now};
 
 /// How many items go at a time.
 const MOST: usize = 500;
@@ -40,7 +40,17 @@ impl<T> Groups<T> {
     /// What has come since the last group; `None` when nothing can come any more.
     pub(crate) async fn next(&mut self) -> Option<Vec<T>> {
         let mut group = Vec::new();
-        (self.0.recv_many(&mut group, MOST).await > 0).then_some(group)
+        if self.0.recv_many(&mut group, MOST).await == 0 {
+            return None;
+        }
+        // Those who were answered just now have their turn, and come along.
+        yield_now().await;
+        while group.len() < MOST
+            && let Ok(item) = self.0.try_recv()
+        {
+            group.push(item);
+        }
+        Some(group)
     }
 }
 

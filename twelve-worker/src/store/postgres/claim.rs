@@ -20,10 +20,12 @@ use crate::{
 ///
 /// The commit waits for no disk: when Postgres crashes within the moment until it is written, the tickets are back, and the job runs again; the first of two acks wins.
 ///
-/// An outdated ticket finds no job and is gone; one of a paused kind is parked, in the place of an older ticket of its job.
-/// `paused` locks the pauses that this worker knows of: one that was lifted since holds nothing back, and whoever lifts one waits for this claim, then finds what it parked.
+/// An outdated ticket finds no job and is gone.
 /// There is always one row, so that its `taken` tells whether there may be more.
-pub(super) const CLAIM: &str = "
+macro_rules! claim {
+    ($paused:literal, $is_paused:literal, $parked:literal) => {
+        concat!(
+            "
 WITH me AS MATERIALIZED (
     SELECT set_config('synchronous_commit', 'off', true) FROM twelve.workers WHERE id = $1 FOR KEY SHARE
 ),
@@ -43,31 +45,53 @@ taken AS (
         LIMIT $6
       ))
     RETURNING lane, seq, job, epoch
-),
-paused AS MATERIALIZED (
-    SELECT name FROM twelve.pauses WHERE what = 'kind' AND name = ANY ($7::text[]) FOR KEY SHARE
-),
+),",
+            $paused,
+            "
 job AS MATERIALIZED (
-    SELECT jobs.*, lane, seq, kind IN (SELECT name FROM paused) AS is_paused
+    SELECT jobs.*, lane, seq, ",
+            $is_paused,
+            " AS is_paused
     FROM taken JOIN twelve.jobs ON jobs.id = taken.job AND jobs.epoch = taken.epoch
-),
+),",
+            $parked,
+            "
 claim AS (
     INSERT INTO twelve.claims (worker, id, jobs, epochs, alone)
-    SELECT $1, $2, array_agg(id), array_agg(epoch), $8 FROM job WHERE NOT is_paused HAVING count(*) > 0
-),
+    SELECT $1, $2, array_agg(id), array_agg(epoch), $7 FROM job WHERE NOT is_paused HAVING count(*) > 0
+)
+SELECT number.taken, job.id, job.epoch, job.kind, job.queue, job.payload::text, job.metadata::text,
+    job.attempts, job.max_attempts, job.deferrals, job.unique_key, job.lane, job.seq
+FROM (SELECT count(*) AS taken FROM taken) AS number
+LEFT JOIN job ON NOT is_paused"
+        )
+    };
+}
+
+pub(super) const CLAIM: &str = claim!("", "false", "");
+
+/// The same while kinds are paused: their jobs are parked, each in the place of an older ticket of it.
+///
+/// `paused` locks the pauses that this worker knows of: one that was lifted since holds nothing back, and whoever lifts one waits for this claim, then finds what it parked.
+pub(super) const CLAIM_AND_PARK: &str = claim!(
+    "
+paused AS MATERIALIZED (
+    SELECT name FROM twelve.pauses WHERE what = 'kind' AND name = ANY ($8::text[]) FOR KEY SHARE
+),",
+    "kind IN (SELECT name FROM paused)",
+    "
 parked AS (
     INSERT INTO twelve.parked (kind, job, epoch) SELECT kind, id, epoch FROM job WHERE is_paused
     ON CONFLICT (kind, job) DO UPDATE SET epoch = excluded.epoch
-),
-started AS (
-    DELETE FROM twelve.unique_keys AS held USING job
-    WHERE job.unique_key IS NOT NULL AND held.key = job.unique_key AND held.job = job.id
-      AND until_started AND held_until IS NULL AND NOT is_paused
-)
-SELECT number.taken, job.id, job.epoch, job.kind, job.queue, job.payload::text, job.metadata::text,
-    job.attempts, job.max_attempts, job.deferrals, job.unique_key IS NOT NULL, job.lane, job.seq
-FROM (SELECT count(*) AS taken FROM taken) AS number
-LEFT JOIN job ON NOT is_paused";
+),"
+);
+
+/// Releases the keys of jobs that are unique until they start. Plan: the primary key, once for each key.
+///
+/// A statement of its own, for few jobs are: if it is never run, the key is released when the job has ended.
+const STARTED: &str = "
+DELETE FROM twelve.unique_keys
+WHERE key = ANY ($1) AND job = ANY ($2) AND until_started AND held_until IS NULL";
 
 /// Plan: the primary key's prefix.
 const CLAIMS_OF: &str = "
@@ -82,21 +106,33 @@ pub(super) async fn claim(store: &PostgresStore, claim: &Claim) -> Result<Batch,
         lanes.map(|(queue, lane)| marks.of(queue, *lane)).collect()
     };
     let is_suspect = claim.lanes.iter().any(|lane| lane.level == Level::Suspect);
-    let found = sqlx::query(CLAIM)
+    let statement = if claim.paused_kinds.is_empty() {
+        sqlx::query(CLAIM)
+    } else {
+        sqlx::query(CLAIM_AND_PARK)
+    };
+    let statement = statement
         .bind(*claim.worker.as_uuid())
         .bind(*claim.id.as_uuid())
         .bind(queues)
         .bind(lanes)
         .bind(marks)
         .bind(rows(claim.limit))
-        .bind(&claim.paused_kinds)
-        .bind(is_suspect)
-        .fetch_all(&store.db)
-        .await
-        .map_err(failed)?;
+        .bind(is_suspect);
+    let statement = if claim.paused_kinds.is_empty() {
+        statement
+    } else {
+        statement.bind(&claim.paused_kinds)
+    };
+    let found = statement.fetch_all(&store.db).await.map_err(failed)?;
     let mut taken = 0;
     let mut jobs = Vec::with_capacity(found.len());
+    let mut unique = (Vec::new(), Vec::new());
     for row in &found {
+        if let Some(key) = row.try_get::<Option<Uuid>, _>(10)? {
+            unique.0.push(key);
+            unique.1.push(row.try_get::<Uuid, _>(1)?);
+        }
         taken = usize::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default();
         if let Some(job) = read(row)? {
             jobs.push((place(claim, &job, row)?, job));
@@ -105,7 +141,18 @@ pub(super) async fn claim(store: &PostgresStore, claim: &Claim) -> Result<Batch,
     // The entries come in the order in which they lie on the disk.
     jobs.sort_unstable_by_key(|(place, _)| *place);
     let jobs = jobs.into_iter().map(|(_, job)| job).collect();
+    if !unique.0.is_empty()
+        && let Err(error) = have_started(&store.db, unique).await
+    {
+        tracing::debug!(%error, "unique keys are released when their jobs have ended");
+    }
     Ok(Batch { jobs, taken })
+}
+
+async fn have_started(db: &Db, (keys, jobs): (Vec<Uuid>, Vec<Uuid>)) -> Result<(), Error> {
+    let released = sqlx::query(STARTED).bind(keys).bind(jobs).execute(db).await;
+    released.map_err(failed)?;
+    Ok(())
 }
 
 /// Where a job stands in the order of the lanes.
@@ -133,7 +180,7 @@ fn read(row: &PgRow) -> Result<Option<Claimed>, Error> {
         attempts: counter(row.try_get(7)?),
         max_attempts: counter(row.try_get(8)?),
         deferrals: counter(row.try_get(9)?),
-        is_unique: row.try_get(10)?,
+        is_unique: row.try_get::<Option<Uuid>, _>(10)?.is_some(),
     }))
 }
 
