@@ -97,12 +97,12 @@ WITH back AS (
 INSERT INTO twelve.ready (queue, lane, job, epoch)
 SELECT queue, CASE WHEN suspect THEN 9 ELSE 0 END, id, epoch FROM back ORDER BY place";
 
-/// The leases of one claim, which is forgotten. Plan: the primary key.
+/// The leases of one claim, which is forgotten; the oldest job first, for a claim does not note its order. Plan: the primary key.
 const GIVE_UP: &str = "
 WITH given AS (
     DELETE FROM twelve.claims WHERE worker = $1 AND id = $2 RETURNING jobs, epochs
 )
-SELECT job, epoch FROM given CROSS JOIN LATERAL unnest(jobs, epochs) AS lease (job, epoch)";
+SELECT job, epoch FROM given CROSS JOIN LATERAL unnest(jobs, epochs) AS lease (job, epoch) ORDER BY job";
 
 pub(super) async fn rescue(db: &Db, worker: WorkerId, beat: i64) -> Result<Vec<Rescued>, Error> {
     let mut connection = db.acquire().await?;
