@@ -12,7 +12,7 @@ use std::{
 use tokio::{sync::Notify, task::JoinHandle};
 use twelve_core::{Context, Environment, Exit, Failure, Handler, Identity, Lifecycle, Result, Tx};
 use twelve_worker::{
-    Admin, Attempt, IntoOutcome, Job, JobArguments, JobDetails, JobId, Jobs, Policy, Queues,
+    Admin, Attempt, IntoOutcome, Job, JobArguments, JobDetails, JobId, Jobs, Keep, Policy, Queues,
     Registry, State, store::conformance::until, worker,
 };
 
@@ -40,7 +40,10 @@ impl Job for Work {
     const KIND: &'static str = "work";
 
     fn policy() -> Policy {
-        Policy::new().attempts(2).backoff(Duration::from_millis(1))
+        Policy::new()
+            .attempts(2)
+            .backoff(Duration::from_millis(1))
+            .keep(Keep::Everything)
     }
 }
 

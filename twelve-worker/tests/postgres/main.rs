@@ -5,6 +5,7 @@ mod attempts;
 mod conformance;
 mod database;
 mod lifecycle;
+mod model;
 mod schedules;
 mod tickets;
 mod transactions;
