@@ -10,6 +10,7 @@ mod harness;
 
 mod chaos;
 mod cli;
+mod control;
 mod crash;
 mod dev;
 mod drain;
