@@ -11,6 +11,7 @@ mod ack;
 mod admin;
 mod batch;
 mod claim;
+mod control;
 mod enqueue;
 mod fence;
 mod fixture;
@@ -43,6 +44,19 @@ macro_rules! cases {
 }
 
 cases! {
+    control: [
+        a_waiting_job_that_was_cancelled_does_not_run,
+        the_worker_of_a_running_job_is_told_to_stop_it,
+        a_wish_to_stop_a_job_outlives_its_worker,
+        a_wish_that_nobody_can_fulfil_is_forgotten,
+        a_job_that_was_rescheduled_is_due_at_its_new_time_alone,
+        nobody_is_offered_the_jobs_of_a_paused_queue,
+        the_jobs_of_a_paused_kind_are_held_back_and_come_back_in_their_order,
+        a_claim_that_knows_only_of_a_pause_that_is_over_holds_nothing_back,
+        a_filter_is_walked_in_batches_to_its_end,
+        workers_hear_of_control_apart_from_jobs,
+        why_knows_who_would_take_a_job,
+    ];
     enqueue: [
         a_job_is_claimed_with_everything_that_it_was_given,
         a_payload_comes_back_as_it_was,
