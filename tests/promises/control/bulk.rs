@@ -15,7 +15,10 @@ async fn an_act_on_many_jobs_counts_them_first_and_wants_a_yes() {
 
     let words = ["jobs", "cancel", "--tag", "import", "--yes"];
     let done = app.ask(&words, "jobs").await;
-    assert_eq!((&done["matched"], &done["cancelled"]), (&1500.into(), &1500.into()));
+    assert_eq!(
+        (&done["matched"], &done["cancelled"]),
+        (&1500.into(), &1500.into())
+    );
     assert_eq!(app.database.count("twelve.jobs").await, 1);
     assert_eq!(app.state(&other).await, "waiting");
 
@@ -24,7 +27,15 @@ async fn an_act_on_many_jobs_counts_them_first_and_wants_a_yes() {
     assert_eq!(app.ask(&failed, "jobs").await["retried"], 0);
     let named = [&failed[..], &["--state", "cancelled"]].concat();
     assert_eq!(app.ask(&named, "jobs").await["retried"], 1500);
-    let later = ["jobs", "reschedule", "--kind", "quick", "--in", "1h", "--yes"];
+    let later = [
+        "jobs",
+        "reschedule",
+        "--kind",
+        "quick",
+        "--in",
+        "1h",
+        "--yes",
+    ];
     assert_eq!(app.ask(&later, "jobs").await["rescheduled"], 1501);
     let gone = ["jobs", "discard", "--state", "scheduled", "--yes"];
     assert_eq!(app.ask(&gone, "jobs").await["discarded"], 1501);

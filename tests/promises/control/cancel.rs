@@ -25,7 +25,11 @@ async fn a_waiting_job_that_was_cancelled_never_runs_until_it_is_retried() {
     let app = Stoppable::released().await;
     let job = app.enqueue(&["quick"]).await.remove(0);
     let cancelled = app.run(&["jobs", "cancel", &job]).await.expect_code(0);
-    assert!(cancelled.stdout.contains("cancelled"), "{}", cancelled.stdout);
+    assert!(
+        cancelled.stdout.contains("cancelled"),
+        "{}",
+        cancelled.stdout
+    );
     // It has ended: there is nothing to cancel.
     app.run(&["jobs", "cancel", &job]).await.expect_code(1);
 

@@ -24,9 +24,15 @@ async fn why_says_what_a_job_waits_for() {
     assert_eq!(app.why(&waiting[1]).await, ["behind", "busy"]);
 
     let ps = app.ask(&["ps"], "processes").await;
-    assert_eq!((&ps[0]["process_type"], &ps[0]["held"]), (&"worker".into(), &1.into()));
+    assert_eq!(
+        (&ps[0]["process_type"], &ps[0]["held"]),
+        (&"worker".into(), &1.into())
+    );
     // What twelve itself never writes: a kind that only a newer release knows.
-    let newer = format!("UPDATE twelve.jobs SET kind = 'newer' WHERE id = '{}'", waiting[0]);
+    let newer = format!(
+        "UPDATE twelve.jobs SET kind = 'newer' WHERE id = '{}'",
+        waiting[0]
+    );
     app.database.execute(newer).await;
     assert_eq!(app.why(&waiting[0]).await[0], "no_handler");
 
@@ -40,6 +46,8 @@ async fn why_says_what_a_job_waits_for() {
     let words = ["jobs", "why", unknown];
     let said = app.run(&words).await.expect_code(1);
     assert!(said.stdout.contains("no job of this id"), "{}", said.stdout);
-    app.run(&["jobs", "cancel", &waiting[1]]).await.expect_code(0);
+    app.run(&["jobs", "cancel", &waiting[1]])
+        .await
+        .expect_code(0);
     assert_eq!(app.why(&waiting[1]).await, ["ended"]);
 }

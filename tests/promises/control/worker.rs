@@ -9,7 +9,10 @@ async fn a_worker_takes_the_queues_that_it_is_told_and_no_others() {
     let worker = app.launch(&["worker", "--queues", "mail,reports"]);
     let _worker = worker.var("TWELVE_WORKER_QUEUES", "default").spawn();
     let other = app.enqueue(&["quick"]).await.remove(0);
-    let mine = app.enqueue(&["quick", "--queue", "reports"]).await.remove(0);
+    let mine = app
+        .enqueue(&["quick", "--queue", "reports"])
+        .await
+        .remove(0);
     app.until_state(&mine, "done").await;
     assert_eq!(app.why(&other).await, ["no_worker"]);
 }

@@ -34,9 +34,15 @@ pub(super) async fn the_worker_of_a_running_job_is_told_to_stop_it(it: Fixture) 
     let answer = it.store.cancel(&[id], &reason).await.unwrap();
     assert_eq!((answer.cancelled.len(), &*answer.told), (0, &[id][..]));
     assert!(it.store.observe().await.unwrap().cancellations);
-    assert_eq!(wishes(&it, job.lease).await, [(job.lease, reason.as_str().to_owned())]);
+    assert_eq!(
+        wishes(&it, job.lease).await,
+        [(job.lease, reason.as_str().to_owned())]
+    );
     let why = it.store.why(id).await.unwrap().reasons;
-    assert!(matches!(&why[..], [Reason::Running { .. }, Reason::Stopping { .. }]), "{why:?}");
+    assert!(
+        matches!(&why[..], [Reason::Running { .. }, Reason::Stopping { .. }]),
+        "{why:?}"
+    );
 
     it.ack(&job, Ack::Cancel(reason, HOUR)).await;
     assert_eq!(it.state(id).await, State::Cancelled);
@@ -68,11 +74,22 @@ pub(super) async fn a_wish_that_nobody_can_fulfil_is_forgotten(it: Fixture) {
 }
 
 pub(super) async fn a_job_that_was_rescheduled_is_due_at_its_new_time_alone(it: Fixture) {
-    let (sooner, later) = (it.enqueue_draft(due(Due::After(HOUR))).await, it.enqueue().await);
-    let running = it.enqueue_draft(Draft { queue: "b".into(), ..draft() }).await;
+    let (sooner, later) = (
+        it.enqueue_draft(due(Due::After(HOUR))).await,
+        it.enqueue().await,
+    );
+    let running = it
+        .enqueue_draft(Draft {
+            queue: "b".into(),
+            ..draft()
+        })
+        .await;
     it.take(it.other, &Queues::only(["b"]), 1).await;
 
-    let moved = it.store.reschedule(&[later, running], Due::After(HOUR)).await;
+    let moved = it
+        .store
+        .reschedule(&[later, running], Due::After(HOUR))
+        .await;
     assert_eq!(moved.unwrap(), [later]);
     assert_eq!(it.state(later).await, State::Scheduled);
     let moved = it.store.reschedule(&[sooner], Due::Now).await;
@@ -104,7 +121,12 @@ pub(super) async fn the_jobs_of_a_paused_kind_are_held_back_and_come_back_in_the
     for _ in 0..3 {
         ids.push(it.enqueue().await);
     }
-    let other = it.enqueue_draft(Draft { kind: "refund".into(), ..draft() }).await;
+    let other = it
+        .enqueue_draft(Draft {
+            kind: "refund".into(),
+            ..draft()
+        })
+        .await;
     assert_eq!(it.claim_one().await.lease.job, other);
     assert_eq!(it.state(ids[0]).await, State::Waiting);
 
@@ -160,7 +182,10 @@ pub(super) async fn workers_hear_of_control_apart_from_jobs(it: Fixture) {
     }));
     let listening = tokio::spawn(listening);
     assert_eq!(hears.recv().await.as_deref(), Some("any"));
-    it.store.pause(&Pausable::Queue("mail".into())).await.unwrap();
+    it.store
+        .pause(&Pausable::Queue("mail".into()))
+        .await
+        .unwrap();
     let told = until("control", async || hears.try_recv().ok()).await;
     assert_eq!(told, "control");
     listening.abort();
@@ -168,26 +193,44 @@ pub(super) async fn workers_hear_of_control_apart_from_jobs(it: Fixture) {
 
 pub(super) async fn why_knows_who_would_take_a_job(it: Fixture) {
     let unknown = it.store.why(JobId::new()).await.unwrap();
-    assert_eq!((unknown.state, &unknown.reasons[..]), (None, &[Reason::Unknown][..]));
+    assert_eq!(
+        (unknown.state, &unknown.reasons[..]),
+        (None, &[Reason::Unknown][..])
+    );
     let first = it.enqueue().await;
     let second = it.enqueue().await;
     let reasons = async |job| it.store.why(job).await.unwrap().reasons;
     assert_eq!(reasons(first).await, [Reason::Next]);
-    let behind = Reason::Behind { jobs: 1, at_least: false };
+    let behind = Reason::Behind {
+        jobs: 1,
+        at_least: false,
+    };
     assert_eq!(reasons(second).await, [behind]);
-    let strange = it.enqueue_draft(Draft { kind: "refund".into(), ..draft() }).await;
-    let no_handler = Reason::NoHandler { kind: "refund".into() };
+    let strange = it
+        .enqueue_draft(Draft {
+            kind: "refund".into(),
+            ..draft()
+        })
+        .await;
+    let no_handler = Reason::NoHandler {
+        kind: "refund".into(),
+    };
     assert_eq!(reasons(strange).await[0], no_handler);
 
     let claimed = it.take(it.other, &Queues::all(), 1).await;
-    assert!(matches!(reasons(claimed.jobs[0].lease.job).await[0], Reason::Running { .. }));
+    assert!(matches!(
+        reasons(claimed.jobs[0].lease.job).await[0],
+        Reason::Running { .. }
+    ));
     let workers = it.store.workers().await.unwrap();
     let other = workers.iter().find(|worker| worker.id == it.other).unwrap();
     assert_eq!((other.held, &*other.queues.to_string()), (1, "all"));
     it.kill(it.other).await;
     assert_eq!(reasons(first).await[0], Reason::Suspect);
     it.kill(it.worker).await;
-    let no_worker = Reason::NoWorker { queue: "default".into() };
+    let no_worker = Reason::NoWorker {
+        queue: "default".into(),
+    };
     assert_eq!(reasons(second).await, [no_worker]);
 }
 
