@@ -92,14 +92,17 @@ fn say(line: &str) {
 
 fn report() {
     let Some(seen) = SEEN.get() else { return };
-    let mut lines = String::new();
+    let mut lines = Vec::new();
     if seen.starts.len() <= REPORTED {
         for (id, start) in seen.starts.iter().enumerate() {
-            lines += &format!("{MARK}start {id} {}\n", start.load(Ordering::Relaxed));
+            lines.push(format!(
+                "{MARK}start {id} {}\n",
+                start.load(Ordering::Relaxed)
+            ));
         }
     }
     let started = seen.started.load(Ordering::Relaxed);
     let doubles = seen.doubles.load(Ordering::Relaxed);
-    lines += &format!("{MARK}end {started} {doubles}\n");
-    let _ = stdout().lock().write_all(lines.as_bytes());
+    lines.push(format!("{MARK}end {started} {doubles}\n"));
+    let _ = stdout().lock().write_all(lines.concat().as_bytes());
 }

@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail};
 use std::{
     collections::VecDeque,
     env,
+    path::PathBuf,
     process::{ExitCode, Stdio},
     time::Duration,
 };
@@ -40,7 +41,7 @@ pub fn main(name: &str) -> Result<ExitCode> {
 
 /// A process of this binary that is a system's.
 pub fn command(system: &dyn System, database: &Database, arguments: &[&str]) -> Result<Command> {
-    let mut command = Command::new(env::current_exe()?);
+    let mut command = Command::new(this_binary()?);
     command
         .args(arguments)
         .env(WORKER, system.name())
@@ -48,6 +49,16 @@ pub fn command(system: &dyn System, database: &Database, arguments: &[&str]) -> 
         .envs(system.variables().iter().copied())
         .kill_on_drop(true);
     Ok(command)
+}
+
+/// This binary: where Linux keeps it even if a build has replaced the file since.
+fn this_binary() -> Result<PathBuf> {
+    let kept = PathBuf::from("/proc/self/exe");
+    Ok(if kept.exists() {
+        kept
+    } else {
+        env::current_exe()?
+    })
 }
 
 /// A running worker.

@@ -3,10 +3,11 @@
 use anyhow::Result;
 use async_trait::async_trait;
 use graphile_worker::{
-    IntoTaskHandlerResult, JobSpec, LocalQueueConfig, TaskHandler, WorkerContext, WorkerOptions,
-    WorkerUtils,
+    IntoTaskHandlerResult, JobSpec, LocalQueueConfig, TaskHandler, Worker, WorkerContext,
+    WorkerOptions, WorkerUtils,
 };
 use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
 use std::{ops::Range, process::ExitCode, sync::Arc, time::Duration};
 
 use crate::{
@@ -40,16 +41,18 @@ impl TaskHandler for Noop {
     }
 }
 
-/// `init` migrates, and knows the task from then on.
-fn options(pool: sqlx::PgPool) -> WorkerOptions {
-    WorkerOptions::default()
+/// Migrates, and makes the task known.
+async fn worker(pool: PgPool) -> Result<Worker> {
+    let options = WorkerOptions::default()
         .schema(SCHEMA)
         .pg_pool(pool)
         .listen_os_shutdown_signals(false)
         .concurrency(100)
         .complete_job_batch_delay(Duration::from_millis(5))
         .local_queue(LocalQueueConfig::default().with_size(1000))
-        .define_job::<Noop>()
+        .define_job::<Noop>();
+    // A future of 16 kB is no part of ours.
+    Ok(Box::pin(options.init()).await?)
 }
 
 pub struct Graphile;
@@ -72,7 +75,7 @@ impl System for Graphile {
     }
 
     async fn prepare(&self, database: &Database) -> Result<()> {
-        options(database.pool.clone()).init().await?;
+        worker(database.pool.clone()).await?;
         Ok(())
     }
 
@@ -88,7 +91,7 @@ impl System for Graphile {
 
     async fn producer(&self, database: &Database, tasks: u32) -> Result<Arc<dyn Producer>> {
         let pool = pool(&database.url, tasks)?;
-        Ok(Arc::new(Utils(options(pool).init().await?.create_utils())))
+        Ok(Arc::new(Utils(worker(pool).await?.create_utils())))
     }
 
     async fn unfinished(&self, database: &Database) -> Result<u64> {
@@ -97,8 +100,7 @@ impl System for Graphile {
 
     fn work(&self) -> Result<ExitCode> {
         block_on(async {
-            let worker = options(pool(&database_url()?, 20)?).init().await?;
-            worker.run().await?;
+            worker(pool(&database_url()?, 20)?).await?.run().await?;
             Ok(ExitCode::FAILURE)
         })
     }
