@@ -90,6 +90,7 @@ cases! {
         a_survey_tells_where_jobs_wait_and_which_are_older,
         a_survey_tells_when_the_next_job_is_due,
         what_is_due_is_promoted_to_its_lane_the_longest_due_first,
+        the_first_job_of_all_is_claimed_by_who_has_looked_before,
         two_that_promote_at_once_promote_once,
     ];
     claim: [

@@ -93,6 +93,15 @@ pub(super) async fn what_is_due_is_promoted_to_its_lane_the_longest_due_first(it
     assert_eq!(claimed, [ids[2], ids[0], ids[1]]);
 }
 
+pub(super) async fn the_first_job_of_all_is_claimed_by_who_has_looked_before(it: Fixture) {
+    it.enqueue_draft(after(HOUR)).await;
+    for _ in 0..5 {
+        assert!(it.busy_lanes().await.is_empty());
+    }
+    let id = it.enqueue().await;
+    assert_eq!(it.claim_one().await.lease.job, id);
+}
+
 pub(super) async fn two_that_promote_at_once_promote_once(it: Fixture) {
     const JOBS: usize = 200;
     let drafts = (0..JOBS).map(|_| after(Duration::ZERO)).collect();
