@@ -15,7 +15,13 @@ struct Deaf;
 #[job(kind = "heeding", timeout = "1h")]
 struct Heeding;
 
+#[derive(Serialize, Deserialize, Job)]
+#[job(kind = "compute", queue = "compute")]
+struct Compute;
+
 async fn quick(_: Quick) {}
+
+async fn compute(_: Compute) {}
 
 /// Knows nothing of being stopped.
 async fn deaf(_: Deaf) {
@@ -64,6 +70,7 @@ fn main() -> ExitCode {
         .job(quick)
         .job(deaf)
         .job(heeding)
+        .job(compute)
         .worker("compute", Queues::only(["compute"]))
         .task("enqueue", enqueue)
         .main()
