@@ -40,7 +40,7 @@ pub(super) struct Job {
 pub(super) struct Buffer {
     hands: usize,
     inner: Mutex<Inner>,
-    /// Told when there are jobs, once for each.
+    /// Told when there are jobs.
     filled: Notify,
     /// Told when there is room for more.
     low: Notify,
@@ -51,8 +51,8 @@ struct Inner {
     jobs: VecDeque<(Instant, Job)>,
     /// How many hands have nothing to do.
     idle: usize,
-    /// What an attempt has taken lately, on average.
-    pace: Duration,
+    /// What an attempt has taken lately, on average. Until that is known, nothing is fetched ahead.
+    pace: Option<Duration>,
 }
 
 impl Buffer {
@@ -62,8 +62,7 @@ impl Buffer {
             inner: Mutex::new(Inner {
                 jobs: VecDeque::new(),
                 idle: hands,
-                // Until it is known better, nothing is taken ahead.
-                pace: Duration::from_hours(1),
+                pace: None,
             }),
             filled: Notify::new(),
             low: Notify::new(),
@@ -87,37 +86,31 @@ impl Buffer {
 
     pub(super) fn fill(&self, jobs: impl IntoIterator<Item = Job>) {
         let now = Instant::now();
-        let added = {
-            let mut inner = self.lock();
-            let before = inner.jobs.len();
-            inner.jobs.extend(jobs.into_iter().map(|job| (now, job)));
-            inner.jobs.len() - before
-        };
-        for _ in 0..added.min(self.hands) {
-            self.filled.notify_one();
-        }
+        let jobs = jobs.into_iter().map(|job| (now, job));
+        self.lock().jobs.extend(jobs);
+        self.filled.notify_one();
     }
 
     /// The next job, as soon as there is one.
     pub(super) async fn next(&self) -> Job {
         loop {
-            let filled = self.filled.notified();
             if let Some(job) = self.take() {
                 return job;
             }
-            filled.await;
+            self.filled.notified().await;
         }
     }
 
     fn take(&self) -> Option<Job> {
-        let (job, is_low) = {
-            let mut inner = self.lock();
-            let (_, job) = inner.jobs.pop_front()?;
-            inner.idle -= 1;
-            let target = inner.idle + inner.ahead(self.hands);
-            (job, inner.jobs.len() <= target / 2)
-        };
-        if is_low {
+        let mut inner = self.lock();
+        let (_, job) = inner.jobs.pop_front()?;
+        inner.idle -= 1;
+        let target = inner.idle + inner.ahead(self.hands);
+        // Each hand wakes the next: a notification that finds nobody waiting is kept once, not once for each job.
+        if !inner.jobs.is_empty() {
+            self.filled.notify_one();
+        }
+        if inner.jobs.len() <= target / 2 {
             self.low.notify_one();
         }
         Some(job)
@@ -129,11 +122,7 @@ impl Buffer {
             let mut inner = self.lock();
             inner.idle += 1;
             // An eighth of what is new: one odd job changes little, a hundred of them much.
-            inner.pace = if inner.pace >= Duration::from_hours(1) {
-                after
-            } else {
-                (inner.pace * 7 + after) / 8
-            };
+            inner.pace = Some(inner.pace.map_or(after, |pace| (pace * 7 + after) / 8));
             inner.jobs.is_empty()
         };
         if is_low {
@@ -176,8 +165,10 @@ impl Buffer {
 impl Inner {
     /// How many jobs may wait.
     fn ahead(&self, hands: usize) -> usize {
-        let pace_ns = self.pace.as_nanos().max(1);
-        let ahead = AHEAD.as_nanos() * hands as u128 / pace_ns;
+        let Some(pace) = self.pace else {
+            return 0;
+        };
+        let ahead = AHEAD.as_nanos() * hands as u128 / pace.as_nanos().max(1);
         usize::try_from(ahead).unwrap_or(MOST).min(MOST)
     }
 }
