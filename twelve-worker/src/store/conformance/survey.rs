@@ -60,10 +60,7 @@ pub(super) async fn a_survey_tells_when_the_next_job_is_due(it: Fixture) {
     it.enqueue_draft(after(HOUR * 2)).await;
     it.enqueue_draft(after(HOUR)).await;
     let due = next_due().await.unwrap();
-    assert!(
-        due <= HOUR && due > HOUR - Duration::from_mins(1),
-        "{due:?}"
-    );
+    assert!(due <= HOUR && due > Duration::from_mins(59), "{due:?}");
     it.enqueue_draft(after(Duration::ZERO)).await;
     assert_eq!(next_due().await, Some(Duration::ZERO));
 }

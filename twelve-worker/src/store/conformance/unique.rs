@@ -244,6 +244,7 @@ async fn enqueue(it: &Fixture, unique: Unique) -> Enqueued {
     it.store.enqueue(vec![of(unique)]).await.unwrap()[0]
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "each is made for its call")]
 fn of(unique: Unique) -> Draft {
     let draft = draft();
     let unique = unique.key_of(&draft.kind, &draft.payload).unwrap();

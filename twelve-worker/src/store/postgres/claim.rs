@@ -157,10 +157,10 @@ async fn have_started(db: &Db, (keys, jobs): (Vec<Uuid>, Vec<Uuid>)) -> Result<(
 
 /// Where a job stands in the order of the lanes.
 fn place(claim: &Claim, job: &Claimed, row: &PgRow) -> Result<(usize, i64), Error> {
-    let (lane, seq) = (level(row.try_get(11)?), row.try_get(12)?);
+    let level = level(row.try_get(11)?);
     let mut lanes = claim.lanes.iter();
-    let line = lanes.position(|line| line.level == lane && line.queue == job.queue);
-    Ok((line.unwrap_or(usize::MAX), seq))
+    let turn = lanes.position(|lane| lane.level == level && lane.queue == job.queue);
+    Ok((turn.unwrap_or(usize::MAX), row.try_get(12)?))
 }
 
 /// By their numbers: looking names up would cost more than the values.
