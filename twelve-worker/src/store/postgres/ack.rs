@@ -78,6 +78,7 @@ WITH again AS (
 ),
 later AS (
     INSERT INTO twelve.scheduled (run_at, job, epoch) SELECT run_at, id, epoch FROM again
+    ON CONFLICT (run_at, job) DO UPDATE SET epoch = excluded.epoch
 ),
 noted AS (
     INSERT INTO twelve.job_errors AS known (job_id, attempt, cause, message, worker, at)

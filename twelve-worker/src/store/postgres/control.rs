@@ -125,6 +125,7 @@ WITH moved AS (
 ),
 later AS (
     INSERT INTO twelve.scheduled (run_at, job, epoch) SELECT run_at, id, epoch FROM moved
+    ON CONFLICT (run_at, job) DO UPDATE SET epoch = excluded.epoch
 )
 SELECT id FROM moved";
 

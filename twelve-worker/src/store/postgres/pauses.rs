@@ -41,8 +41,8 @@ WITH back AS (
 again AS (
     INSERT INTO twelve.ready (queue, lane, job, epoch)
     SELECT queue, CASE WHEN suspect THEN 9 ELSE priority END, jobs.id, jobs.epoch
-    FROM (SELECT * FROM back ORDER BY job) AS back
-    JOIN twelve.jobs ON jobs.id = back.job AND jobs.epoch = back.epoch
+    FROM back JOIN twelve.jobs ON jobs.id = back.job AND jobs.epoch = back.epoch
+    ORDER BY back.job
 )
 SELECT count(*) FROM back";
 
