@@ -5,13 +5,14 @@
 //! store ──────┼─ survey ───────────┴─► claimer ─► buffer ─► hands: executor ─► acker ──► store
 //!             │                           │                       ▲              ▲
 //!             │                         held ─────────────────────┴──────────────┤
-//!             └─ rescuer, canceller, janitor                        hand back ───┘
+//!             └─ rescuer, canceller, janitor, adapter               hand back ───┘
 //! heartbeat: a thread of its own
 //! ```
 //!
 //! Every room has one duty, starts when the engine does and ends when its future is dropped.
 
 mod acker;
+mod adapter;
 mod buffer;
 mod canceller;
 mod claimer;
@@ -120,6 +121,7 @@ impl Engine {
         duties.spawn(rescuer::run(Arc::clone(&engine)));
         duties.spawn(canceller::run(Arc::clone(&engine)));
         duties.spawn(janitor::run(Arc::clone(&engine)));
+        duties.spawn(adapter::run(Arc::clone(&engine)));
         for _ in 0..hands {
             duties.spawn(hand(Arc::clone(&engine)));
         }

@@ -126,6 +126,9 @@ pub trait Working: fmt::Debug + Send + Sync + 'static {
     /// Removes at most `limit` jobs whose time to be kept is over; tells how many.
     fn prune(&self, limit: usize) -> Answer<'_, usize>;
 
+    /// Adapts to how many jobs there are, if that has changed much; tells whether it had.
+    fn adapt(&self) -> Answer<'_, bool>;
+
     /// The recorded result of a step, as JSON.
     fn step<'a>(&'a self, job: JobId, name: &'a str) -> Answer<'a, Option<String>>;
 

@@ -23,6 +23,7 @@ mod pauses;
 mod prune;
 mod rescue;
 mod schedules;
+mod statistics;
 mod steps;
 mod survey;
 mod unique;
@@ -209,6 +210,10 @@ impl Working for PostgresStore {
 
     fn prune(&self, limit: usize) -> Answer<'_, usize> {
         Box::pin(prune::prune(&self.db, limit))
+    }
+
+    fn adapt(&self) -> Answer<'_, bool> {
+        Box::pin(statistics::catch_up(&self.db))
     }
 
     fn step<'a>(&'a self, job: JobId, name: &'a str) -> Answer<'a, Option<String>> {
