@@ -6,6 +6,7 @@ mod conformance;
 mod database;
 mod lifecycle;
 mod model;
+mod plans;
 mod schedules;
 mod tickets;
 mod transactions;

@@ -56,7 +56,7 @@ kept AS (
 SELECT CASE WHEN count(*) = cardinality($1::uuid[]) THEN NULL ELSE COALESCE(array_agg(id), '{}') END FROM ended";
 
 /// Claims whose jobs have all ended. Plan: the primary key has the worker first, and an id is found by both.
-const FORGET: &str = "
+pub(super) const FORGET: &str = "
 DELETE FROM twelve.claims WHERE worker = $1 AND id = ANY ($2)";
 
 /// Every end after which the job runs again. Plan: the primary keys.
@@ -64,7 +64,7 @@ DELETE FROM twelve.claims WHERE worker = $1 AND id = ANY ($2)";
 /// A job that has run to an orderly end is suspect no longer; one that was put back has not run, or not far.
 /// The evidence on one attempt is one row for each cause, so a job that is put back again and again does not grow.
 /// Times are taken when the statement runs: in a transaction, `now()` is when that began.
-const AGAIN: &str = "
+pub(super) const AGAIN: &str = "
 WITH again AS (
     UPDATE twelve.jobs
     SET epoch = epoch + 1,
@@ -89,7 +89,7 @@ noted AS (
 SELECT count(*) FROM again";
 
 /// Every end but done after which the job runs no more. Plan: the primary keys.
-const END: &str = "
+pub(super) const END: &str = "
 WITH ended AS (
     DELETE FROM twelve.jobs WHERE id = $1 AND epoch = $2 RETURNING *
 ),

@@ -94,7 +94,7 @@ DELETE FROM twelve.unique_keys
 WHERE key = ANY ($1) AND job = ANY ($2) AND until_started AND held_until IS NULL";
 
 /// Plan: the primary key's prefix.
-const CLAIMS_OF: &str = "
+pub(super) const CLAIMS_OF: &str = "
 SELECT id FROM twelve.claims WHERE worker = $1";
 
 pub(super) async fn claim(store: &PostgresStore, claim: &Claim) -> Result<Batch, Error> {

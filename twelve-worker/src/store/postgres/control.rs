@@ -105,7 +105,7 @@ SET epoch = excluded.epoch, reason = excluded.reason, at = clock_timestamp()
 RETURNING job";
 
 /// Plan: the primary key, once for each lease.
-const CANCELLATIONS: &str = "
+pub(super) const CANCELLATIONS: &str = "
 SELECT job, epoch, reason FROM twelve.cancellations WHERE job = ANY ($1)";
 
 /// Whoever retries a job does not want it to be stopped any more. Plan: the primary key, once for each id.

@@ -31,7 +31,7 @@ INSERT INTO twelve.ready (queue, lane, job, epoch) SELECT queue, priority, id, 0
 /// One job that is due later.
 ///
 /// A delay counts from this statement, not from the beginning of the transaction that it may be in: hence `clock_timestamp()`.
-const SCHEDULE: &str = "
+pub(super) const SCHEDULE: &str = "
 WITH job AS (
     INSERT INTO twelve.jobs (id, kind, queue, payload, max_attempts, attempts_granted, priority, tags, metadata, unique_key, run_at)
     VALUES (

@@ -53,6 +53,38 @@ use crate::{ClaimId, Enqueued, JobId, Priority, Queues, WorkerId};
 /// The longest delay that is stored: an interval beyond what a timestamp can hold would make an ack fail for ever.
 const MAX_DELAY: Duration = Duration::from_hours(10 * 366 * 24);
 
+/// The statements that run all the time, or while a worker's jobs wait: none of them may read a whole table of jobs. For the test that asks Postgres for their plans.
+#[doc(hidden)]
+pub const HOT: &[(&str, &str)] = &[
+    ("enqueue", enqueue::ENQUEUE),
+    ("schedule", enqueue::SCHEDULE),
+    ("enqueue_many", enqueue::ENQUEUE_MANY),
+    ("take", unique::TAKE),
+    ("pass_on", unique::PASS_ON),
+    ("replace", unique::REPLACE),
+    ("survey", survey::SURVEY),
+    ("promote", survey::PROMOTE),
+    ("claim", claim::CLAIM),
+    ("claims_of", claim::CLAIMS_OF),
+    ("done_bare", ack::DONE_BARE),
+    ("done", ack::DONE),
+    ("forget", ack::FORGET),
+    ("again", ack::AGAIN),
+    ("end", ack::END),
+    ("hand_back", rescue::HAND_BACK),
+    ("give_up", rescue::GIVE_UP),
+    ("rescue", rescue::RESCUE),
+    ("rescue_orphans", rescue::RESCUE),
+    ("quarantine", rescue::QUARANTINE),
+    ("observe", workers::OBSERVE),
+    ("beat", workers::BEAT),
+    ("cancellations", control::CANCELLATIONS),
+    ("prune", prune::PRUNE),
+    ("forget_wishes", prune::FORGET_WISHES),
+    ("step", steps::STEP),
+    ("record", steps::RECORD),
+];
+
 /// Jobs on Postgres.
 #[derive(Clone, Debug)]
 pub struct PostgresStore {

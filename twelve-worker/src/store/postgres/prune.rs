@@ -39,7 +39,7 @@ keys AS (
 SELECT count(*) FROM pruned";
 
 /// Wishes to stop a job that has ended since, or that are an hour old. Plan: the table, which is as short as what people do in an hour; the jobs by primary key.
-const FORGET_WISHES: &str = "
+pub(super) const FORGET_WISHES: &str = "
 DELETE FROM twelve.cancellations
 WHERE at < now() - interval '1 hour'
    OR (SELECT id FROM twelve.jobs WHERE id = job) IS NULL";

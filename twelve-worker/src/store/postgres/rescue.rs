@@ -26,7 +26,7 @@ DELETE FROM twelve.workers WHERE id = $1 AND beat = $2";
 ///
 /// Only a worker that was just declared dead makes its jobs suspect, and only a suspect that was all it held counts the crash:
 /// of any other, nothing tells whether the worker died of it.
-const RESCUE: &str = "
+pub(super) const RESCUE: &str = "
 WITH orphan AS MATERIALIZED (
     SELECT claims.worker, claims.id AS claim, alone, job, epoch
     FROM twelve.claims CROSS JOIN LATERAL unnest(jobs, epochs) AS lease (job, epoch)
@@ -71,7 +71,7 @@ noted AS (
 SELECT id, kind, crashes >= $2 FROM rescued";
 
 /// Moves the jobs that killed too many workers to those that have failed. Plan: the primary keys.
-const QUARANTINE: &str = "
+pub(super) const QUARANTINE: &str = "
 WITH ended AS (
     DELETE FROM twelve.jobs WHERE id = ANY ($1) RETURNING *
 ),
@@ -86,7 +86,7 @@ SELECT id, epoch, created_at, clock_timestamp(), run_at, attempts, max_attempts,
 FROM ended";
 
 /// Puts jobs back that were claimed and not run to their end: they go first, for they have had their turn, and in the order in which they were taken. Plan: the primary key, once for each lease.
-const HAND_BACK: &str = "
+pub(super) const HAND_BACK: &str = "
 WITH back AS (
     UPDATE twelve.jobs AS job
     SET epoch = job.epoch + 1
@@ -98,7 +98,7 @@ INSERT INTO twelve.ready (queue, lane, job, epoch)
 SELECT queue, CASE WHEN suspect THEN 9 ELSE 0 END, id, epoch FROM back ORDER BY place";
 
 /// The leases of one claim, which is forgotten; the oldest job first, for a claim does not note its order. Plan: the primary key.
-const GIVE_UP: &str = "
+pub(super) const GIVE_UP: &str = "
 WITH given AS (
     DELETE FROM twelve.claims WHERE worker = $1 AND id = $2 RETURNING jobs, epochs
 )

@@ -9,13 +9,13 @@ use crate::{
 };
 
 /// Plan: the primary key.
-const STEP: &str = "
+pub(super) const STEP: &str = "
 SELECT result::text FROM twelve.job_steps WHERE job_id = $1 AND name = $2";
 
 /// Records a result, if the lease holds. Plan: the primary keys.
 ///
 /// `held` keeps the job's row as it is until the result is in: a rescue comes before, and the result is refused, or after.
-const RECORD: &str = "
+pub(super) const RECORD: &str = "
 WITH held AS MATERIALIZED (
     SELECT id FROM twelve.jobs
     WHERE id = $1 AND epoch = $2

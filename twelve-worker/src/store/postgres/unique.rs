@@ -14,7 +14,7 @@ use crate::{
 /// Takes the key if nobody holds it, and tells who does then. Plan: the primary key.
 ///
 /// A key is free when the time for which it was held is over, and its job has ended, or started if that is enough.
-const TAKE: &str = "
+pub(super) const TAKE: &str = "
 INSERT INTO twelve.unique_keys AS held (key, job, until_started, held_until)
 VALUES ($1, $2, $3, clock_timestamp() + $4::bigint * interval '1 microsecond')
 ON CONFLICT (key) DO UPDATE
@@ -32,14 +32,14 @@ SET (job, until_started, held_until) = (
 RETURNING job";
 
 /// Gives the key to another job. Plan: the primary key.
-const PASS_ON: &str = "
+pub(super) const PASS_ON: &str = "
 UPDATE twelve.unique_keys SET job = $2, until_started = $3, held_until = clock_timestamp() + $4::bigint * interval '1 microsecond'
 WHERE key = $1";
 
 /// Writes a job anew that has not started; its old ticket is outdated from then on. Plan: the primary keys, and the few rows of claims.
 ///
 /// If it is being claimed at this moment, the old attempt finds its ack refused.
-const REPLACE: &str = "
+pub(super) const REPLACE: &str = "
 WITH job AS (
     UPDATE twelve.jobs
     SET epoch = epoch + 1, queue = $3, payload = $4::text::json, max_attempts = attempts + $5, attempts_granted = $5,

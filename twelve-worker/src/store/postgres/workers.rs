@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Plan: the primary key. The row's index entries do not change, so it is updated in place.
-const BEAT: &str = "
+pub(super) const BEAT: &str = "
 UPDATE twelve.workers SET beat = beat + 1, draining = $2 WHERE id = $1";
 
 /// The first beat has a random number: an observer must not take a worker that is registered again for the one that it saw die.
@@ -29,7 +29,7 @@ DELETE FROM twelve.workers WHERE id = $1";
 /// All heartbeats, whether a claim has a worker that is not among them, and whether anybody wants jobs to be stopped.
 ///
 /// Plan: `claims`, which is as short as what is claimed at this moment, against the table of workers; the empty table of cancellations.
-const OBSERVE: &str = "
+pub(super) const OBSERVE: &str = "
 SELECT id, beat, EXISTS (
     SELECT FROM twelve.claims
     WHERE NOT EXISTS (SELECT FROM twelve.workers AS holder WHERE holder.id = claims.worker)
