@@ -8,11 +8,11 @@
 //! ```
 
 use std::{error::Error as _, sync::Arc, time::Duration};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use twelve_core::{Error, Failure, Slot, Tracked, Tx, chain};
 
 use super::{
-    Engine,
+    Engine, adapter,
     buffer::Job,
     executor::{End, Settled, ack_for, failed},
     group::Groups,
@@ -132,7 +132,10 @@ async fn record(engine: &Engine, group: Vec<Ended>) {
     let mut setback = Setback::default();
     let mut wrong = 0;
     loop {
-        match within(PATIENCE, engine.store.done(engine.worker, &done, &claims)).await {
+        let began = Instant::now();
+        let recorded = within(PATIENCE, engine.store.done(engine.worker, &done, &claims)).await;
+        adapter::note(engine, began);
+        match recorded {
             Ok(lost) => {
                 let ends = group.iter().filter_map(|ended| ended.done.as_ref());
                 let lost = ends.filter(|(done, _)| lost.contains(&done.lease));

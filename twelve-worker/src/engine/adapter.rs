@@ -1,15 +1,20 @@
-//! Has the store adapt to how many jobs it holds.
+//! Has the store adapt to how many jobs it holds, when that is more than it is set up for.
+//!
+//! Claims and acks that have become slow tell; so an idle worker asks for nothing.
 
 use std::{sync::Arc, time::Duration};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{
     Engine,
     setback::{Setback, within},
 };
 
-/// From one look to the next: a burst that comes out of nowhere is slow for no longer.
-const EVERY: Duration = Duration::from_secs(2);
+/// A claim or an ack takes a few milliseconds; one that takes this long is worth a look.
+const SLOW: Duration = Duration::from_millis(100);
+
+/// From one look to the next, as long as there are slow statements.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// From one time that it adapted to the next look: where it cannot adapt for good, it shall not try all the time.
 const REST: Duration = Duration::from_secs(30);
@@ -17,27 +22,31 @@ const REST: Duration = Duration::from_secs(30);
 /// How long the store may take to adapt.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Tells the adapter of a statement that began then, if it was slow.
+pub(super) fn note(engine: &Engine, began: Instant) {
+    if began.elapsed() >= SLOW {
+        engine.slow.notify_one();
+    }
+}
+
 /// Runs until it is dropped.
 pub(super) async fn run(engine: Arc<Engine>) {
     let mut setback = Setback::default();
-    let mut pause = EVERY;
     loop {
-        // Workers that started together do not look together.
-        sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+        engine.slow.notified().await;
         match within(PATIENCE, engine.store.adapt()).await {
             Ok(adapted) => {
                 setback.over();
-                pause = if adapted { REST } else { EVERY };
                 if adapted {
                     tracing::debug!(
                         "there are many more jobs than before: the store makes new plans"
                     );
                 }
+                sleep(if adapted { REST } else { PAUSE }).await;
             }
             Err(error) => {
-                setback
-                    .pause("adapting to how many jobs there are", &error)
-                    .await
+                let doing = "adapting to how many jobs there are";
+                setback.pause(doing, &error).await;
             }
         }
     }

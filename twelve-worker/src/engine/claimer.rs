@@ -13,7 +13,7 @@ use tokio::{
 use twelve_core::{Error, State};
 
 use super::{
-    Engine, acker,
+    Engine, acker, adapter,
     buffer::Job,
     setback::{PATIENCE, Setback, within},
 };
@@ -224,7 +224,9 @@ impl Claimer<'_> {
             paused_kinds: self.survey.paused_kinds.clone(),
         };
         // A claim is never dropped half way when the drain begins: its jobs would be taken and forgotten.
+        let began = Instant::now();
         let batch = within(PATIENCE, store.claim(&claim)).await;
+        adapter::note(self.engine, began);
         if batch.as_ref().map_or(true, |batch| batch.jobs.is_empty()) {
             held.forget(&[claim.id]);
         }

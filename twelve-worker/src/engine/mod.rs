@@ -37,7 +37,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
-use tokio::task::{JoinError, JoinSet};
+use tokio::{
+    sync::Notify,
+    task::{JoinError, JoinSet},
+};
 use twelve_core::{Context, Error, Exit, Tx};
 
 use self::{acker::Ended, buffer::Buffer, buffer::Job, held::Held};
@@ -68,6 +71,8 @@ pub(crate) struct Engine {
     /// Taken by the acker when it starts.
     ends: Mutex<Option<Groups<Ended>>>,
     hint: Arc<Hint>,
+    /// Told of statements that were slow.
+    slow: Notify,
 }
 
 impl Engine {
@@ -91,6 +96,7 @@ impl Engine {
             held: Held::default(),
             ended,
             ends: Mutex::new(Some(ends)),
+            slow: Notify::new(),
         })
     }
 

@@ -14,7 +14,7 @@ use self::world::World;
 use crate::database::fresh_database;
 
 /// How many sequences there are, and how many steps each has.
-const RUNS: usize = 500;
+const RUNS: usize = 1000;
 const STEPS: usize = 30;
 
 /// Every how many steps all jobs are compared, and how many runs one after the other find the dead rows of those before.
