@@ -1,7 +1,7 @@
 //! Puts the jobs of several tasks into one commit.
 
 use std::sync::Arc;
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::oneshot;
 use twelve_core::Error;
 
 use crate::{
@@ -9,9 +9,6 @@ use crate::{
     engine::{Group, Groups},
     store::{Draft, Store},
 };
-
-/// How many commits are under way at once: while one waits for the disk, another is prepared.
-const AT_ONCE: usize = 2;
 
 /// One job, and where its producer waits for the answer.
 type Waiting = (Draft, oneshot::Sender<Result<Enqueued, Error>>);
@@ -24,10 +21,7 @@ impl Coalescer {
     /// Starts it, on the runtime of whoever enqueues first.
     pub(crate) fn start(store: Arc<dyn Store>) -> Self {
         let (group, groups) = Group::new();
-        let groups = Arc::new(Mutex::new(groups));
-        for _ in 0..AT_ONCE {
-            tokio::spawn(run(Arc::clone(&store), Arc::clone(&groups)));
-        }
+        tokio::spawn(run(store, groups));
         Self(group)
     }
 
@@ -39,12 +33,10 @@ impl Coalescer {
     }
 }
 
-async fn run(store: Arc<dyn Store>, groups: Arc<Mutex<Groups<Waiting>>>) {
-    loop {
-        let group = groups.lock().await.next().await;
-        let Some(group) = group else {
-            return;
-        };
+async fn run(store: Arc<dyn Store>, mut groups: Groups<Waiting>) {
+    let mut answered = 0;
+    while let Some(group) = groups.next_after(answered).await {
+        answered = group.len();
         let (drafts, producers): (Vec<_>, Vec<_>) = group.into_iter().unzip();
         let mut answers = store.enqueue(drafts).await.map(Vec::into_iter);
         for producer in producers {

@@ -2,10 +2,14 @@
 //!
 //! There is no timer. When nothing is under way the first item goes at once, so an idle process waits for nothing; under load the groups grow by themselves.
 
+use std::time::{Duration, Instant};
 use tokio::{sync::mpsc, task::yield_now};
 
 /// How many items go at a time.
 const MOST: usize = 500;
+
+/// How long a group waits for those who were in the last one.
+const MOMENT: Duration = Duration::from_micros(150);
 
 /// How many items may wait; then who has more waits too.
 const WAITING: usize = 2000;
@@ -40,15 +44,21 @@ impl<T> Groups<T> {
     /// What has come since the last group; `None` when nothing can come any more.
     pub(crate) async fn next(&mut self) -> Option<Vec<T>> {
         let mut group = Vec::new();
-        if self.0.recv_many(&mut group, MOST).await == 0 {
-            return None;
-        }
-        // Those who were answered just now have their turn, and come along.
-        yield_now().await;
-        while group.len() < MOST
-            && let Ok(item) = self.0.try_recv()
-        {
-            group.push(item);
+        (self.0.recv_many(&mut group, MOST).await > 0).then_some(group)
+    }
+
+    /// The same, when those who hand items in wait for an answer: so many were answered just now, and have a moment to come along.
+    ///
+    /// Without it, every other group would be small: those whose group is answered find the next one gone.
+    pub(crate) async fn next_after(&mut self, answered: usize) -> Option<Vec<T>> {
+        let mut group = self.next().await?;
+        let began = Instant::now();
+        while group.len() < answered.min(MOST) && began.elapsed() < MOMENT {
+            // A timer of the runtime would take a millisecond.
+            yield_now().await;
+            while let Ok(item) = self.0.try_recv() {
+                group.push(item);
+            }
         }
         Some(group)
     }
