@@ -2,6 +2,7 @@
 
 mod app;
 mod attempts;
+mod clock;
 mod conformance;
 mod database;
 mod lifecycle;
