@@ -57,22 +57,36 @@ impl Errands {
         count: usize,
         average_ms: u64,
     ) -> Self {
-        let errands = Self {
+        let errands = Self::unreleased(postgres, pooler, average_ms).await;
+        errands.release().await;
+        errands.enqueue(count).await;
+        errands
+    }
+
+    pub(super) async fn unreleased(
+        postgres: Postgres,
+        pooler: Option<Pooler>,
+        average_ms: u64,
+    ) -> Self {
+        Self {
             database: Database::create_on(&postgres).await,
             postgres,
             pooler,
             state: StateDirectory::new(),
             average_ms,
-        };
-        let count = count.to_string();
-        for words in [
-            &["release"][..],
-            &["run", "enqueue", "--", "--count", &count],
-        ] {
-            let launch = errands.launch(words.iter().copied());
-            launch.run(COMMAND_BOUND).await.expect_code(0);
         }
-        errands
+    }
+
+    pub(super) async fn release(&self) {
+        let release = self.launch(["release"]).run(COMMAND_BOUND);
+        release.await.expect_code(0);
+    }
+
+    pub(super) async fn enqueue(&self, count: usize) {
+        let count = count.to_string();
+        let words = ["run", "enqueue", "--", "--count", &count];
+        let enqueued = self.launch(words).run(COMMAND_BOUND).await;
+        enqueued.expect_code(0);
     }
 
     fn launch<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Launch {

@@ -8,7 +8,9 @@
 
 mod crew;
 mod errands;
+mod fence;
 mod ledger;
+mod pooler;
 mod restarts;
 pub(crate) mod storm;
 

@@ -71,12 +71,23 @@ impl Way {
 
     /// A Postgres of the test's own, and errands on it.
     pub(super) async fn errands(self, count: usize, average_ms: u64) -> Errands {
+        let (postgres, pooler) = self.servers().await;
+        Errands::enqueued(postgres, pooler, count, average_ms).await
+    }
+
+    /// The same without tables and errands.
+    pub(super) async fn unreleased(self) -> Errands {
+        let (postgres, pooler) = self.servers().await;
+        Errands::unreleased(postgres, pooler, 0).await
+    }
+
+    async fn servers(self) -> (Postgres, Option<Pooler>) {
         let postgres = Postgres::private().await;
         let pooler = match self {
             Self::Straight => None,
             Self::Pooled => Some(Pooler::before(&postgres).await),
         };
-        Errands::enqueued(postgres, pooler, count, average_ms).await
+        (postgres, pooler)
     }
 }
 
