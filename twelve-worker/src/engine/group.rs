@@ -8,7 +8,7 @@ use tokio::{sync::mpsc, task::yield_now};
 /// How many items go at a time.
 const MOST: usize = 500;
 
-/// How long a group waits for those who were in the last one.
+/// How long a group waits for those who are awaited.
 const MOMENT: Duration = Duration::from_micros(150);
 
 /// How many items may wait; then who has more waits too.
@@ -47,16 +47,16 @@ impl<T> Groups<T> {
         (self.0.recv_many(&mut group, MOST).await > 0).then_some(group)
     }
 
-    /// The same, when those who hand items in wait for an answer: so many were answered just now, and have a moment to come along.
+    /// The same, when those who hand items in wait for an answer: so many of them are awaited, for a moment.
     ///
-    /// Without it, every other group would be small: those whose group is answered find the next one gone.
-    pub(crate) async fn next_after(&mut self, answered: usize) -> Option<Vec<T>> {
+    /// Without it groups would be small: those whose group is answered find the next one gone.
+    pub(crate) async fn next_of(&mut self, awaited: usize) -> Option<Vec<T>> {
         let mut group = self.next().await?;
         let began = Instant::now();
-        while group.len() < answered.min(MOST) && began.elapsed() < MOMENT {
+        while group.len() < awaited.min(MOST) && began.elapsed() < MOMENT {
             // A timer of the runtime would take a millisecond.
             yield_now().await;
-            while let Ok(item) = self.0.try_recv() {
+            if let Ok(item) = self.0.try_recv() {
                 group.push(item);
             }
         }
