@@ -16,7 +16,7 @@ const SLOW: Duration = Duration::from_millis(100);
 /// From one look to the next, as long as there are slow statements.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// From one time that it adapted to the next look: where it cannot adapt for good, it shall not try all the time.
+/// The longest pause, after it adapted several times in a row: where it cannot, it shall not try all the time.
 const REST: Duration = Duration::from_secs(30);
 
 /// How long the store may take to adapt.

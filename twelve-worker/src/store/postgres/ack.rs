@@ -35,7 +35,8 @@ forgotten AS (
 ),
 released AS (
     DELETE FROM twelve.unique_keys AS held USING ended
-    WHERE held.key = ended.unique_key AND held.job = ended.id AND held_until IS NULL
+    WHERE held.key = ANY (ARRAY(SELECT unique_key FROM ended))
+      AND held.key = ended.unique_key AND held.job = ended.id AND held_until IS NULL
 ),
 errors AS (
     DELETE FROM twelve.job_errors WHERE $6 = 'nothing' AND job_id = ANY ($1) AND EXISTS (SELECT FROM ended WHERE id = job_id)
@@ -95,7 +96,8 @@ WITH ended AS (
 ),
 released AS (
     DELETE FROM twelve.unique_keys AS held USING ended
-    WHERE held.key = ended.unique_key AND held.job = ended.id AND held_until IS NULL
+    WHERE held.key = ANY (ARRAY(SELECT unique_key FROM ended))
+      AND held.key = ended.unique_key AND held.job = ended.id AND held_until IS NULL
 ),
 kept AS (
     INSERT INTO twelve.finished (id, epoch, created_at, finished_at, expires_at, run_at, attempts, max_attempts, attempts_granted,

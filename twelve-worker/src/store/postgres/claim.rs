@@ -13,7 +13,7 @@ use crate::{
 /// Takes the oldest tickets off these lanes, in their order, and notes them as one claim.
 ///
 /// Plan: a nested loop over the lanes; in it, `ready`'s primary key is read from the lane's mark on, without a sort, and no further than the limit.
-/// The entries are deleted by their place, and the jobs found by primary key: with a join instead of the array, the planner cannot see the limit and may scan the table.
+/// The entries are deleted by their place, and the jobs found by primary key, one at a time: with a join instead of the array or of the limit of one, the planner cannot see how few there are and may scan the table.
 ///
 /// `me` locks the worker's row against its deletion by a rescuer.
 /// So a claim either comes before the rescue, which then sees its jobs, or finds itself dead and takes nothing.
@@ -52,7 +52,8 @@ job AS MATERIALIZED (
     SELECT jobs.*, lane, seq, ",
             $is_paused,
             " AS is_paused
-    FROM taken JOIN twelve.jobs ON jobs.id = taken.job AND jobs.epoch = taken.epoch
+    FROM taken
+    CROSS JOIN LATERAL (SELECT * FROM twelve.jobs WHERE jobs.id = taken.job AND jobs.epoch = taken.epoch LIMIT 1) AS jobs
 ),",
             $parked,
             "

@@ -56,7 +56,8 @@ WITH ended AS (
 ),
 released AS (
     DELETE FROM twelve.unique_keys AS held USING ended
-    WHERE held.key = ended.unique_key AND held.job = ended.id AND held_until IS NULL
+    WHERE held.key = ANY (ARRAY(SELECT unique_key FROM ended))
+      AND held.key = ended.unique_key AND held.job = ended.id AND held_until IS NULL
 ),
 kept AS (
     INSERT INTO twelve.finished (id, epoch, created_at, finished_at, expires_at, run_at, attempts, max_attempts, attempts_granted,

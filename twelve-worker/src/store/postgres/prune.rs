@@ -21,16 +21,16 @@ WITH pruned AS (
     RETURNING id
 ),
 errors AS (
-    DELETE FROM twelve.job_errors USING pruned WHERE job_id = pruned.id
+    DELETE FROM twelve.job_errors WHERE job_id = ANY (ARRAY(SELECT id FROM pruned))
 ),
 steps AS (
-    DELETE FROM twelve.job_steps USING pruned WHERE job_id = pruned.id
+    DELETE FROM twelve.job_steps WHERE job_id = ANY (ARRAY(SELECT id FROM pruned))
 ),
 keys AS (
     DELETE FROM twelve.unique_keys
     WHERE key = ANY (ARRAY(
         SELECT key FROM twelve.unique_keys
-        WHERE held_until <= now() AND NOT EXISTS (SELECT FROM twelve.jobs WHERE id = unique_keys.job)
+        WHERE held_until <= now() AND (SELECT id FROM twelve.jobs WHERE id = unique_keys.job) IS NULL
         ORDER BY held_until
         LIMIT $1
         FOR UPDATE SKIP LOCKED

@@ -34,12 +34,14 @@ WITH orphan AS MATERIALIZED (
       AND NOT EXISTS (SELECT FROM twelve.workers AS holder WHERE holder.id = claims.worker)
 ),
 unended AS MATERIALIZED (
-    SELECT orphan.* FROM orphan JOIN twelve.jobs ON jobs.id = orphan.job AND jobs.epoch = orphan.epoch
+    SELECT orphan.* FROM orphan
+    CROSS JOIN LATERAL (SELECT FROM twelve.jobs WHERE jobs.id = orphan.job AND jobs.epoch = orphan.epoch LIMIT 1) AS job
 ),
 lost AS MATERIALIZED (
     SELECT jobs.id, unended.claim, unended.worker, $1::uuid IS NOT NULL AS died,
         $1::uuid IS NOT NULL AND unended.alone AND (SELECT count(*) = 1 FROM unended) AS was_alone
     FROM unended JOIN twelve.jobs ON jobs.id = unended.job AND jobs.epoch = unended.epoch
+    WHERE jobs.id = ANY (ARRAY(SELECT job FROM unended))
     FOR UPDATE OF jobs SKIP LOCKED
 ),
 rescued AS (
@@ -47,7 +49,7 @@ rescued AS (
     SET suspect = suspect OR died,
         crashes = crashes + was_alone::int,
         epoch = epoch + 1
-    FROM lost WHERE job.id = lost.id
+    FROM lost WHERE job.id = lost.id AND job.id = ANY (ARRAY(SELECT id FROM lost))
     RETURNING job.*, job.attempts + 1 AS attempt, lost.worker,
         CASE WHEN was_alone THEN 'the worker died while it ran this job alone'
              WHEN died THEN 'the worker died'
@@ -77,7 +79,8 @@ WITH ended AS (
 ),
 released AS (
     DELETE FROM twelve.unique_keys AS held USING ended
-    WHERE held.key = ended.unique_key AND held.job = ended.id AND held_until IS NULL
+    WHERE held.key = ANY (ARRAY(SELECT unique_key FROM ended))
+      AND held.key = ended.unique_key AND held.job = ended.id AND held_until IS NULL
 )
 INSERT INTO twelve.finished (id, epoch, created_at, finished_at, run_at, attempts, max_attempts, attempts_granted,
     crashes, priority, suspect, state, kind, queue, payload, tags, metadata)
@@ -85,13 +88,15 @@ SELECT id, epoch, created_at, clock_timestamp(), run_at, attempts, max_attempts,
     crashes, priority, suspect, 'failed', kind, queue, payload, tags, metadata
 FROM ended";
 
-/// Puts jobs back that were claimed and not run to their end: they go first, for they have had their turn, and in the order in which they were taken. Plan: the primary key, once for each lease.
+/// Puts jobs back that were claimed and not run to their end: they go first, for they have had their turn, and in the order in which they were taken.
+///
+/// Plan: the primary key, once for each lease. The ids are named twice, or else a planner that takes the table for empty reads all of it first, and compares each job with each lease.
 pub(super) const HAND_BACK: &str = "
 WITH back AS (
     UPDATE twelve.jobs AS job
     SET epoch = job.epoch + 1
     FROM unnest($1::uuid[], $2::bigint[]) WITH ORDINALITY AS lease (job, epoch, place)
-    WHERE job.id = lease.job AND job.epoch = lease.epoch
+    WHERE job.id = lease.job AND job.epoch = lease.epoch AND job.id = ANY ($1)
     RETURNING job.id, job.epoch, job.queue, job.suspect, place
 )
 INSERT INTO twelve.ready (queue, lane, job, epoch)

@@ -39,7 +39,7 @@ LEFT JOIN (
       AND NOT EXISTS (SELECT FROM twelve.pauses WHERE what = 'queue' AND pauses.name = queues.name)
 ) AS line ON true";
 
-/// Moves what is due to its lane, the longest due first. Plan: `scheduled`'s primary key from its beginning; the jobs by theirs.
+/// Moves what is due to its lane, the longest due first. Plan: `scheduled`'s primary key from its beginning; the jobs by theirs, one at a time for the limit, where a join might read the whole table.
 ///
 /// The deletes come first, so that the transaction has its xid before the tickets get their numbers.
 pub(super) const PROMOTE: &str = "
@@ -52,8 +52,11 @@ WITH due AS (
 ),
 promoted AS (
     INSERT INTO twelve.ready (queue, lane, job, epoch)
-    SELECT queue, CASE WHEN suspect THEN 9 ELSE priority END, id, jobs.epoch
-    FROM due JOIN twelve.jobs ON jobs.id = due.job AND jobs.epoch = due.epoch
+    SELECT queue, CASE WHEN suspect THEN 9 ELSE priority END, due.job, due.epoch
+    FROM due
+    CROSS JOIN LATERAL (
+        SELECT queue, suspect, priority FROM twelve.jobs WHERE jobs.id = due.job AND jobs.epoch = due.epoch LIMIT 1
+    ) AS job
     ORDER BY due.run_at
 )
 SELECT count(*) FROM due";
