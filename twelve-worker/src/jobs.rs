@@ -68,7 +68,7 @@ impl Jobs {
     ///
     /// There is no timer: what comes while one commit is under way goes with the next.
     /// Eight tasks enqueue more than twice as many jobs a second so, and one task alone not fewer.
-    /// Each call still answers when its job is committed. Unique jobs go alone.
+    /// Each call still answers when its job is committed. Jobs that are unique or due later go alone.
     #[must_use]
     pub fn coalesced(&self) -> Self {
         Self {
@@ -87,7 +87,7 @@ impl Jobs {
     pub async fn enqueue(&self, job: impl IntoNewJob) -> Result<Enqueued, Error> {
         let draft = job.into_new_job().into_draft()?;
         let queues = due_now([&draft]);
-        let enqueued = if self.is_coalesced && draft.unique.is_none() {
+        let enqueued = if self.is_coalesced && draft.unique.is_none() && draft.due == Due::Now {
             let coalescer = &self.inner.coalescer;
             let coalescer =
                 coalescer.get_or_init(|| Coalescer::start(Arc::clone(&self.inner.store)));

@@ -74,7 +74,7 @@ async fn without_a_transaction_errands_would_be_done_twice() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rolling_restarts_start_every_errand_once() {
-    let figures = restart_workers(Way::Straight, 2_000, 40, 6, Duration::from_millis(700)).await;
+    let figures = restart_workers(Way::Straight, 5_000, 40, 6, Duration::from_millis(700)).await;
     println!("{figures}");
 }
 
@@ -83,6 +83,6 @@ async fn rolling_restarts_start_every_errand_once_through_a_pooler_too() {
     let Some(way) = Way::through_a_pooler() else {
         return;
     };
-    let figures = restart_workers(way, 2_000, 40, 6, Duration::from_millis(700)).await;
+    let figures = restart_workers(way, 5_000, 40, 6, Duration::from_millis(700)).await;
     println!("{figures}");
 }

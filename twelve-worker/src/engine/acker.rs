@@ -43,20 +43,20 @@ pub(super) struct Attempted<'a> {
     pub(super) has_steps: bool,
 }
 
-/// What goes into a group: a job that is done, or a claim whose jobs have all ended, or both.
+/// What goes into a group: a job that is done, or one whose end is recorded already, so that its claim may have ended too.
 #[derive(Debug)]
 pub(crate) struct Ended {
     done: Option<(Done, String)>,
-    claim: Option<ClaimId>,
-    /// Held until it is recorded.
-    _held: Option<(Holding, Tracked)>,
+    holding: Holding,
+    /// The process has not drained before it is recorded.
+    _tracked: Option<Tracked>,
 }
 
 /// Records the end of an attempt. Whatever happens, exactly one end is recorded, or the job is somebody else's.
 pub(super) async fn settle(
     engine: &Engine,
     attempted: Attempted<'_>,
-    held: (Holding, Tracked),
+    (holding, tracked): (Holding, Tracked),
     end: End,
 ) -> Settled {
     let job = attempted.job;
@@ -68,13 +68,13 @@ pub(super) async fn settle(
     let ack = ack_for(end, &attempted);
     let settled = match attempted.slot {
         Some(slot) if is_ok && slot.is_open() => {
-            commit_or_fail(engine, &attempted, slot, &ack).await
+            commit_or_fail(engine, &attempted, &holding, slot, &ack).await
         }
         Some(slot) => {
             // When nothing was written there is nothing to commit; but a `Tx` that has outlived its handler is found out here.
             let closed = if is_ok { slot.commit().await } else { Ok(()) };
             match (closed, ack) {
-                (Err(error), _) => give_up(engine, &attempted, slot, &error).await,
+                (Err(error), _) => give_up(engine, &attempted, &holding, slot, &error).await,
                 (Ok(()), Ack::Done(retention)) => {
                     let done = Done {
                         lease: job.lease,
@@ -82,27 +82,25 @@ pub(super) async fn settle(
                     };
                     let ended = Ended {
                         done: Some((done, job.kind.clone())),
-                        claim: held.0.end(),
-                        _held: Some(held),
+                        holding,
+                        _tracked: Some(tracked),
                     };
                     return add(engine, ended).await;
                 }
                 (Ok(()), ack) => {
                     rollback(slot).await;
-                    report(engine, job, &ack, Doubt::None).await
+                    report(engine, &attempted, &holding, &ack, Doubt::None).await
                 }
             }
         }
-        None => report(engine, job, &ack, Doubt::None).await,
+        None => report(engine, &attempted, &holding, &ack, Doubt::None).await,
     };
-    if let claim @ Some(_) = held.0.end() {
-        let ended = Ended {
-            done: None,
-            claim,
-            _held: Some(held),
-        };
-        add(engine, ended).await;
-    }
+    let ended = Ended {
+        done: None,
+        holding,
+        _tracked: Some(tracked),
+    };
+    add(engine, ended).await;
     settled
 }
 
@@ -127,7 +125,14 @@ async fn record(engine: &Engine, group: Vec<Ended>) {
         .iter()
         .filter_map(|ended| Some(ended.done.as_ref()?.0))
         .collect();
-    let claims: Vec<ClaimId> = group.iter().filter_map(|ended| ended.claim).collect();
+    // Here, where only one task ends claims: none is forgotten before all its jobs are recorded.
+    let claims: Vec<ClaimId> = group
+        .iter()
+        .filter_map(|ended| ended.holding.end())
+        .collect();
+    if done.is_empty() && claims.is_empty() {
+        return;
+    }
     let mut doubt = Doubt::None;
     let mut setback = Setback::default();
     let mut wrong = 0;
@@ -151,6 +156,7 @@ async fn record(engine: &Engine, group: Vec<Ended>) {
                         jobs = done.len(),
                         "the ends of attempts could not be recorded: the jobs will run again"
                     );
+                    group.iter().for_each(|ended| ended.holding.spoil());
                     break;
                 }
                 setback
@@ -169,20 +175,18 @@ pub(super) async fn give_back(engine: &Engine, jobs: Vec<Job>) {
         return;
     }
     let leases: Vec<Lease> = jobs.iter().map(|job| job.claimed.lease).collect();
-    if let Err(error) = within(PATIENCE, engine.store.hand_back(&leases)).await {
-        tracing::debug!(%error, "claimed jobs run again when this worker has left");
+    let handed_back = within(PATIENCE, engine.store.hand_back(&leases)).await;
+    if let Err(error) = &handed_back {
+        tracing::debug!(%error, "claimed jobs could not be handed back; the rescuer does it");
     }
-    let claims = jobs.iter().filter_map(|job| job.holding.end()).collect();
-    forget(engine, claims).await;
-}
-
-/// Forgets claims whose jobs were handed back.
-pub(super) async fn forget(engine: &Engine, claims: Vec<ClaimId>) {
-    for claim in claims {
+    for job in jobs {
+        if handed_back.is_err() {
+            job.holding.spoil();
+        }
         let ended = Ended {
             done: None,
-            claim: Some(claim),
-            _held: None,
+            holding: job.holding,
+            _tracked: None,
         };
         add(engine, ended).await;
     }
@@ -192,6 +196,7 @@ pub(super) async fn forget(engine: &Engine, claims: Vec<ClaimId>) {
 async fn commit_or_fail(
     engine: &Engine,
     attempted: &Attempted<'_>,
+    holding: &Holding,
     slot: &Slot,
     ack: &Ack,
 ) -> Settled {
@@ -202,7 +207,7 @@ async fn commit_or_fail(
             warn_refused(job.lease, &job.kind);
             Settled::Refused
         }
-        Err(error) => give_up(engine, attempted, slot, &error).await,
+        Err(error) => give_up(engine, attempted, holding, slot, &error).await,
     }
 }
 
@@ -216,7 +221,8 @@ async fn commit(engine: &Engine, job: &Claimed, slot: &Slot, ack: &Ack) -> Resul
         .await?;
     drop(tx);
     match acked {
-        Acked::Accepted => slot.commit().await?,
+        // The ack was the last statement, and succeeded.
+        Acked::Accepted => slot.commit_after_success().await?,
         Acked::Refused => rollback(slot).await,
     }
     Ok(acked)
@@ -226,6 +232,7 @@ async fn commit(engine: &Engine, job: &Claimed, slot: &Slot, ack: &Ack) -> Resul
 async fn give_up(
     engine: &Engine,
     attempted: &Attempted<'_>,
+    holding: &Holding,
     slot: &Slot,
     error: &Error,
 ) -> Settled {
@@ -233,7 +240,7 @@ async fn give_up(
     let end = end_of_commit(error);
     log(attempted.job, &end);
     let ack = ack_for(end, attempted);
-    report(engine, attempted.job, &ack, Doubt::Commit).await
+    report(engine, attempted, holding, &ack, Doubt::Commit).await
 }
 
 /// Core calls every failed commit unavailable; its cause tells an outage from a constraint that is checked at the commit.
@@ -263,7 +270,14 @@ enum Doubt {
 }
 
 /// Acks in a statement of its own, and goes on trying: an attempt's end is not forgotten because the store is down.
-async fn report(engine: &Engine, job: &Claimed, ack: &Ack, mut doubt: Doubt) -> Settled {
+async fn report(
+    engine: &Engine,
+    attempted: &Attempted<'_>,
+    holding: &Holding,
+    ack: &Ack,
+    mut doubt: Doubt,
+) -> Settled {
+    let job = attempted.job;
     let mut setback = Setback::default();
     let mut wrong = 0;
     loop {
@@ -283,7 +297,8 @@ async fn report(engine: &Engine, job: &Claimed, ack: &Ack, mut doubt: Doubt) -> 
                     );
                     if let Err(error) = within(PATIENCE, engine.store.hand_back(&[job.lease])).await
                     {
-                        tracing::debug!(%error, "the job runs again when this worker has left");
+                        tracing::debug!(%error, "the job could not be handed back; the rescuer does it");
+                        holding.spoil();
                     }
                     return Settled::PutBack;
                 }

@@ -132,7 +132,12 @@ impl Buffer {
 
     /// Takes out what has waited too long.
     pub(super) fn take_stale(&self) -> Vec<Job> {
-        self.take_while(|since| since.elapsed() >= LONGEST_WAIT)
+        let stale = self.take_while(|since| since.elapsed() >= LONGEST_WAIT);
+        if !stale.is_empty() {
+            // The pace is out of date: fetching ahead goes on when an attempt has ended.
+            self.lock().pace = None;
+        }
+        stale
     }
 
     /// Takes out everything.

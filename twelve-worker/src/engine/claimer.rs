@@ -46,6 +46,9 @@ const FAIR_EVERY: u32 = 8;
 /// How long a busy worker leaves suspects to idle ones.
 const LEAVE_SUSPECTS: Duration = Duration::from_secs(3);
 
+/// The longest that a busy worker waits for what it runs, to be alone with a suspect.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(30);
+
 /// How long a worker runs nothing but suspects; then other jobs have their turn.
 const SUSPECTS: Duration = Duration::from_secs(2);
 
@@ -62,7 +65,7 @@ pub(super) async fn run(engine: &Arc<Engine>, weights: &Weights) {
         hot: None,
         claims: 0,
         suspects: Suspects {
-            looked: now,
+            next_try: now + LEAVE_SUSPECTS,
             patience: SUSPECTS,
         },
     };
@@ -99,8 +102,8 @@ struct Claimer<'e> {
 }
 
 struct Suspects {
-    /// When this worker last had a look at them.
-    looked: Instant,
+    /// When a busy worker tries to be alone with them again.
+    next_try: Instant,
     /// How long to wait for the jobs that run: longer each time that it was in vain.
     patience: Duration,
 }
@@ -243,7 +246,7 @@ impl Claimer<'_> {
     async fn run_suspects(&mut self) -> Result<(), Error> {
         let held = &self.engine.held;
         if !held.is_empty() {
-            if self.suspects.looked.elapsed() < LEAVE_SUSPECTS {
+            if Instant::now() < self.suspects.next_try {
                 return Ok(());
             }
             acker::give_back(self.engine, self.engine.buffer.take_all()).await;
@@ -253,8 +256,9 @@ impl Claimer<'_> {
                 waited = timeout(patience, held.all_let_go()) => waited.is_ok(),
             };
             if !is_alone {
-                self.suspects.patience = patience * 2;
-                self.suspects.looked = Instant::now();
+                // It waits longer the next time, but for an eighth of its time at most: others wait meanwhile.
+                self.suspects.patience = (patience * 2).min(LONGEST_PATIENCE);
+                self.suspects.next_try = Instant::now() + patience * 8;
                 return Ok(());
             }
         }
@@ -276,7 +280,7 @@ impl Claimer<'_> {
                 () = held.all_let_go() => {}
             }
         }
-        self.suspects.looked = Instant::now();
+        self.suspects.next_try = Instant::now() + LEAVE_SUSPECTS;
         self.suspects.patience = SUSPECTS;
         // What waits meanwhile was announced to this worker.
         self.next_look = Instant::now();

@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -68,6 +68,8 @@ pub(super) struct Holding {
 pub(super) struct Share {
     id: ClaimId,
     left: AtomicUsize,
+    /// The end of one of its jobs is recorded nowhere.
+    is_spoilt: AtomicBool,
 }
 
 impl Held {
@@ -95,6 +97,7 @@ impl Held {
         let share = Arc::new(Share {
             id: claim,
             left: AtomicUsize::new(leases.len()),
+            is_spoilt: AtomicBool::new(false),
         });
         let mut held = self.leases();
         let hold = |lease: &Lease| {
@@ -208,9 +211,20 @@ impl Held {
 }
 
 impl Holding {
-    /// The job has ended: tells the claim, if it was the last of it. Called once.
+    /// The job's end could not be recorded, nor the job be handed back.
+    pub(super) fn spoil(&self) {
+        self.claim.is_spoilt.store(true, Ordering::Release);
+    }
+
+    /// The job has ended: tells the claim to be forgotten, if it was the last of it. Called once.
+    ///
+    /// A claim that is spoilt stays in the store, and is not known here any more: so the rescuer finds it, and hands back what is left of it.
     pub(super) fn end(&self) -> Option<ClaimId> {
         let was_last = self.claim.left.fetch_sub(1, Ordering::AcqRel) == 1;
+        if was_last && self.claim.is_spoilt.load(Ordering::Acquire) {
+            self.held.forget(&[self.claim.id]);
+            return None;
+        }
         was_last.then_some(self.claim.id)
     }
 }

@@ -144,7 +144,10 @@ impl Engine {
             () = heartbeat.has_failed() => Err(broken("the heartbeat has ended", None)),
         };
         if ended.is_err() {
+            // Nothing starts any more; they are handed back with those that run.
+            let waiting = engine.buffer.take_all();
             engine.hand_back().await;
+            drop(waiting);
         }
         duties.shutdown().await;
         engine.leave(heartbeat).await;
@@ -180,6 +183,7 @@ impl Engine {
                 if batch.taken > 0 {
                     continue;
                 }
+                self.held.forget(&[claim.id]);
                 return Ok(None);
             };
             let holding = self.held.hold(claim.id, &[claimed.lease]).pop();
@@ -198,7 +202,11 @@ impl Engine {
         tokio::select! {
             biased;
             () = lifecycle.overdue() => {}
-            () = lifecycle.tracker().idle() => return Exit::Done,
+            // A hand may have taken a job just before the rest was given back.
+            () = async {
+                lifecycle.tracker().idle().await;
+                self.held.all_let_go().await;
+            } => return Exit::Done,
         }
         self.hand_back().await;
         Exit::Overdue

@@ -84,11 +84,16 @@ fn arguments(name: &str) -> &'static str {
         "replace" => {
             "(pg_temp.id(0, 3), pg_temp.id(5, 3), 'default', '{}', 20, 2, NULL, NULL, true, NULL, 0)"
         }
-        "survey" => "('{}', false, '{0,1,2,3,9}', '{default}', '{2}', '{5}')",
+        "survey" => "('{}', false, '{0,1,2,3,9}', '{default}', '{2}', '{5}', true)",
         "promote" | "prune" => "(1000)",
         "claim" => {
-            "(pg_temp.id(9, 1), pg_temp.id(7, 99), '{default,default,default,default}', '{0,1,2,3}', '{0,0,5,0}', 100, '{}', false)"
+            "(pg_temp.id(9, 1), pg_temp.id(7, 99), '{default,default,default,default}', '{0,1,2,3}', '{0,0,5,0}', 100, false)"
         }
+        "claim_and_park" => {
+            "(pg_temp.id(9, 1), pg_temp.id(7, 99), '{default,default,default,default}', '{0,1,2,3}', '{0,0,5,0}', 100, false, '{other}')"
+        }
+        "holder" => "(pg_temp.id(5, 3))",
+        "started" => "('{}', '{}')",
         "claims_of" => "(pg_temp.id(9, 1))",
         "done_bare" => "(pg_temp.ids(0, 0, 200), 0, pg_temp.id(9, 1), pg_temp.ids(7, 0, 2))",
         "done" => {

@@ -2,7 +2,7 @@
 //!
 //! Every statement here finds its rows by primary key and checks the epoch, which is the fence, while it holds the row's lock.
 
-use sqlx::PgConnection;
+use sqlx::PgExecutor;
 use std::{collections::HashMap, time::Duration};
 use twelve_core::{Db, Error};
 use uuid::Uuid;
@@ -123,8 +123,7 @@ pub(super) async fn done(
     done: &[Done],
     ended: &[ClaimId],
 ) -> Result<Vec<Lease>, Error> {
-    let mut connection = db.acquire().await?;
-    let mut claims: Vec<Uuid> = ended.iter().map(|claim| *claim.as_uuid()).collect();
+    let claims: Vec<Uuid> = ended.iter().map(|claim| *claim.as_uuid()).collect();
     let mut refused = Vec::new();
     let mut groups: HashMap<(i64, Retention), Vec<Uuid>> = HashMap::new();
     for job in done {
@@ -138,20 +137,21 @@ pub(super) async fn done(
         sqlx::query(FORGET)
             .bind(*worker.as_uuid())
             .bind(&claims)
-            .execute(&mut *connection)
+            .execute(db)
             .await
             .map_err(failed)?;
     }
-    for ((epoch, retention), jobs) in groups {
+    let last = groups.len().saturating_sub(1);
+    for (index, ((epoch, retention), jobs)) in groups.into_iter().enumerate() {
         let end = EndAll {
             worker,
             epoch,
             retention,
             jobs: &jobs,
-            // With the first statement.
-            claims: std::mem::take(&mut claims),
+            // With the last statement: until all jobs are recorded, the claims tell who holds them.
+            claims: if index == last { &claims } else { &[] },
         };
-        if let Some(found) = end.write(&mut connection).await.map_err(failed)? {
+        if let Some(found) = end.write(db).await.map_err(failed)? {
             let lost = jobs.iter().filter(|job| !found.contains(job));
             refused.extend(lost.map(|job| Lease {
                 job: JobId::from_uuid(*job),
@@ -168,12 +168,12 @@ struct EndAll<'a> {
     epoch: i64,
     retention: Retention,
     jobs: &'a [Uuid],
-    claims: Vec<Uuid>,
+    claims: &'a [Uuid],
 }
 
 impl EndAll<'_> {
     /// Answers the jobs that were found, unless all were.
-    async fn write(self, connection: &mut PgConnection) -> Result<Option<Vec<Uuid>>, sqlx::Error> {
+    async fn write(self, on: impl PgExecutor<'_>) -> Result<Option<Vec<Uuid>>, sqlx::Error> {
         let Retention {
             keep,
             span,
@@ -186,15 +186,16 @@ impl EndAll<'_> {
             .bind(*self.worker.as_uuid())
             .bind(self.claims);
         if is_bare {
-            return common.fetch_one(connection).await;
+            return common.fetch_one(on).await;
         }
         let statement = common.bind(microseconds(span)).bind(keep.name());
-        statement.fetch_one(connection).await
+        statement.fetch_one(on).await
     }
 }
 
+/// On a connection whose transaction this is the last statement of, or on the pool: there, one that is not awaited costs its connection, and none else waits for it.
 pub(super) async fn ack(
-    connection: &mut PgConnection,
+    on: impl PgExecutor<'_>,
     worker: WorkerId,
     lease: Lease,
     ack: &Ack,
@@ -206,9 +207,9 @@ pub(super) async fn ack(
                 epoch: lease.epoch,
                 retention: *retention,
                 jobs: &[*lease.job.as_uuid()],
-                claims: Vec::new(),
+                claims: &[],
             };
-            return Ok(match end.write(connection).await.map_err(failed)? {
+            return Ok(match end.write(on).await.map_err(failed)? {
                 None => Acked::Accepted,
                 Some(_) => Acked::Refused,
             });
@@ -232,7 +233,7 @@ pub(super) async fn ack(
             Settlement::again(0, *delay, Some((*cause, evidence)))
         }
     };
-    let settled = settlement.write(connection, worker, lease).await;
+    let settled = settlement.write(on, worker, lease).await;
     Ok(match settled.map_err(failed)? {
         0 => Acked::Refused,
         _ => Acked::Accepted,
@@ -277,7 +278,7 @@ impl<'a> Settlement<'a> {
 
     async fn write(
         self,
-        connection: &mut PgConnection,
+        on: impl PgExecutor<'_>,
         worker: WorkerId,
         lease: Lease,
     ) -> Result<i64, sqlx::Error> {
@@ -293,12 +294,12 @@ impl<'a> Settlement<'a> {
         match self.state {
             None => {
                 let again = common(AGAIN).bind(self.spent).bind(span);
-                again.bind(cause).bind(message).fetch_one(connection).await
+                again.bind(cause).bind(message).fetch_one(on).await
             }
             Some(state) => {
                 let end = common(END).bind(state).bind(self.spent);
                 let end = end.bind(cause).bind(message).bind(span);
-                end.fetch_one(connection).await
+                end.fetch_one(on).await
             }
         }
     }

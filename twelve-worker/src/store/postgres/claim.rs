@@ -83,16 +83,20 @@ paused AS MATERIALIZED (
     "
 parked AS (
     INSERT INTO twelve.parked (kind, job, epoch) SELECT kind, id, epoch FROM job WHERE is_paused
-    ON CONFLICT (kind, job) DO UPDATE SET epoch = excluded.epoch
+    ON CONFLICT (kind, job) DO UPDATE SET epoch = GREATEST(parked.epoch, excluded.epoch)
 ),"
 );
 
 /// Releases the keys of jobs that are unique until they start. Plan: the primary key, once for each key.
 ///
-/// A statement of its own, for few jobs are: if it is never run, the key is released when the job has ended.
-const STARTED: &str = "
+/// A statement of its own, for few jobs are: a key that it misses, or that a producer's transaction has locked, is released when the job has ended.
+pub(super) const STARTED: &str = "
 DELETE FROM twelve.unique_keys
-WHERE key = ANY ($1) AND job = ANY ($2) AND until_started AND held_until IS NULL";
+WHERE key = ANY (ARRAY(
+    SELECT key FROM twelve.unique_keys
+    WHERE key = ANY ($1) AND job = ANY ($2) AND until_started AND held_until IS NULL
+    FOR UPDATE SKIP LOCKED
+))";
 
 /// Plan: the primary key's prefix.
 pub(super) const CLAIMS_OF: &str = "

@@ -12,13 +12,19 @@
 //! Two things could lie behind a mark that is too high.
 //! An entry whose claim rolls back: so a mark never passes an entry that is still visible.
 //! And an entry of a transaction that commits late: so a mark never passes a number that was drawn while any transaction of that time still runs.
-//! A transaction draws numbers after it has its xid, so a sample of the sequence is settled once every xid that was known after the sample has ended.
+//! A transaction draws numbers after it has its xid, so a sample of the sequence is settled once every transaction has ended whose xid is lower than one that was given out after the sample.
 //! Read-only transactions have no xid: a report that runs for an hour holds no mark back.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::{Duration, Instant},
+};
 
 /// How many samples may wait to be settled.
 const MAX_SAMPLES: usize = 16;
+
+/// How long marks are believed.
+const LIFE: Duration = Duration::from_mins(1);
 
 /// The marks of all lanes.
 #[derive(Debug, Default)]
@@ -26,11 +32,13 @@ pub(super) struct Marks {
     by_lane: HashMap<(String, i16), i64>,
     /// The sequence as the last look saw it.
     last_number: Option<i64>,
-    /// Numbers, each with the first xid that was unknown after it was drawn; the oldest first.
+    /// Numbers, each with an xid that was given out after it was drawn; the oldest first.
     samples: VecDeque<(i64, i64)>,
     settled: i64,
     /// How many looks have counted.
     looks: u64,
+    /// When they were forgotten last.
+    since: Option<Instant>,
 }
 
 /// What one look at the database saw, in one snapshot.
@@ -40,8 +48,10 @@ pub(super) struct Look {
     pub(super) number: i64,
     /// All transactions before this xid have ended.
     pub(super) xmin: i64,
-    /// No transaction from this xid on had begun.
-    pub(super) xmax: i64,
+    /// Its own xid, if it asked for one.
+    ///
+    /// A snapshot's `xmax` will not do: it is one more than the last xid that has *ended*, so that a transaction which still runs may have it.
+    pub(super) xid: Option<i64>,
 }
 
 impl Marks {
@@ -64,6 +74,23 @@ impl Marks {
         all
     }
 
+    /// Shall the next look ask for an xid? Not when nothing was drawn since the last sample: an idle worker uses none up.
+    pub(super) fn wants_xid(&self) -> bool {
+        let newest = self
+            .samples
+            .back()
+            .map_or(self.settled, |(number, _)| *number);
+        self.samples.len() < MAX_SAMPLES && self.last_number.is_some_and(|number| number > newest)
+    }
+
+    /// Forgets everything once a minute: whatever a mark might have been wrong about, it is not for longer.
+    pub(super) fn forget_now_and_then(&mut self) {
+        if self.since.is_none_or(|since| since.elapsed() >= LIFE) {
+            self.forget();
+            self.since = Some(Instant::now());
+        }
+    }
+
     /// What a look must name that begins now.
     pub(super) fn begin(&self) -> u64 {
         self.looks
@@ -77,11 +104,9 @@ impl Marks {
             return false;
         }
         self.looks += 1;
-        // Only numbers that an *earlier* look saw were surely drawn before this look's snapshot.
-        if let Some(number) = self.last_number
-            && self.samples.len() < MAX_SAMPLES
-        {
-            self.samples.push_back((number, look.xmax));
+        // Only numbers that an *earlier* look saw were surely drawn before this look got its xid.
+        if let (Some(number), Some(xid)) = (self.last_number, look.xid) {
+            self.samples.push_back((number, xid));
         }
         self.last_number = Some(look.number);
         while let Some((number, xid)) = self.samples.front().copied()
@@ -103,9 +128,10 @@ impl Marks {
     /// Forgets everything: after an outage it may be another server, or an older state of this one.
     pub(super) fn forget(&mut self) {
         // Looks that are under way have seen the other server.
-        let looks = self.looks + 1;
+        let (looks, since) = (self.looks + 1, self.since);
         *self = Self {
             looks,
+            since,
             ..Self::default()
         };
     }
@@ -115,8 +141,9 @@ impl Marks {
 mod tests {
     use super::*;
 
-    fn look(marks: &mut Marks, (number, xmin, xmax): (i64, i64, i64), oldest: Option<i64>) -> i64 {
-        assert!(marks.look(marks.begin(), Look { number, xmin, xmax }));
+    fn look(marks: &mut Marks, (number, xmin, xid): (i64, i64, i64), oldest: Option<i64>) -> i64 {
+        let xid = Some(xid);
+        assert!(marks.look(marks.begin(), Look { number, xmin, xid }));
         marks.raise("default", 2, oldest);
         marks.of("default", 2)
     }
@@ -127,6 +154,15 @@ mod tests {
         assert_eq!(look(&mut marks, (10, 100, 100), None), 0);
         assert_eq!(look(&mut marks, (20, 105, 105), None), 10);
         assert_eq!(look(&mut marks, (20, 107, 107), None), 20);
+    }
+
+    #[test]
+    fn a_mark_waits_for_the_newest_transaction_of_all() {
+        let mut marks = Marks::default();
+        // Transaction 859 has drawn number 1, and no other has ended since.
+        look(&mut marks, (1, 859, 860), None);
+        assert_eq!(look(&mut marks, (1, 859, 861), None), 0);
+        assert_eq!(look(&mut marks, (1, 862, 862), None), 1);
     }
 
     #[test]

@@ -65,6 +65,9 @@ pub const HOT: &[(&str, &str)] = &[
     ("survey", survey::SURVEY),
     ("promote", survey::PROMOTE),
     ("claim", claim::CLAIM),
+    ("claim_and_park", claim::CLAIM_AND_PARK),
+    ("started", claim::STARTED),
+    ("holder", unique::HOLDER),
     ("claims_of", claim::CLAIMS_OF),
     ("done_bare", ack::DONE_BARE),
     ("done", ack::DONE),
@@ -110,6 +113,19 @@ impl PostgresStore {
         self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Forgets the marks unless this succeeds, also when it is dropped half way: it may be another server now, or an older state of this one.
+    async fn or_forget<T>(
+        &self,
+        answer: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let mut doubt = Doubt(Some(self));
+        let answer = answer.await;
+        if answer.is_ok() {
+            doubt.0 = None;
+        }
+        answer
+    }
+
     fn listed(&self) -> MutexGuard<'_, HashSet<String>> {
         self.listed.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -129,6 +145,17 @@ impl PostgresStore {
             self.listed().extend(new);
         }
         Ok(())
+    }
+}
+
+/// Forgets the marks when it is dropped.
+struct Doubt<'s>(Option<&'s PostgresStore>);
+
+impl Drop for Doubt<'_> {
+    fn drop(&mut self) {
+        if let Some(store) = self.0 {
+            store.marks().forget();
+        }
     }
 }
 
@@ -158,13 +185,7 @@ impl Producing for PostgresStore {
 
 impl Working for PostgresStore {
     fn survey<'a>(&'a self, queues: &'a Queues) -> Answer<'a, Survey> {
-        Box::pin(async move {
-            let survey = survey::survey(self, queues).await;
-            if survey.is_err() {
-                self.marks().forget();
-            }
-            survey
-        })
+        Box::pin(self.or_forget(survey::survey(self, queues)))
     }
 
     fn promote(&self, limit: usize) -> Answer<'_, usize> {
@@ -172,7 +193,7 @@ impl Working for PostgresStore {
     }
 
     fn claim<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Batch> {
-        Box::pin(claim::claim(self, claim))
+        Box::pin(self.or_forget(claim::claim(self, claim)))
     }
 
     fn done<'a>(
@@ -181,14 +202,11 @@ impl Working for PostgresStore {
         done: &'a [Done],
         ended: &'a [ClaimId],
     ) -> Answer<'a, Vec<Lease>> {
-        Box::pin(ack::done(&self.db, worker, done, ended))
+        Box::pin(self.or_forget(ack::done(&self.db, worker, done, ended)))
     }
 
     fn ack<'a>(&'a self, worker: WorkerId, lease: Lease, ack: &'a Ack) -> Answer<'a, Acked> {
-        Box::pin(async move {
-            let mut connection = self.db.acquire().await?;
-            ack::ack(&mut connection, worker, lease, ack).await
-        })
+        Box::pin(ack::ack(&self.db, worker, lease, ack))
     }
 
     fn ack_in<'a>(
@@ -202,10 +220,7 @@ impl Working for PostgresStore {
     }
 
     fn hand_back<'a>(&'a self, leases: &'a [Lease]) -> Answer<'a, usize> {
-        Box::pin(async move {
-            let mut connection = self.db.acquire().await?;
-            rescue::hand_back(&mut connection, leases).await
-        })
+        Box::pin(rescue::hand_back(&self.db, leases))
     }
 
     fn give_up(&self, worker: WorkerId, claim: ClaimId) -> Answer<'_, usize> {

@@ -1,6 +1,6 @@
 //! Taking jobs back: from workers that died, from those that stop, and from claims that were never answered.
 
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, PgExecutor};
 use twelve_core::{Db, Error};
 use uuid::Uuid;
 
@@ -164,16 +164,13 @@ async fn take_back(
     Ok(rows.into_iter().map(rescued).collect())
 }
 
-pub(super) async fn hand_back(
-    connection: &mut PgConnection,
-    leases: &[Lease],
-) -> Result<usize, Error> {
+pub(super) async fn hand_back(on: impl PgExecutor<'_>, leases: &[Lease]) -> Result<usize, Error> {
     let jobs: Vec<Uuid> = leases.iter().map(|lease| *lease.job.as_uuid()).collect();
     let epochs: Vec<i64> = leases.iter().map(|lease| lease.epoch).collect();
     let handed_back = sqlx::query(HAND_BACK)
         .bind(jobs)
         .bind(epochs)
-        .execute(connection)
+        .execute(on)
         .await
         .map_err(failed)?;
     Ok(usize::try_from(handed_back.rows_affected()).unwrap_or(usize::MAX))
@@ -193,7 +190,7 @@ pub(super) async fn give_up(db: &Db, worker: WorkerId, claim: ClaimId) -> Result
         epoch,
     };
     let leases: Vec<Lease> = leases.into_iter().map(lease).collect();
-    let jobs = hand_back(&mut transaction, &leases).await?;
+    let jobs = hand_back(&mut *transaction, &leases).await?;
     transaction.commit().await.map_err(failed)?;
     Ok(jobs)
 }

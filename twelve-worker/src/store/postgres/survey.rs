@@ -24,7 +24,7 @@ SELECT line.queue, line.lane,
 FROM (
     SELECT last_value - (NOT is_called)::int AS number,
         pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
-        pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax,
+        CASE WHEN $7 THEN pg_current_xact_id()::text::bigint END AS xid,
         (SELECT GREATEST(extract(epoch FROM run_at - now()) * 1000000, 0)::bigint FROM twelve.scheduled ORDER BY run_at LIMIT 1) AS next_due_us,
         ARRAY(SELECT name::text FROM twelve.pauses WHERE what = 'kind') AS paused_kinds
     FROM twelve.tickets
@@ -67,9 +67,10 @@ pub(super) async fn survey(store: &PostgresStore, queues: &Queues) -> Result<Sur
         None => (queues.excluded(), false),
     };
     let levels: Vec<i16> = Level::ALL.map(number).to_vec();
-    let (began, (marked, lanes, marks)) = {
-        let marks = store.marks();
-        (marks.begin(), marks.all())
+    let (began, wants_xid, (marked, lanes, marks)) = {
+        let mut marks = store.marks();
+        marks.forget_now_and_then();
+        (marks.begin(), marks.wants_xid(), marks.all())
     };
     let rows = sqlx::query(SURVEY)
         .bind(names)
@@ -78,6 +79,7 @@ pub(super) async fn survey(store: &PostgresStore, queues: &Queues) -> Result<Sur
         .bind(marked)
         .bind(lanes)
         .bind(marks)
+        .bind(wants_xid)
         .fetch_all(&store.db)
         .await
         .map_err(failed)?;
@@ -89,7 +91,7 @@ pub(super) async fn survey(store: &PostgresStore, queues: &Queues) -> Result<Sur
             let look = Look {
                 number: row.try_get("number")?,
                 xmin: row.try_get("xmin")?,
-                xmax: row.try_get("xmax")?,
+                xid: row.try_get("xid")?,
             };
             counts = marks.look(began, look);
             let next_due_us: Option<i64> = row.try_get("next_due_us")?;

@@ -61,12 +61,29 @@ now AS (
 )
 SELECT count(*) FROM job";
 
+/// Who holds a key for sure. Plan: the primary key.
+///
+/// Asked first where the holder stays as it is: taking the key would lock it until the producer's transaction has ended, and its release with it.
+pub(super) const HOLDER: &str = "
+SELECT held.job FROM twelve.unique_keys AS held
+WHERE key = $1 AND EXISTS (SELECT FROM twelve.jobs WHERE id = held.job)";
+
 /// Enqueues a job that shares its key with no other.
 pub(super) async fn enqueue(
     connection: &mut PgConnection,
     draft: &Draft,
     unique: &UniqueKey,
 ) -> Result<Enqueued, Error> {
+    if unique.on_conflict != OnConflict::Replace {
+        let holder: Option<Uuid> = sqlx::query_scalar(HOLDER)
+            .bind(unique.key)
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(failed)?;
+        if let Some(holder) = holder {
+            return stays(JobId::from_uuid(holder), draft, unique);
+        }
+    }
     let holder: Uuid = sqlx::query_scalar(TAKE)
         .bind(unique.key)
         .bind(*draft.id.as_uuid())
@@ -79,10 +96,17 @@ pub(super) async fn enqueue(
     if holder == draft.id {
         return enqueue::add(connection, draft).await;
     }
+    if unique.on_conflict == OnConflict::Replace {
+        return replace(connection, holder, draft, unique).await;
+    }
+    stays(holder, draft, unique)
+}
+
+/// The holder stays as it is.
+fn stays(holder: JobId, draft: &Draft, unique: &UniqueKey) -> Result<Enqueued, Error> {
     match unique.on_conflict {
-        OnConflict::Keep => Ok(Enqueued::kept(holder)),
         OnConflict::Reject => Err(duplicate_of(&draft.kind, holder)),
-        OnConflict::Replace => replace(connection, holder, draft, unique).await,
+        OnConflict::Keep | OnConflict::Replace => Ok(Enqueued::kept(holder)),
     }
 }
 
