@@ -182,7 +182,7 @@ mod tests {
         let saw = |number, xid| Look {
             number,
             xmin: xid,
-            xmax: xid,
+            xid: Some(xid),
         };
         assert!(marks.look(younger, saw(20, 105)));
         assert!(!marks.look(older, saw(10, 100)));
