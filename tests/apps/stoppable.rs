@@ -25,7 +25,7 @@ async fn compute(_: Compute) {}
 
 /// Knows nothing of being stopped.
 async fn deaf(_: Deaf) {
-    pending().await
+    pending::<()>().await;
 }
 
 /// Comes to an end of its own.

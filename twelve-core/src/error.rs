@@ -383,7 +383,10 @@ mod tests {
     fn a_failure_that_passes_through_handlers_keeps_the_pause_it_asked_for() {
         let pause = Duration::from_secs(30);
         let inner = || -> Result<()> { Err(Failure::new("busy").retry_after(pause)) };
-        let outer = || -> Result<()> { Ok(inner()?) };
+        let outer = || -> Result<()> {
+            inner()?;
+            Ok(())
+        };
         assert_eq!(outer().unwrap_err().asked_pause(), Some(pause));
         assert_eq!(Failure::new("broken").asked_pause(), None);
     }

@@ -25,13 +25,13 @@ pub(crate) struct Coalescer(Group<Waiting>);
 
 impl Coalescer {
     /// Starts it, on the runtime of whoever enqueues first.
-    pub(crate) fn start(store: Arc<dyn Store>) -> Self {
+    pub(crate) fn start(store: &Arc<dyn Store>) -> Self {
         let (group, groups) = Group::new();
         let groups = Arc::new(Mutex::new(groups));
         let together = Arc::<AtomicUsize>::default();
         for _ in 0..AT_ONCE {
             let (groups, together) = (Arc::clone(&groups), Arc::clone(&together));
-            tokio::spawn(run(Arc::clone(&store), groups, together));
+            tokio::spawn(run(Arc::clone(store), groups, together));
         }
         Self(group)
     }

@@ -89,8 +89,7 @@ impl Jobs {
         let queues = due_now([&draft]);
         let enqueued = if self.is_coalesced && draft.unique.is_none() && draft.due == Due::Now {
             let coalescer = &self.inner.coalescer;
-            let coalescer =
-                coalescer.get_or_init(|| Coalescer::start(Arc::clone(&self.inner.store)));
+            let coalescer = coalescer.get_or_init(|| Coalescer::start(&self.inner.store));
             coalescer.enqueue(draft).await?
         } else {
             one(&self.inner.store.enqueue(vec![draft]).await?)?

@@ -132,13 +132,13 @@ async fn by_filter(
 ) -> Result<Exit, Error> {
     let filter = filter(matches)?;
     let as_json = matches.get_flag("json");
-    let matched = jobs.count_for(act, &filter).await?;
+    let count = jobs.count_for(act, &filter).await?;
     if !as_json {
-        output::print(&format!("{} can be {}\n", number(matched), words.done))?;
+        output::print(&format!("{} can be {}\n", number(count), words.done))?;
     }
-    let is_meant = matched == 0 || matches.get_flag("yes");
+    let is_meant = count == 0 || matches.get_flag("yes");
     let mut result = Map::new();
-    result.insert("matched".into(), matched.into());
+    result.insert("matched".into(), count.into());
     if is_meant {
         let began = Instant::now();
         let mut next = began + TELL_EVERY;
@@ -147,14 +147,14 @@ async fn by_filter(
                 next = Instant::now() + TELL_EVERY;
                 let far = so_far.acted + so_far.told + so_far.left;
                 // Nobody may be listening.
-                let _ = writeln!(stderr(), "{far} of {matched}");
+                let _ = writeln!(stderr(), "{far} of {count}");
             }
         });
         let end = end.await?;
         result.insert(words.done.into(), end.acted.into());
         result.insert("told".into(), end.told.into());
         result.insert("left".into(), end.left.into());
-        if !as_json && matched > 0 {
+        if !as_json && count > 0 {
             output::print(&format!("{} {}\n", number(end.acted), words.done))?;
             for (count, what) in [
                 (end.told, "being stopped by their workers"),

@@ -156,7 +156,9 @@ async fn record(engine: &Engine, group: Vec<Ended>) {
                         jobs = done.len(),
                         "the ends of attempts could not be recorded: the jobs will run again"
                     );
-                    group.iter().for_each(|ended| ended.holding.spoil());
+                    for ended in &group {
+                        ended.holding.spoil();
+                    }
                     break;
                 }
                 setback

@@ -100,7 +100,7 @@ impl Held {
             is_spoilt: AtomicBool::new(false),
         });
         let mut held = self.leases();
-        let hold = |lease: &Lease| {
+        let holding = |lease: &Lease| {
             held.insert(*lease, Phase::Waiting(Arc::default()));
             Holding {
                 lease: *lease,
@@ -108,7 +108,7 @@ impl Held {
                 held: self.clone(),
             }
         };
-        leases.iter().map(hold).collect()
+        leases.iter().map(holding).collect()
     }
 
     /// The handler is about to run.

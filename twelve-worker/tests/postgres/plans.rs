@@ -22,7 +22,8 @@ const LARGE: [&str; 7] = [
 ];
 
 /// Sorts of what one statement moves: they are as long as a batch.
-const SORTED: [&str; 5] = [
+const SORTED: [&str; 6] = [
+    "lease.job",
     "due.run_at",
     "due_1.run_at",
     "back.place",

@@ -150,7 +150,7 @@ pub(super) async fn a_claim_that_knows_only_of_a_pause_that_is_over_holds_nothin
 
 pub(super) async fn a_filter_is_walked_in_batches_to_its_end(it: Fixture) {
     let tagged = |n: usize| Draft {
-        tags: vec![if n % 2 == 0 { "even" } else { "odd" }.into()],
+        tags: vec![if n.is_multiple_of(2) { "even" } else { "odd" }.into()],
         ..draft()
     };
     let mut even = Vec::new();
@@ -172,7 +172,7 @@ pub(super) async fn a_filter_is_walked_in_batches_to_its_end(it: Fixture) {
 }
 
 pub(super) async fn workers_hear_of_control_apart_from_jobs(it: Fixture) {
-    let (heard, mut hears) = tokio::sync::mpsc::unbounded_channel();
+    let (heard, mut wakes) = tokio::sync::mpsc::unbounded_channel();
     let listening = it.store.listen(Box::new(move |wake| {
         let _ = heard.send(match wake {
             Wake::Any => "any".to_owned(),
@@ -181,12 +181,12 @@ pub(super) async fn workers_hear_of_control_apart_from_jobs(it: Fixture) {
         });
     }));
     let listening = tokio::spawn(listening);
-    assert_eq!(hears.recv().await.as_deref(), Some("any"));
+    assert_eq!(wakes.recv().await.as_deref(), Some("any"));
     it.store
         .pause(&Pausable::Queue("mail".into()))
         .await
         .unwrap();
-    let told = until("control", async || hears.try_recv().ok()).await;
+    let told = until("control", async || wakes.try_recv().ok()).await;
     assert_eq!(told, "control");
     listening.abort();
 }

@@ -152,8 +152,8 @@ pub(super) async fn done(
             claims: if index == last { &claims } else { &[] },
         };
         if let Some(found) = end.write(db).await.map_err(failed)? {
-            let lost = jobs.iter().filter(|job| !found.contains(job));
-            refused.extend(lost.map(|job| Lease {
+            let missed = jobs.iter().filter(|job| !found.contains(job));
+            refused.extend(missed.map(|job| Lease {
                 job: JobId::from_uuid(*job),
                 epoch,
             }));
