@@ -78,6 +78,7 @@ cases! {
         a_job_that_waits_for_its_next_attempt_is_replaced,
         a_key_is_held_until_the_job_has_ended,
         a_key_that_is_held_until_the_start_is_free_when_the_job_runs,
+        a_key_that_is_held_until_the_start_is_free_after_its_period_though_the_job_runs,
         a_key_is_held_for_its_period_even_if_the_job_has_ended,
         a_job_that_has_not_ended_holds_its_key_longer_than_its_period,
         of_many_that_are_enqueued_at_once_one_is_new,

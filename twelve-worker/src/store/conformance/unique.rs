@@ -150,6 +150,24 @@ pub(super) async fn a_key_that_is_held_until_the_start_is_free_when_the_job_runs
     assert_ne!(first.id(), second.id());
 }
 
+pub(super) async fn a_key_that_is_held_until_the_start_is_free_after_its_period_though_the_job_runs(
+    it: Fixture,
+) {
+    let unique = || {
+        Unique::key("a")
+            .until_started()
+            .within(Duration::from_millis(1500))
+    };
+    let first = enqueue(&it, unique()).await;
+    it.claim_one().await;
+    assert!(enqueue(&it, unique()).await.was_kept());
+    let second = until("the period to be over", async || {
+        let enqueued = enqueue(&it, unique()).await;
+        enqueued.is_new().then_some(enqueued.id())
+    });
+    assert_ne!(second.await, first.id());
+}
+
 pub(super) async fn a_key_is_held_for_its_period_even_if_the_job_has_ended(it: Fixture) {
     let unique = || Unique::key("a").within(Duration::from_millis(1500));
     let first = enqueue(&it, unique()).await;

@@ -65,10 +65,8 @@ SELECT count(*) FROM job";
 ///
 /// Asked first where the holder stays as it is: taking the key would lock it until the producer's transaction has ended, and its release with it.
 pub(super) const HOLDER: &str = "
-SELECT held.job
-FROM twelve.unique_keys AS held
-CROSS JOIN LATERAL (SELECT FROM twelve.jobs WHERE id = held.job LIMIT 1) AS job
-WHERE key = $1";
+SELECT job FROM twelve.unique_keys
+WHERE key = $1 AND (held_until IS NULL OR held_until > clock_timestamp())";
 
 /// Enqueues a job that shares its key with no other.
 pub(super) async fn enqueue(
