@@ -173,6 +173,11 @@ impl Ended {
         code == Some(Exit::Configuration.code()) || code == Some(Exit::Usage.code())
     }
 
+    /// Was it killed from outside? Then its end says nothing of whether it can start.
+    pub(super) fn was_killed(self) -> bool {
+        self.0.signal() == Some(Signal::KILL.as_raw())
+    }
+
     /// What the supervisor's own exit code makes of it.
     pub(super) fn exit(self) -> Exit {
         let known = [

@@ -140,6 +140,8 @@ impl Keeper {
             ));
             return None;
         }
+        // Killed before its readiness was seen: no reason to take it for one that cannot start.
+        let worked = worked.or(ended.was_killed().then_some(Duration::ZERO));
         let pause = backoff.pause_after(worked);
         self.say(&format!("ended with {ended}; starts again in {pause:.1?}"));
         Some(Instant::now() + pause)
