@@ -5,6 +5,23 @@ use std::{fmt, str::FromStr};
 use twelve_core::Error;
 use uuid::Uuid;
 
+/// What every name has: the UUID that a store writes.
+macro_rules! uuid_inside {
+    ($name:ident) => {
+        impl $name {
+            pub(crate) fn from_uuid(id: Uuid) -> Self {
+                Self(id)
+            }
+
+            /// The UUID.
+            #[must_use]
+            pub fn as_uuid(&self) -> &Uuid {
+                &self.0
+            }
+        }
+    };
+}
+
 /// The name of one job.
 ///
 /// The producer makes it (a UUID of version 7, so it sorts by time), and no two jobs ever share one: the keys of [`Steps`](crate::Steps) are made from it.
@@ -16,17 +33,9 @@ impl JobId {
     pub(crate) fn new() -> Self {
         Self(Uuid::now_v7())
     }
-
-    pub(crate) fn from_uuid(id: Uuid) -> Self {
-        Self(id)
-    }
-
-    /// The UUID.
-    #[must_use]
-    pub fn as_uuid(&self) -> &Uuid {
-        &self.0
-    }
 }
+
+uuid_inside!(JobId);
 
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,17 +65,9 @@ impl WorkerId {
     pub fn new() -> Self {
         Self(Uuid::now_v7())
     }
-
-    pub(crate) fn from_uuid(id: Uuid) -> Self {
-        Self(id)
-    }
-
-    /// The UUID.
-    #[must_use]
-    pub fn as_uuid(&self) -> &Uuid {
-        &self.0
-    }
 }
+
+uuid_inside!(WorkerId);
 
 impl fmt::Display for WorkerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -85,17 +86,9 @@ impl ClaimId {
     pub fn new() -> Self {
         Self(Uuid::now_v7())
     }
-
-    pub(crate) fn from_uuid(id: Uuid) -> Self {
-        Self(id)
-    }
-
-    /// The UUID.
-    #[must_use]
-    pub fn as_uuid(&self) -> &Uuid {
-        &self.0
-    }
 }
+
+uuid_inside!(ClaimId);
 
 #[cfg(test)]
 mod tests {

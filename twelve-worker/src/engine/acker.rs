@@ -22,7 +22,7 @@ use super::{
 use crate::{
     ClaimId, Outcome, Policy,
     outcome::Wish,
-    store::{Ack, Acked, Claimed, Done, Lease},
+    store::{Ack, Acked, Answer, Claimed, Done, Lease},
 };
 
 /// How long a rollback may take: a statement that was cut off may still run on the server.
@@ -134,36 +134,23 @@ async fn record(engine: &Engine, group: Vec<Ended>) {
         return;
     }
     let mut doubt = Doubt::None;
-    let mut setback = Setback::default();
-    let mut wrong = 0;
-    loop {
-        let began = Instant::now();
-        let recorded = within(PATIENCE, engine.store.done(engine.worker, &done, &claims)).await;
-        adapter::note(engine, began);
-        match recorded {
-            Ok(lost) => {
-                let ends = group.iter().filter_map(|ended| ended.done.as_ref());
-                let lost = ends.filter(|(done, _)| lost.contains(&done.lease));
-                lost.for_each(|(done, kind)| refused(done.lease, kind, doubt));
-                break;
-            }
-            Err(error) => {
-                doubt = Doubt::Ack;
-                wrong += u32::from(!error.is_unavailable());
-                if wrong >= MAX_TRIES {
-                    tracing::error!(
-                        error = chain(&error),
-                        jobs = done.len(),
-                        "the ends of attempts could not be recorded: the jobs will run again"
-                    );
-                    for ended in &group {
-                        ended.holding.spoil();
-                    }
-                    break;
-                }
-                setback
-                    .pause("recording the ends of attempts", &error)
-                    .await;
+    let recorded = insist(engine, "recording the ends of attempts", &mut doubt, || {
+        engine.store.done(engine.worker, &done, &claims)
+    });
+    match recorded.await {
+        Ok(lost) => {
+            let ends = group.iter().filter_map(|ended| ended.done.as_ref());
+            let lost = ends.filter(|(done, _)| lost.contains(&done.lease));
+            lost.for_each(|(done, kind)| refused(done.lease, kind, doubt));
+        }
+        Err(error) => {
+            tracing::error!(
+                error = chain(&error),
+                jobs = done.len(),
+                "the ends of attempts could not be recorded: the jobs will run again"
+            );
+            for ended in &group {
+                ended.holding.spoil();
             }
         }
     }
@@ -280,33 +267,56 @@ async fn report(
     mut doubt: Doubt,
 ) -> Settled {
     let job = attempted.job;
+    let acked = insist(
+        engine,
+        "recording the end of an attempt",
+        &mut doubt,
+        || engine.store.ack(engine.worker, job.lease, ack),
+    );
+    match acked.await {
+        Ok(Acked::Accepted) => Settled::of(ack),
+        Ok(Acked::Refused) => {
+            refused(job.lease, &job.kind, doubt);
+            Settled::Refused
+        }
+        Err(error) => {
+            tracing::error!(
+                error = chain(&error),
+                "the end of the attempt could not be recorded: the job will run again"
+            );
+            if let Err(error) = within(PATIENCE, engine.store.hand_back(&[job.lease])).await {
+                tracing::debug!(%error, "the job could not be handed back; the rescuer does it");
+                holding.spoil();
+            }
+            Settled::PutBack
+        }
+    }
+}
+
+/// Goes on trying while the store is unavailable; the error is one that it calls wrong, again and again.
+///
+/// After the first try that failed, a refusal may mean that it had succeeded: that is the doubt.
+async fn insist<'a, T>(
+    engine: &Engine,
+    doing: &str,
+    doubt: &mut Doubt,
+    record: impl Fn() -> Answer<'a, T>,
+) -> Result<T, Error> {
     let mut setback = Setback::default();
     let mut wrong = 0;
     loop {
-        match within(PATIENCE, engine.store.ack(engine.worker, job.lease, ack)).await {
-            Ok(Acked::Accepted) => return Settled::of(ack),
-            Ok(Acked::Refused) => {
-                refused(job.lease, &job.kind, doubt);
-                return Settled::Refused;
-            }
+        let began = Instant::now();
+        let recorded = within(PATIENCE, record()).await;
+        adapter::note(engine, began);
+        match recorded {
+            Ok(recorded) => return Ok(recorded),
             Err(error) => {
-                doubt = Doubt::Ack;
+                *doubt = Doubt::Ack;
                 wrong += u32::from(!error.is_unavailable());
                 if wrong >= MAX_TRIES {
-                    tracing::error!(
-                        error = chain(&error),
-                        "the end of the attempt could not be recorded: the job will run again"
-                    );
-                    if let Err(error) = within(PATIENCE, engine.store.hand_back(&[job.lease])).await
-                    {
-                        tracing::debug!(%error, "the job could not be handed back; the rescuer does it");
-                        holding.spoil();
-                    }
-                    return Settled::PutBack;
+                    return Err(error);
                 }
-                setback
-                    .pause("recording the end of an attempt", &error)
-                    .await;
+                setback.pause(doing, &error).await;
             }
         }
     }

@@ -34,12 +34,6 @@ impl<T> Group<T> {
     }
 }
 
-impl<T> Clone for Group<T> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
 impl<T> Groups<T> {
     /// What has come since the last group; `None` when nothing can come any more.
     pub(crate) async fn next(&mut self) -> Option<Vec<T>> {

@@ -26,18 +26,17 @@ forgotten AS (
 SELECT CASE WHEN count(*) = cardinality($1::uuid[]) THEN NULL ELSE COALESCE(array_agg(id), '{}') END FROM ended";
 
 /// The same for jobs that leave something: a summary, a unique key, evidence, steps. Plan: the primary keys.
-pub(super) const DONE: &str = "
+pub(super) const DONE: &str = concat!(
+    "
 WITH ended AS (
     DELETE FROM twelve.jobs WHERE id = ANY ($1) AND epoch = $2 RETURNING *
 ),
 forgotten AS (
     DELETE FROM twelve.claims WHERE worker = $3 AND id = ANY ($4)
 ),
-released AS (
-    DELETE FROM twelve.unique_keys AS held USING ended
-    WHERE held.key = ANY (ARRAY(SELECT unique_key FROM ended))
-      AND held.key = ended.unique_key AND held.job = ended.id AND held_until IS NULL
-),
+",
+    released!(),
+    ",
 errors AS (
     DELETE FROM twelve.job_errors WHERE $6 = 'nothing' AND job_id = ANY ($1) AND EXISTS (SELECT FROM ended WHERE id = job_id)
 ),
@@ -54,7 +53,8 @@ kept AS (
         CASE WHEN $6 = 'everything' THEN metadata END
     FROM ended WHERE $6 <> 'nothing'
 )
-SELECT CASE WHEN count(*) = cardinality($1::uuid[]) THEN NULL ELSE COALESCE(array_agg(id), '{}') END FROM ended";
+SELECT CASE WHEN count(*) = cardinality($1::uuid[]) THEN NULL ELSE COALESCE(array_agg(id), '{}') END FROM ended"
+);
 
 /// Claims whose jobs have all ended. Plan: the primary key has the worker first, and an id is found by both.
 pub(super) const FORGET: &str = "
@@ -90,15 +90,14 @@ noted AS (
 SELECT count(*) FROM again";
 
 /// Every end but done after which the job runs no more. Plan: the primary keys.
-pub(super) const END: &str = "
+pub(super) const END: &str = concat!(
+    "
 WITH ended AS (
     DELETE FROM twelve.jobs WHERE id = $1 AND epoch = $2 RETURNING *
 ),
-released AS (
-    DELETE FROM twelve.unique_keys AS held USING ended
-    WHERE held.key = ANY (ARRAY(SELECT unique_key FROM ended))
-      AND held.key = ended.unique_key AND held.job = ended.id AND held_until IS NULL
-),
+",
+    released!(),
+    ",
 kept AS (
     INSERT INTO twelve.finished (id, epoch, created_at, finished_at, expires_at, run_at, attempts, max_attempts, attempts_granted,
         crashes, priority, suspect, state, kind, queue, payload, tags, metadata)
@@ -115,7 +114,8 @@ noted AS (
     ON CONFLICT (job_id, attempt, cause) DO UPDATE
     SET message = excluded.message, worker = excluded.worker, at = excluded.at, times = known.times + 1
 )
-SELECT count(*) FROM ended";
+SELECT count(*) FROM ended"
+);
 
 pub(super) async fn done(
     db: &Db,

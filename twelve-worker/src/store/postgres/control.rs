@@ -47,18 +47,17 @@ SELECT id FROM job";
 /// Jobs that wait have ended in this state. Plan: the primary key, once for each id; the few rows of claims.
 ///
 /// A claim that is being made at this very moment may see neither this nor be seen: then the job runs, its ack is refused, and what it did in its `Tx` is rolled back.
-const END_WAITING: &str = "
+const END_WAITING: &str = concat!(
+    "
 WITH ended AS (
     DELETE FROM twelve.jobs
     WHERE id = ANY ($1)
       AND (id, epoch) NOT IN (SELECT unnest(jobs), unnest(epochs) FROM twelve.claims)
     RETURNING *
 ),
-released AS (
-    DELETE FROM twelve.unique_keys AS held USING ended
-    WHERE held.key = ANY (ARRAY(SELECT unique_key FROM ended))
-      AND held.key = ended.unique_key AND held.job = ended.id AND held_until IS NULL
-),
+",
+    released!(),
+    ",
 kept AS (
     INSERT INTO twelve.finished (id, epoch, created_at, finished_at, expires_at, run_at, attempts, max_attempts, attempts_granted,
         crashes, priority, suspect, state, kind, queue, payload, tags, metadata)
@@ -72,7 +71,8 @@ noted AS (
     ON CONFLICT (job_id, attempt, cause) DO UPDATE
     SET message = excluded.message, worker = NULL, at = excluded.at, times = known.times + 1
 )
-SELECT id FROM ended";
+SELECT id FROM ended"
+);
 
 /// Jobs that have failed are discarded. Plan: the primary key, once for each id.
 const DISCARD_FAILED: &str = "

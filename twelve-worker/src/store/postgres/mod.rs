@@ -11,6 +11,19 @@
 //! A job's row is written once; what moves is its ticket, the job's id with its epoch.
 //! The row's own lock decides every race: an ack, a rescue and a hand-back all name the epoch that they know, and each of them ends it.
 
+/// Releases the unique keys of the jobs that have `ended`, but for those that are held for a time.
+///
+/// Plan: the primary key, once for each key. The keys are named twice: a join alone may read the whole table.
+macro_rules! released {
+    () => {
+        "released AS (
+    DELETE FROM twelve.unique_keys AS held USING ended
+    WHERE held.key = ANY (ARRAY(SELECT unique_key FROM ended))
+      AND held.key = ended.unique_key AND held.job = ended.id AND held_until IS NULL
+)"
+    };
+}
+
 mod ack;
 mod admin;
 mod claim;

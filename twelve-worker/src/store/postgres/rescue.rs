@@ -73,20 +73,20 @@ noted AS (
 SELECT id, kind, crashes >= $2 FROM rescued";
 
 /// Moves the jobs that killed too many workers to those that have failed. Plan: the primary keys.
-pub(super) const QUARANTINE: &str = "
+pub(super) const QUARANTINE: &str = concat!(
+    "
 WITH ended AS (
     DELETE FROM twelve.jobs WHERE id = ANY ($1) RETURNING *
 ),
-released AS (
-    DELETE FROM twelve.unique_keys AS held USING ended
-    WHERE held.key = ANY (ARRAY(SELECT unique_key FROM ended))
-      AND held.key = ended.unique_key AND held.job = ended.id AND held_until IS NULL
-)
+",
+    released!(),
+    "
 INSERT INTO twelve.finished (id, epoch, created_at, finished_at, run_at, attempts, max_attempts, attempts_granted,
     crashes, priority, suspect, state, kind, queue, payload, tags, metadata)
 SELECT id, epoch, created_at, clock_timestamp(), run_at, attempts, max_attempts, attempts_granted,
     crashes, priority, suspect, 'failed', kind, queue, payload, tags, metadata
-FROM ended";
+FROM ended"
+);
 
 /// Puts jobs back that were claimed and not run to their end: they go first, for they have had their turn, and in the order in which they were taken.
 ///
