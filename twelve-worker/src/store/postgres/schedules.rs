@@ -44,11 +44,12 @@ LEFT JOIN LATERAL (
 ///
 /// It locks the row until the commit: of two firings that were decided on the same standing the second one waits, then finds another epoch.
 /// So does a pause, after which nothing fires.
-/// A scheduler that is frozen before its commit, with its host or by a signal, loses the lock after 5 s, else nobody could fire the schedule.
+/// A scheduler that is frozen before its commit, with its host or by a signal, loses the lock after 3 s, else nobody could fire the schedule.
+/// That is before the one that waits for it gives up, which would not know whether it has fired.
 const TAKE: &str = "
 UPDATE twelve.schedules SET epoch = epoch + 1
 WHERE name = $1 AND epoch = $2 AND paused_at IS NULL
-RETURNING set_config('idle_in_transaction_session_timeout', '5s', true)";
+RETURNING set_config('idle_in_transaction_session_timeout', '3s', true)";
 
 /// Decides which of these ticks have never been fired. Plan: the primary key, once for each.
 const INSERT: &str = "
