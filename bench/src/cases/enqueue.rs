@@ -33,30 +33,15 @@ pub async fn one_by_one(
     system: &dyn System,
     server: &Postgres,
     tasks: u32,
+    is_coalesced: bool,
 ) -> Result<Option<Vec<f64>>> {
     let database = Database::create(server).await?;
     system.prepare(&database).await?;
-    let producer = system.producer(&database, tasks).await?;
-    enqueue(system, database, producer, tasks).await
-}
-
-pub async fn coalesced(
-    system: &dyn System,
-    server: &Postgres,
-    tasks: u32,
-) -> Result<Option<Vec<f64>>> {
-    let database = Database::create(server).await?;
-    system.prepare(&database).await?;
-    let producer = system.coalescing_producer(&database, tasks).await?;
-    enqueue(system, database, producer, tasks).await
-}
-
-async fn enqueue(
-    system: &dyn System,
-    database: Database,
-    producer: Arc<dyn Producer>,
-    tasks: u32,
-) -> Result<Option<Vec<f64>>> {
+    let producer = if is_coalesced {
+        system.coalescing_producer(&database, tasks).await?
+    } else {
+        system.producer(&database, tasks).await?
+    };
     // Somebody listens, so that telling workers is a part of the price.
     let listener = match system.listener() {
         Some(arguments) => {

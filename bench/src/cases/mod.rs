@@ -41,9 +41,7 @@ enum How {
     },
     Enqueue {
         tasks: u32,
-    },
-    EnqueueCoalesced {
-        tasks: u32,
+        is_coalesced: bool,
     },
     EnqueueMany,
     Pickup {
@@ -90,6 +88,22 @@ const fn simple(cases: &'static [Case], ability: Ability, how: How) -> Measureme
     }
 }
 
+const fn enqueue(cases: &'static [Case], tasks: u32) -> Measurement {
+    let how = How::Enqueue {
+        tasks,
+        is_coalesced: false,
+    };
+    simple(cases, Ability::Enqueue, how)
+}
+
+const fn coalesced(cases: &'static [Case], tasks: u32) -> Measurement {
+    let how = How::Enqueue {
+        tasks,
+        is_coalesced: true,
+    };
+    simple(cases, Ability::Coalesce, how)
+}
+
 /// All measurements, in the order in which they are made.
 pub static ALL: &[Measurement] = &[
     simple(
@@ -97,21 +111,11 @@ pub static ALL: &[Measurement] = &[
         Ability::Drain,
         How::Drain { jobs: 100_000 },
     ),
-    simple(
-        cases!["enqueue-1" in "jobs/s"],
-        Ability::Enqueue,
-        How::Enqueue { tasks: 1 },
-    ),
-    simple(
-        cases!["enqueue-8" in "jobs/s"],
-        Ability::Enqueue,
-        How::Enqueue { tasks: 8 },
-    ),
-    simple(
-        cases!["enqueue-coalesced-8" in "jobs/s"],
-        Ability::Coalesce,
-        How::EnqueueCoalesced { tasks: 8 },
-    ),
+    enqueue(cases!["enqueue-1" in "jobs/s"], 1),
+    enqueue(cases!["enqueue-8" in "jobs/s"], 8),
+    enqueue(cases!["enqueue-32" in "jobs/s"], 32),
+    coalesced(cases!["enqueue-coalesced-8" in "jobs/s"], 8),
+    coalesced(cases!["enqueue-coalesced-32" in "jobs/s"], 32),
     simple(
         cases!["enqueue-many" in "jobs/s"],
         Ability::Enqueue,
@@ -189,8 +193,10 @@ impl Measurement {
                 waiting,
                 others,
             } => drain::first(system, server, first, waiting, others).await,
-            How::Enqueue { tasks } => enqueue::one_by_one(system, server, tasks).await,
-            How::EnqueueCoalesced { tasks } => enqueue::coalesced(system, server, tasks).await,
+            How::Enqueue {
+                tasks,
+                is_coalesced,
+            } => enqueue::one_by_one(system, server, tasks, is_coalesced).await,
             How::EnqueueMany => enqueue::many(system, server).await,
             How::Pickup { per_second } => pickup::pickup(system, server, per_second).await,
             How::Idle => idle::idle(system, server).await,
