@@ -1,10 +1,7 @@
 //! Puts the jobs of several tasks into one commit.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
-use tokio::sync::{Mutex, oneshot};
+use std::sync::Arc;
+use tokio::sync::oneshot;
 use twelve_core::Error;
 
 use crate::{
@@ -12,9 +9,6 @@ use crate::{
     engine::{Group, Groups},
     store::{Draft, Store},
 };
-
-/// How many commits are under way at once: while one waits for the disk, another is prepared.
-const AT_ONCE: usize = 2;
 
 /// One job, and where its producer waits for the answer.
 type Waiting = (Draft, oneshot::Sender<Result<Enqueued, Error>>);
@@ -27,12 +21,7 @@ impl Coalescer {
     /// Starts it, on the runtime of whoever enqueues first.
     pub(crate) fn start(store: &Arc<dyn Store>) -> Self {
         let (group, groups) = Group::new();
-        let groups = Arc::new(Mutex::new(groups));
-        let together = Arc::<AtomicUsize>::default();
-        for _ in 0..AT_ONCE {
-            let (groups, together) = (Arc::clone(&groups), Arc::clone(&together));
-            tokio::spawn(run(Arc::clone(store), groups, together));
-        }
+        tokio::spawn(run(Arc::clone(store), groups));
         Self(group)
     }
 
@@ -44,21 +33,11 @@ impl Coalescer {
     }
 }
 
-/// `together` is how many jobs the last groups of all had: each waits a moment for its share.
-async fn run(
-    store: Arc<dyn Store>,
-    groups: Arc<Mutex<Groups<Waiting>>>,
-    together: Arc<AtomicUsize>,
-) {
-    let mut last = 0;
-    loop {
-        let share = together.load(Ordering::Relaxed).div_ceil(AT_ONCE);
-        let Some(group) = groups.lock().await.next_of(share).await else {
-            return;
-        };
-        together.fetch_add(group.len(), Ordering::Relaxed);
-        together.fetch_sub(last, Ordering::Relaxed);
-        last = group.len();
+/// Those whose jobs were in the last group probably come again: each group waits a moment for as many.
+async fn run(store: Arc<dyn Store>, mut groups: Groups<Waiting>) {
+    let mut awaited = 0;
+    while let Some(group) = groups.next_of(awaited).await {
+        awaited = group.len();
         let (drafts, producers): (Vec<_>, Vec<_>) = group.into_iter().unzip();
         let mut answers = store.enqueue(drafts).await.map(Vec::into_iter);
         for producer in producers {
