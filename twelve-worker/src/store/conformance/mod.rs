@@ -83,6 +83,7 @@ cases! {
         a_job_that_has_not_ended_holds_its_key_longer_than_its_period,
         of_many_that_are_enqueued_at_once_one_is_new,
         of_many_replacements_at_once_one_job_comes,
+        batches_that_share_keys_in_another_order_do_not_deadlock,
         a_key_that_was_taken_in_a_transaction_is_free_when_that_rolls_back,
     ];
     survey: [

@@ -233,6 +233,18 @@ pub(super) async fn of_many_replacements_at_once_one_job_comes(it: Fixture) {
     }
 }
 
+pub(super) async fn batches_that_share_keys_in_another_order_do_not_deadlock(it: Fixture) {
+    const KEYS: std::ops::Range<usize> = 0..50;
+    let batch = |at: usize| of(Unique::key(format!("{at}")));
+    let one = it.store.enqueue(KEYS.map(batch).collect());
+    let other = it.store.enqueue(KEYS.rev().map(batch).collect());
+    let (one, other) = tokio::join!(one, other);
+    let ids = |answers: &[Enqueued]| answers.iter().map(|one| one.id()).collect::<Vec<_>>();
+    let (one, mut other) = (ids(&one.unwrap()), ids(&other.unwrap()));
+    other.reverse();
+    assert_eq!(one, other);
+}
+
 pub(super) async fn a_key_that_was_taken_in_a_transaction_is_free_when_that_rolls_back(
     it: Fixture,
 ) {

@@ -85,6 +85,10 @@ pub(super) async fn enqueue_in(
     connection: &mut PgConnection,
     drafts: Vec<Draft>,
 ) -> Result<Vec<Enqueued>, Error> {
+    // Keys are taken in their own order, so that two batches that share some do not deadlock.
+    let mut drafts: Vec<(usize, Draft)> = drafts.into_iter().enumerate().collect();
+    drafts.sort_by_key(|(_, draft)| draft.unique.as_ref().map(|unique| unique.key));
+    let (places, drafts): (Vec<usize>, Vec<Draft>) = drafts.into_iter().unzip();
     let mut enqueued = Vec::with_capacity(drafts.len());
     let alike = drafts.chunk_by(|one, next| is_plain(one) && is_plain(next) && is_like(one, next));
     for chunk in alike.flat_map(|alike| alike.chunks(CHUNK)) {
@@ -101,7 +105,9 @@ pub(super) async fn enqueue_in(
             });
         }
     }
-    Ok(enqueued)
+    let mut answers: Vec<_> = places.into_iter().zip(enqueued).collect();
+    answers.sort_unstable_by_key(|(place, _)| *place);
+    Ok(answers.into_iter().map(|(_, answer)| answer).collect())
 }
 
 /// Adds one job, whatever else there is.
