@@ -59,7 +59,7 @@ struct Block {}
 /// Longer than a worker is waited for that gives no sign of life.
 async fn block(_: Block, db: Db) -> Result<()> {
     note_start("block", &db).await?;
-    thread::sleep(Duration::from_secs(25));
+    thread::sleep(Duration::from_mins(1));
     // Not to Postgres: its answer could not be read while others block.
     println!("unblocked");
     Ok(())

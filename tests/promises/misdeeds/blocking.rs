@@ -27,7 +27,7 @@ async fn a_worker_whose_threads_are_blocked_is_not_taken_for_dead() {
     // It watches the other one for all that time, and has its own work.
     let watching = app.worker();
     app.expect_to_go_on().await;
-    until_true("the end of a block", Duration::from_secs(40), async || {
+    until_true("the end of a block", Duration::from_secs(80), async || {
         blocked.log().contains("unblocked")
     })
     .await;
