@@ -3,6 +3,7 @@
 //! A run that fails prints its seed; `TWELVE_MODEL_SEED` makes that one run again, and `TWELVE_MODEL_RUNS` says how many there are.
 
 mod act;
+mod control;
 mod world;
 
 use fastrand::Rng;

@@ -10,7 +10,10 @@ use twelve_worker::{
     },
 };
 
-use super::world::{Held, Job, KINDS, World, execute};
+use super::{
+    control,
+    world::{Held, Job, KINDS, World},
+};
 
 const NOW: Duration = Duration::ZERO;
 const LATER: Duration = Duration::from_hours(1);
@@ -32,17 +35,13 @@ pub(super) async fn step(world: &mut World<'_>, rng: &mut Rng) {
         83..86 => leave(world, worker).await,
         86..90 => {
             if let Some(id) = any(world, rng) {
-                retry(world, id).await;
+                control::retry(world, id).await;
             }
         }
-        90..94 => discard(world, rng).await,
-        94..97 => pause(world, rng).await,
-        _ => resume(world).await,
+        90..93 => control::discard(world, rng).await,
+        93..96 => control::pause(world, rng).await,
+        _ => control::resume(world, rng).await,
     }
-}
-
-fn any(world: &World<'_>, rng: &mut Rng) -> Option<JobId> {
-    rng.choice(&world.jobs).map(|job| job.draft.id)
 }
 
 async fn enqueue(world: &mut World<'_>, rng: &mut Rng) {
@@ -78,7 +77,7 @@ pub(super) async fn claim(world: &mut World<'_>, worker: usize, alone: bool, lim
         plan.lanes.retain(|lane| lane.level == Level::Suspect);
     }
     let levels: Vec<Level> = plan.lanes.iter().map(|lane| lane.level).collect();
-    assert!(levels.is_empty() || !world.is_queue_paused);
+    assert!(levels.is_empty() || !world.is_queue_paused());
     for lane in &plan.lanes {
         let is_busy = world.busy().contains(&lane.level);
         assert_eq!(lane.oldest.is_some(), is_busy, "{lane:?}");
@@ -324,63 +323,10 @@ async fn leave(world: &mut World<'_>, worker: usize) {
     world.hire().await;
 }
 
-/// Somebody retries a job by hand.
-pub(super) async fn retry(world: &mut World<'_>, id: JobId) {
-    let retried = world.it.store.retry(&[id]).await.unwrap();
-    let lease = world.job(id).lease();
-    if world.is_held(lease) || world.job(id).end == Some(State::Done) {
-        assert!(retried.is_empty());
-        return;
-    }
-    assert_eq!(retried, [id]);
-    let job = world.job(id);
-    job.end = None;
-    job.epoch += 1;
-    job.max_attempts = job.attempts + job.draft.max_attempts;
-    job.crashes = 0;
-    job.deferrals = 0;
-    world.put(id, None, Due::Now);
+pub(super) fn any(world: &World<'_>, rng: &mut Rng) -> Option<JobId> {
+    rng.choice(&world.jobs).map(|job| job.draft.id)
 }
 
-async fn discard(world: &mut World<'_>, rng: &mut Rng) {
-    let Some(id) = any(world, rng) else {
-        return;
-    };
-    let discarded = world.it.store.discard(&[id], &no()).await.unwrap();
-    let (lease, end) = (world.job(id).lease(), world.job(id).end);
-    if world.is_held(lease) || !matches!(end, None | Some(State::Failed)) {
-        assert!(discarded.is_empty());
-        return;
-    }
-    assert_eq!(discarded, [id]);
-    world.end(id, State::Discarded);
-}
-
-async fn pause(world: &mut World<'_>, rng: &mut Rng) {
-    let it = world.it;
-    if rng.u32(..4) == 0 {
-        execute(
-            it,
-            "INSERT INTO twelve.pauses VALUES ('queue', 'default') ON CONFLICT DO NOTHING",
-        )
-        .await;
-        world.is_queue_paused = true;
-    } else if world.paused.is_empty() {
-        execute(it, "INSERT INTO twelve.pauses VALUES ('kind', 'charge')").await;
-        world.paused.push(KINDS[0]);
-    }
-}
-
-/// Nothing is paused any more.
-pub(super) async fn resume(world: &mut World<'_>) {
-    let it = world.it;
-    execute(it, "DELETE FROM twelve.pauses").await;
-    execute(it, "WITH back AS (DELETE FROM twelve.parked WHERE kind = 'charge' RETURNING job, epoch) INSERT INTO twelve.ready (queue, lane, job, epoch) SELECT queue, CASE WHEN suspect THEN 9 ELSE priority END, id, jobs.epoch FROM back JOIN twelve.jobs ON jobs.id = back.job AND jobs.epoch = back.epoch ORDER BY id").await;
-    world.is_queue_paused = false;
-    world.paused.clear();
-    world.unpark(KINDS[0]);
-}
-
-fn no() -> Evidence {
+pub(super) fn no() -> Evidence {
     Evidence::new("no")
 }

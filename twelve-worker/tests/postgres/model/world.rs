@@ -2,18 +2,20 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use twelve_worker::{
-    ClaimId, JobId, WorkerId,
+    ClaimId, JobId, Pausable, WorkerId,
     store::{
         Claimed, Draft, Due, Filter, Lease, Level, Pulse, State,
         conformance::{Fixture, profile},
     },
 };
 
-use super::act;
+use super::{act, control};
 
 /// How many workers may die in a row while they run a job alone.
 const MAX_CRASHES: u32 = 3;
 
+/// The queue of all jobs, and their kinds.
+pub(super) const QUEUE: &str = "default";
 pub(super) const KINDS: [&str; 2] = ["charge", "refund"];
 
 /// A store, and what must be in it.
@@ -24,8 +26,7 @@ pub(super) struct World<'a> {
     pub(super) claims: Vec<Held>,
     /// Every lease that was ever given: all but those that are held are stale.
     pub(super) leases: Vec<Lease>,
-    pub(super) paused: Vec<&'static str>,
-    pub(super) is_queue_paused: bool,
+    pub(super) paused: Vec<Pausable>,
     ready: BTreeMap<Level, VecDeque<Lease>>,
     /// Those that are due, in their order.
     due: Vec<Lease>,
@@ -66,7 +67,6 @@ impl<'a> World<'a> {
             claims: Vec::new(),
             leases: Vec::new(),
             paused: Vec::new(),
-            is_queue_paused: false,
             ready: BTreeMap::new(),
             due: Vec::new(),
             later: Vec::new(),
@@ -169,12 +169,22 @@ impl<'a> World<'a> {
         }
         let count = taken.len();
         taken.retain(|lease| self.is_valid(*lease));
-        let paused = self.paused.clone();
         let (parked, jobs) = taken
             .into_iter()
-            .partition(|lease| paused.contains(&&*self.job(lease.job).draft.kind));
+            .partition(|lease| self.is_held_back(lease.job));
         self.parked.extend::<Vec<Lease>>(parked);
         (jobs, count)
+    }
+
+    pub(super) fn is_queue_paused(&self) -> bool {
+        self.paused.contains(&Pausable::Queue(QUEUE.to_owned()))
+    }
+
+    /// Is its kind paused?
+    fn is_held_back(&self, id: JobId) -> bool {
+        let job = self.jobs.iter().find(|job| job.draft.id == id);
+        let kind = |job: &Job| Pausable::Kind(job.draft.kind.to_string());
+        job.is_some_and(|job| self.paused.contains(&kind(job)))
     }
 
     /// Jobs of this kind are held back no longer: the oldest job comes first.
@@ -248,7 +258,7 @@ impl<'a> World<'a> {
 
     /// Whatever there is comes to its end.
     pub(super) async fn drain(mut self) {
-        act::resume(&mut self).await;
+        control::resume_all(&mut self).await;
         for worker in self.workers.clone() {
             let rescued = self.it.kill(worker).await;
             assert_eq!(rescued, self.lose(worker, true).len());
@@ -256,7 +266,7 @@ impl<'a> World<'a> {
         self.hire().await;
         for id in self.jobs.iter().map(|job| job.draft.id).collect::<Vec<_>>() {
             if self.job(id).end != Some(State::Done) {
-                act::retry(&mut self, id).await;
+                control::retry(&mut self, id).await;
             }
         }
         self.check().await;
