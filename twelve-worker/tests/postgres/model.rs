@@ -4,6 +4,7 @@
 
 mod act;
 mod control;
+mod enqueue;
 mod world;
 
 use fastrand::Rng;

@@ -3,26 +3,25 @@
 use fastrand::Rng;
 use std::time::Duration;
 use twelve_worker::{
-    JobId, Keep, Priority, Queues, WorkerId,
+    JobId, Keep, Queues, WorkerId,
     store::{
-        Ack, Acked, Cause, Done, Draft, Due, Evidence, Lease, Level, Retention, State,
-        conformance::{draft, kept},
+        Ack, Acked, Cause, Done, Due, Evidence, Lease, Level, Retention, State, conformance::kept,
     },
 };
 
 use super::{
-    control,
-    world::{Held, Job, KINDS, World},
+    control, enqueue,
+    world::{Held, World},
 };
 
-const NOW: Duration = Duration::ZERO;
-const LATER: Duration = Duration::from_hours(1);
+pub(super) const NOW: Duration = Duration::ZERO;
+pub(super) const LATER: Duration = Duration::from_hours(1);
 
 /// Does one thing of all that can be done.
 pub(super) async fn step(world: &mut World<'_>, rng: &mut Rng) {
     let worker = rng.usize(..world.workers.len());
     match rng.u32(..100) {
-        0..22 => enqueue(world, rng).await,
+        0..22 => enqueue::enqueue(world, rng).await,
         22..45 => {
             let limit = rng.usize(1..5);
             claim(world, worker, rng.u32(..4) == 0, limit).await;
@@ -31,7 +30,8 @@ pub(super) async fn step(world: &mut World<'_>, rng: &mut Rng) {
         62..68 => done(world, rng).await,
         68..74 => hand_back(world, rng).await,
         74..77 => give_up(world, rng).await,
-        77..83 => crash(world, worker).await,
+        77..81 => crash(world, worker).await,
+        81..83 => crash_again_and_again(world, rng, worker).await,
         83..86 => leave(world, worker).await,
         86..90 => {
             if let Some(id) = any(world, rng) {
@@ -41,27 +41,6 @@ pub(super) async fn step(world: &mut World<'_>, rng: &mut Rng) {
         90..93 => control::discard(world, rng).await,
         93..96 => control::pause(world, rng).await,
         _ => control::resume(world, rng).await,
-    }
-}
-
-async fn enqueue(world: &mut World<'_>, rng: &mut Rng) {
-    let due = [Due::Now, Due::Now, Due::After(NOW), Due::After(LATER)];
-    let drafts: Vec<Draft> = (0..rng.usize(1..4))
-        .map(|n| Draft {
-            kind: KINDS[rng.usize(..KINDS.len())].into(),
-            priority: Priority::ALL[rng.usize(..3)],
-            due: due[rng.usize(..due.len())],
-            max_attempts: rng.u32(1..5),
-            payload: n.to_string(),
-            ..draft()
-        })
-        .collect();
-    let enqueued = world.it.store.enqueue(drafts.clone()).await.unwrap();
-    assert!(enqueued.iter().all(|enqueued| enqueued.is_new()));
-    for draft in drafts {
-        let (id, due) = (draft.id, draft.due);
-        world.jobs.push(Job::new(draft));
-        world.put(id, None, due);
     }
 }
 
@@ -93,6 +72,7 @@ pub(super) async fn claim(world: &mut World<'_>, worker: usize, alone: bool, lim
     for job in &batch.jobs {
         assert!(!world.leases.contains(&job.lease), "a lease is given once");
         world.job(job.lease.job).assert_is(job);
+        world.start(job.lease.job);
     }
     world.leases.extend(&leases);
     if !leases.is_empty() {
@@ -306,6 +286,16 @@ async fn crash(world: &mut World<'_>, worker: usize) {
         assert_eq!(job.state == State::Failed, has_failed);
     }
     world.hire().await;
+}
+
+/// One worker after the other dies of suspects: some come to their third crash, and have failed.
+async fn crash_again_and_again(world: &mut World<'_>, rng: &mut Rng, worker: usize) {
+    crash(world, worker).await;
+    for _ in 0..rng.usize(1..6) {
+        let heir = world.workers.len() - 1;
+        claim(world, heir, true, 1).await;
+        crash(world, heir).await;
+    }
 }
 
 /// A worker leaves with jobs in its hands, and another comes.

@@ -21,7 +21,10 @@ pub(super) async fn retry(world: &mut World<'_>, id: JobId) {
     }
     assert_eq!(retried, [id]);
     let job = world.job(id);
-    job.end = None;
+    if job.end.take().is_some() {
+        // It has given up its key, which may be another one's by now.
+        job.draft.unique = None;
+    }
     job.epoch += 1;
     job.max_attempts = job.attempts + job.draft.max_attempts;
     job.crashes = 0;

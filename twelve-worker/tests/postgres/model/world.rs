@@ -8,6 +8,7 @@ use twelve_worker::{
         conformance::{Fixture, profile},
     },
 };
+use uuid::Uuid;
 
 use super::{act, control};
 
@@ -27,6 +28,8 @@ pub(super) struct World<'a> {
     /// Every lease that was ever given: all but those that are held are stale.
     pub(super) leases: Vec<Lease>,
     pub(super) paused: Vec<Pausable>,
+    /// Who holds which unique key.
+    pub(super) keys: BTreeMap<Uuid, Holder>,
     ready: BTreeMap<Level, VecDeque<Lease>>,
     /// Those that are due, in their order.
     due: Vec<Lease>,
@@ -49,6 +52,13 @@ pub(super) struct Job {
     pub(super) is_suspect: bool,
 }
 
+/// Who holds a unique key.
+#[derive(Debug)]
+pub(super) struct Holder {
+    pub(super) job: JobId,
+    pub(super) is_until_started: bool,
+}
+
 /// A claim that is not forgotten.
 #[derive(Debug)]
 pub(super) struct Held {
@@ -67,6 +77,7 @@ impl<'a> World<'a> {
             claims: Vec::new(),
             leases: Vec::new(),
             paused: Vec::new(),
+            keys: BTreeMap::new(),
             ready: BTreeMap::new(),
             due: Vec::new(),
             later: Vec::new(),
@@ -135,8 +146,16 @@ impl<'a> World<'a> {
         self.put(lease.job, Some(Level::Returned), Due::Now);
     }
 
+    /// Whatever a job ends as, its key is free.
     pub(super) fn end(&mut self, id: JobId, state: State) {
         self.job(id).end = Some(state);
+        self.keys.retain(|_, holder| holder.job != id);
+    }
+
+    /// A key that is held until the start is free.
+    pub(super) fn start(&mut self, id: JobId) {
+        self.keys
+            .retain(|_, holder| holder.job != id || !holder.is_until_started);
     }
 
     pub(super) fn forget(&mut self, id: JobId) {
@@ -223,7 +242,7 @@ impl<'a> World<'a> {
             job.crashes += u32::from(has_died && *was_alone && is_all);
             if job.crashes >= MAX_CRASHES {
                 job.epoch += 1;
-                job.end = Some(State::Failed);
+                self.end(lease.job, State::Failed);
             } else {
                 self.back(*lease);
             }
@@ -245,6 +264,10 @@ impl<'a> World<'a> {
             assert_eq!(found.crashes, job.crashes, "{job:?}");
         }
         assert_eq!(count(self.it, MISPLACED).await, 0, "each has one ticket");
+        let keys: Vec<Key> = sqlx::query_as(KEYS).fetch_all(&self.it.db).await.unwrap();
+        let known = self.keys.iter();
+        let known = known.map(|(key, it)| (*key, *it.job.as_uuid(), it.is_until_started));
+        assert_eq!(keys, known.collect::<Vec<Key>>());
     }
 
     fn state(&self, job: &Job) -> State {
@@ -314,6 +337,7 @@ impl Job {
         assert_eq!(claimed.attempts, self.attempts);
         assert_eq!(claimed.max_attempts, self.max_attempts);
         assert_eq!(claimed.deferrals, self.deferrals);
+        assert_eq!(claimed.is_unique, self.draft.unique.is_some());
     }
 }
 
@@ -327,6 +351,12 @@ WITH ticket AS (
 )
 SELECT count(*) FROM twelve.jobs
 WHERE (SELECT count(*) FROM ticket WHERE ticket.job = jobs.id AND ticket.epoch = jobs.epoch) <> 1";
+
+/// A key, the job that holds it, and whether only until it starts.
+type Key = (Uuid, Uuid, bool);
+
+const KEYS: &str = "
+SELECT key, job, until_started FROM twelve.unique_keys ORDER BY key";
 
 const LEFT: &str = "
 SELECT (SELECT count(*) FROM twelve.jobs) + (SELECT count(*) FROM twelve.finished) + (SELECT count(*) FROM twelve.claims)
