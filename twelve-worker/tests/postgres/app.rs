@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{sync::Notify, task::JoinHandle};
 use twelve_core::{Context, Environment, Exit, Failure, Handler, Identity, Lifecycle, Result, Tx};
@@ -68,6 +68,31 @@ impl App {
             admin: Admin::of(&context).unwrap(),
             registry: Arc::new(registry),
             context,
+        }
+    }
+
+    /// With a handler for another kind.
+    pub(crate) fn and<A, H>(mut self, handler: H) -> Self
+    where
+        H: Handler<A>,
+        A: JobArguments,
+        H::Output: IntoOutcome,
+        H::Future: Send,
+    {
+        let registry = Arc::get_mut(&mut self.registry);
+        registry.expect("no worker has it yet").job(handler);
+        self
+    }
+
+    /// With a variable that its producer and its workers read.
+    pub(crate) fn with(self, name: &str, value: &str) -> Self {
+        let environment = self.context.environment().clone().with(name, value);
+        let context = context(environment, &self.stage);
+        Self {
+            jobs: Jobs::of(&context).unwrap(),
+            admin: Admin::of(&context).unwrap(),
+            context,
+            ..self
         }
     }
 
@@ -154,6 +179,7 @@ pub(crate) struct Stage {
     pub(crate) runs: Counter,
     pub(crate) most: Arc<AtomicU32>,
     pub(crate) seen: Arc<Mutex<Vec<u32>>>,
+    pub(crate) begins: Arc<Mutex<Vec<Instant>>>,
     pub(crate) charges: Arc<Mutex<Vec<String>>>,
     pub(crate) kept: Arc<Mutex<Option<Tx>>>,
 }

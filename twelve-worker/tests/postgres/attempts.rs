@@ -1,14 +1,17 @@
 //! Every way in which an attempt can end.
 
 use serde::{Deserialize, Serialize};
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 use twelve_core::{Exit, Failure, Res, Result};
 use twelve_worker::{
     Attempt, Job, Jobs, Outcome, Policy, Queues, State, StepKey, Steps, drain,
     store::conformance::until,
 };
 
-use crate::app::{App, Stage, Unknown, Work, context};
+use crate::app::{App, Stage, Unknown, Work};
 
 #[tokio::test]
 async fn an_enqueued_job_is_done() {
@@ -38,6 +41,30 @@ async fn a_failed_attempt_is_made_again_until_the_last() {
     assert_eq!(details.summary.attempts, 2);
     let messages = details.errors.iter().map(|error| &*error.message);
     assert_eq!(messages.collect::<Vec<_>>(), ["no tea, 1", "no tea, 2"]);
+}
+
+#[tokio::test]
+async fn a_failure_says_after_which_time_to_try_again() {
+    const PAUSE: Duration = Duration::from_millis(1500);
+    let app = App::new(
+        async |_: Work, attempt: Attempt, stage: Res<Stage>| -> Result<()> {
+            stage.begins.lock().unwrap().push(Instant::now());
+            let busy = Failure::new(format!("busy, {}", attempt.number()));
+            Err(busy.retry_after(PAUSE))
+        },
+    )
+    .await;
+    let _worker = app.start();
+    let job = app.jobs.enqueue(Work(0)).await.unwrap().id();
+    let details = app.until_state(job, State::Scheduled).await;
+    assert_eq!(details.summary.attempts, 1);
+    // The last one has no next.
+    let details = app.until_state(job, State::Failed).await;
+    assert_eq!(details.summary.attempts, 2);
+    let messages = details.errors.iter().map(|error| &*error.message);
+    assert_eq!(messages.collect::<Vec<_>>(), ["busy, 1", "busy, 2"]);
+    let begins = app.stage.begins.lock().unwrap();
+    assert!(begins[1] - begins[0] >= PAUSE, "{begins:?}");
 }
 
 #[tokio::test]
@@ -145,17 +172,13 @@ async fn two_workers_run_every_job_once() {
 
 #[tokio::test]
 async fn no_more_jobs_run_at_a_time_than_there_are_slots() {
-    let mut app = App::new(async |_: Work, stage: Res<Stage>| {
+    let app = App::new(async |_: Work, stage: Res<Stage>| {
         stage.most.fetch_max(stage.runs.count(), Ordering::SeqCst);
         tokio::time::sleep(Duration::from_millis(20)).await;
         stage.runs.0.fetch_sub(1, Ordering::SeqCst);
     })
-    .await;
-    let environment = app.context.environment().clone();
-    app.context = context(
-        environment.with("TWELVE_WORKER_CONCURRENCY", "2"),
-        &app.stage,
-    );
+    .await
+    .with("TWELVE_WORKER_CONCURRENCY", "2");
     app.jobs.enqueue_many((0..20).map(Work)).await.unwrap();
     let _worker = app.start();
     until("all jobs to be done", async || {
