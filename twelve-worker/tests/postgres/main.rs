@@ -2,6 +2,7 @@
 
 mod app;
 mod attempts;
+mod blocking;
 mod clock;
 mod conformance;
 mod database;
