@@ -71,3 +71,45 @@ async fn a_panic_on_a_thread_for_blocking_work_is_a_failed_attempt() {
     );
     assert_eq!((details.errors.len(), details.summary.attempts), (1, 2));
 }
+
+#[derive(Serialize, Deserialize)]
+struct HeavyAndHasty;
+
+impl Job for HeavyAndHasty {
+    const KIND: &'static str = "heavy_and_hasty";
+
+    fn policy() -> Policy {
+        let moment = Duration::from_millis(50);
+        Policy::new().blocking().attempts(1).timeout(moment)
+    }
+}
+
+/// Tells when its handler is gone.
+struct Gone(Stage);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.at_work.notify_one();
+    }
+}
+
+#[tokio::test]
+async fn a_kind_that_blocks_its_thread_is_stopped_where_it_awaits() {
+    let app = App::new(async |_: HeavyAndHasty, stage: Res<Stage>| {
+        let _gone = Gone(Stage::clone(&stage));
+        let began = Instant::now();
+        while stage.runs.read() == 0 && began.elapsed() < LONGEST {
+            thread::sleep(Duration::from_millis(1));
+        }
+        tokio::task::yield_now().await;
+        stage.saw(1);
+    })
+    .await;
+    let _worker = app.start();
+    let job = app.jobs.enqueue(HeavyAndHasty).await.unwrap().id();
+    let details = app.until_state(job, State::Failed).await;
+    assert_eq!(details.errors[0].message, "took longer than 50ms");
+    app.stage.runs.count();
+    app.stage.at_work.notified().await;
+    assert_eq!(app.stage.seen.lock().unwrap().len(), 0, "nobody waits");
+}
