@@ -4,6 +4,7 @@ mod app;
 mod attempts;
 mod blocking;
 mod clock;
+mod coalesced;
 mod conformance;
 mod database;
 mod lifecycle;
