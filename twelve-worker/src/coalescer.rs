@@ -1,6 +1,6 @@
 //! Puts the jobs of several tasks into one commit.
 
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 use tokio::sync::oneshot;
 use twelve_core::Error;
 
@@ -38,16 +38,35 @@ async fn run(store: Arc<dyn Store>, mut groups: Groups<Waiting>) {
     let mut awaited = 0;
     while let Some(group) = groups.next_of(awaited).await {
         awaited = group.len();
-        let (drafts, producers): (Vec<_>, Vec<_>) = group.into_iter().unzip();
-        let mut answers = store.enqueue(drafts).await.map(Vec::into_iter);
-        for producer in producers {
-            let answer = match &mut answers {
-                Ok(enqueued) => enqueued.next().ok_or_else(unanswered),
-                Err(error) => Err(error.clone()),
-            };
-            // A producer that has gone does not want its answer any more.
-            let _ = producer.send(answer);
+        add(&*store, group).await;
+    }
+}
+
+/// Adds a group in one commit.
+///
+/// One job that cannot be stored is no other task's business: a group that is refused is tried by halves, until that job is alone.
+async fn add(store: &dyn Store, group: Vec<Waiting>) {
+    let mut groups = vec![group];
+    while let Some(mut group) = groups.pop() {
+        let drafts = group.iter().map(|(draft, _)| draft.clone()).collect();
+        match store.enqueue(drafts).await {
+            Ok(enqueued) => answer(group, enqueued.into_iter().map(Ok)),
+            // An outage is everybody's; and whether the commit took effect may be unknown.
+            Err(error) if group.len() == 1 || error.is_unavailable() => {
+                answer(group, iter::repeat_with(|| Err(error.clone())));
+            }
+            Err(_) => {
+                groups.push(group.split_off(group.len() / 2));
+                groups.push(group);
+            }
         }
+    }
+}
+
+fn answer(group: Vec<Waiting>, mut answers: impl Iterator<Item = Result<Enqueued, Error>>) {
+    for (_, producer) in group {
+        // A producer that has gone does not want its answer any more.
+        let _ = producer.send(answers.next().unwrap_or_else(|| Err(unanswered())));
     }
 }
 

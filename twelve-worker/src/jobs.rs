@@ -68,7 +68,7 @@ impl Jobs {
     ///
     /// There is no timer: what comes while one commit is under way goes with the next.
     /// Eight tasks enqueue about half as many jobs again in a second so, 32 tasks four times as many; one task alone gains nothing.
-    /// Each call still answers when its job is committed. Jobs that are unique or due later go alone.
+    /// Each call still answers when its job is committed, whatever becomes of the others. Jobs that are unique or due later go alone.
     #[must_use]
     pub fn coalesced(&self) -> Self {
         Self {

@@ -1,8 +1,10 @@
 //! Producers that share their commits.
 
 use futures_util::future::join_all;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use sqlx::Connection;
-use twelve_core::Error;
+use twelve_core::{Error, chain};
 use twelve_worker::{Enqueued, Job, Jobs, Unique, store::conformance::until};
 
 use crate::app::{App, Work};
@@ -69,6 +71,40 @@ async fn unique_jobs_among_them_have_their_own_answers() {
     }
     let stored = app.count("SELECT count(*) FROM twelve.jobs").await;
     assert_eq!(stored, i64::from(TASKS / 4 + 1));
+}
+
+/// JSON as somebody else wrote it.
+#[derive(Serialize, Deserialize)]
+struct Forward(Box<RawValue>);
+
+impl Job for Forward {
+    const KIND: &'static str = "forward";
+}
+
+impl Forward {
+    /// Far deeper than Postgres reads.
+    fn too_deep() -> Self {
+        let depth = 100_000;
+        let json = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        Self(RawValue::from_string(json).unwrap())
+    }
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_stored_takes_no_other_with_it() {
+    let app = app().await;
+    let jobs = app.jobs.coalesced();
+    let (refused, answers) = tokio::join!(
+        join_all((0..3).map(|_| jobs.enqueue(Forward::too_deep()))),
+        enqueue_all(&app.jobs),
+    );
+    for refused in refused {
+        let error = refused.unwrap_err();
+        assert!(chain(&error).contains("stack depth"), "{}", chain(&error));
+    }
+    for (n, enqueued) in (0..).zip(answers) {
+        assert_is(&app, enqueued.unwrap(), n).await;
+    }
 }
 
 #[tokio::test]
