@@ -13,3 +13,4 @@ mod plans;
 mod schedules;
 mod tickets;
 mod transactions;
+mod turns;
