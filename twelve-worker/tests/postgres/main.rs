@@ -10,6 +10,7 @@ mod database;
 mod lifecycle;
 mod model;
 mod plans;
+mod poll_only;
 mod schedules;
 mod tickets;
 mod transactions;
