@@ -107,6 +107,9 @@ impl App {
             ProcessKind::Worker => drop(twelve_worker::Settings::load(&mut reader)),
             _ => {}
         }
+        if process.kind() != ProcessKind::Worker && needs.has_any_of(&jobs) {
+            let _ = twelve_worker::Waking::load(&mut reader);
+        }
         let _: Option<Option<PathBuf>> =
             reader.read("TWELVE_STATE_DIR", None, "where processes answer `health`");
         let _: Option<Option<String>> = reader.read(

@@ -156,6 +156,12 @@ impl Needs {
         self.0.contains(&Argument::of::<T>())
     }
 
+    /// Is there an argument that is among the others?
+    #[must_use]
+    pub fn has_any_of(&self, others: &Self) -> bool {
+        self.iter().any(|need| others.0.contains(&need))
+    }
+
     /// The arguments.
     pub fn iter(&self) -> impl Iterator<Item = Argument> {
         self.0.iter().copied()

@@ -12,12 +12,7 @@ pub fn service_variables(
     environment: &Environment,
 ) -> Vec<Variable> {
     let mut reader = Reader::new(environment);
-    let wants_postgres = needs.has::<Db>()
-        || needs.has::<Tx>()
-        || also_postgres
-            .iter()
-            .any(|also| needs.iter().any(|need| need == also));
-    if wants_postgres {
+    if needs.has::<Db>() || needs.has::<Tx>() || needs.has_any_of(also_postgres) {
         let _ = postgres::Settings::load(&mut reader);
     }
     #[cfg(feature = "redis")]

@@ -61,7 +61,7 @@ pub use queues::Queues;
 pub use registry::{Registered, Registry};
 pub use run::{Attempt, Cancel, JobRun};
 pub use schedule::{Missed, Schedule, ScheduleSummary, Schedules, Tick, scheduler};
-pub use settings::Settings;
+pub use settings::{Settings, Waking};
 pub use steps::{StepKey, Steps};
 pub use store::{
     Cancelled, Due, Filter, JobDetails, JobError, JobSummary, Pausable, Paused, Reason, State, Why,

@@ -2,7 +2,7 @@
 
 use futures_util::future::BoxFuture;
 use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc};
-use twelve_core::{Arguments, Failure, Handler, Needs, Run, takes_two_transactions};
+use twelve_core::{Arguments, Blocking, Failure, Handler, Needs, Run, takes_two_transactions};
 
 use crate::{
     Cancel, IntoOutcome, Job, JobArguments, JobRun, Outcome, Policy, Queues, Schedule, Tick, label,
@@ -160,8 +160,12 @@ impl Registered {
         H::Output: IntoOutcome,
         H::Future: Send,
     {
+        let policy = A::Payload::policy();
         let mut needs = Needs::default();
         A::needs(&mut needs);
+        if policy.is_blocking() {
+            needs.add::<Blocking>();
+        }
         let call = move |run, payload: String| -> BoxFuture<'static, _> {
             let handler = handler.clone();
             Box::pin(async move {
@@ -175,7 +179,7 @@ impl Registered {
             kind: Cow::Borrowed(A::Payload::KIND),
             schedule: None,
             aliases: A::Payload::ALIASES,
-            policy: A::Payload::policy(),
+            policy,
             needs,
             call: Arc::new(call),
         }
@@ -322,6 +326,26 @@ mod tests {
             assert_eq!(registry.find(name).unwrap().kind(), "charge");
         }
         assert!(registry.find("refund").is_none());
+    }
+
+    #[derive(Serialize, Deserialize)]
+    struct Render;
+
+    impl Job for Render {
+        const KIND: &'static str = "render";
+
+        fn policy() -> Policy {
+            Policy::new().blocking()
+        }
+    }
+
+    #[test]
+    fn a_kind_that_blocks_its_thread_needs_such_threads() {
+        let mut registry = Registry::default();
+        registry.job(charge);
+        assert!(!registry.needs(&Queues::all()).has::<Blocking>());
+        registry.job(async |_: Render| {});
+        assert!(registry.needs(&Queues::all()).has::<Blocking>());
     }
 
     #[test]

@@ -110,7 +110,7 @@ impl Config for Settings {
 
 /// Whether workers are woken, which producers read too.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Waking {
+pub struct Waking {
     pub(crate) is_poll_only: bool,
 }
 

@@ -70,6 +70,10 @@ fn describe(job: &JobDetails) -> String {
     line("kind", &summary.kind);
     line("queue", &summary.queue);
     line("state", &summary.state);
+    line("priority", &job.priority);
+    if !job.tags.is_empty() {
+        line("tags", &job.tags.join(" "));
+    }
     line(
         "attempts",
         &format!("{}/{}", summary.attempts, summary.max_attempts),
@@ -85,8 +89,10 @@ fn describe(job: &JobDetails) -> String {
             line(name, at);
         }
     }
-    if let Some(payload) = &job.payload {
-        line("payload", payload);
+    for (name, json) in [("payload", &job.payload), ("metadata", &job.metadata)] {
+        if let Some(json) = json {
+            line(name, json);
+        }
     }
     for step in &job.steps {
         line("step done", step);

@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer};
 use std::{fmt, str::FromStr};
 use twelve_core::Error;
 
-use crate::{JobId, Queues, WorkerId};
+use crate::{JobId, Priority, Queues, WorkerId};
 
 /// Where a job stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -178,6 +178,12 @@ pub struct JobDetails {
     /// What a listing shows.
     #[serde(flatten)]
     pub summary: JobSummary,
+    /// Which goes first.
+    pub priority: Priority,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// What it carries beside its payload.
+    pub metadata: Option<serde_json::Value>,
     /// Its payload; `None` when only a summary was kept.
     pub payload: Option<serde_json::Value>,
     /// The number of its last claim; it also grows when the job is taken or handed back.

@@ -31,7 +31,14 @@ pub(super) async fn a_job_is_claimed_with_everything_that_it_was_given(it: Fixtu
     assert_eq!((job.attempts, job.max_attempts), (0, 7));
     assert_eq!((job.deferrals, job.is_unique), (0, false));
     assert_eq!(job.metadata, metadata);
-    assert_eq!(it.state(id).await, State::Running);
+    let details = it.store.show(id).await.unwrap().unwrap();
+    assert_eq!(details.summary.state, State::Running);
+    assert_eq!(details.priority, Priority::High);
+    assert_eq!(details.tags, ["eu", "gift"]);
+    assert_eq!(
+        details.metadata,
+        metadata.map(|text| serde_json::from_str(&text).unwrap())
+    );
 }
 
 pub(super) async fn a_payload_comes_back_as_it_was(it: Fixture) {

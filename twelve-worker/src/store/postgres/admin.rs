@@ -1,6 +1,7 @@
 //! Looking at jobs.
 
 use jiff_sqlx::Timestamp;
+use serde_json::Value;
 use sqlx::{
     Postgres, Row,
     postgres::{PgArguments, PgRow},
@@ -11,7 +12,7 @@ use uuid::Uuid;
 
 use super::{counter, failed, rows};
 use crate::{
-    JobId, WorkerId,
+    JobId, Priority, WorkerId,
     store::{Filter, JobDetails, JobError, JobSummary},
 };
 
@@ -71,7 +72,7 @@ const SHOW: &str = "
 SELECT job.id, kind, queue, state, attempts, max_attempts, crashes, run_at, created_at, finished_at, claim.worker, claim.claimed_at,
     (
         SELECT message FROM twelve.job_errors WHERE job_id = job.id ORDER BY at DESC LIMIT 1
-    ) AS last_error, payload::text AS payload, epoch
+    ) AS last_error, priority, COALESCE(tags, '{}') AS tags, metadata::text AS metadata, payload::text AS payload, epoch
 FROM twelve.all_jobs AS job
 LEFT JOIN LATERAL (
     SELECT worker, claimed_at FROM twelve.claims WHERE job.state = 'running' AND job.id = ANY (jobs) LIMIT 1
@@ -154,8 +155,9 @@ fn summary(row: &PgRow) -> Result<JobSummary, Error> {
     })
 }
 
+/// All of one length, so that they sort as texts.
 pub(super) fn time(timestamp: Timestamp) -> String {
-    timestamp.to_jiff().to_string()
+    format!("{:.6}", timestamp.to_jiff())
 }
 
 pub(super) async fn show(db: &Db, job: JobId) -> Result<Option<JobDetails>, Error> {
@@ -178,17 +180,22 @@ pub(super) async fn show(db: &Db, job: JobId) -> Result<Option<JobDetails>, Erro
         .fetch_all(db)
         .await
         .map_err(failed)?;
-    let payload: Option<String> = row.try_get("payload")?;
     Ok(Some(JobDetails {
         summary: summary(&row)?,
-        // A payload that serde_json cannot read is shown as the text that it is.
-        payload: payload.map(|payload| {
-            serde_json::from_str(&payload).unwrap_or(serde_json::Value::String(payload))
-        }),
+        priority: Priority::of_number(row.try_get("priority")?),
+        tags: row.try_get("tags")?,
+        metadata: json(&row, "metadata")?,
+        payload: json(&row, "payload")?,
         epoch: row.try_get("epoch")?,
         errors: errors.iter().map(evidence).collect::<Result<_, _>>()?,
         steps,
     }))
+}
+
+/// JSON that `serde_json` cannot read is shown as the text that it is.
+fn json(row: &PgRow, column: &str) -> Result<Option<Value>, Error> {
+    let text: Option<String> = row.try_get(column)?;
+    Ok(text.map(|text| serde_json::from_str(&text).unwrap_or(Value::String(text))))
 }
 
 fn evidence(row: &PgRow) -> Result<JobError, Error> {
