@@ -46,17 +46,7 @@ pub fn derive_config(input: TokenStream) -> TokenStream {
     config::derive(&parse_macro_input!(input as DeriveInput)).into()
 }
 
-/// Makes a struct or an enum the payload of a job.
-///
-/// The type takes `#[job(…)]` with these keys, of which only `kind` is mandatory:
-///
-/// - `kind = "charge_order"`: the name the job is stored under; explicit, so that renaming the type strands no job.
-/// - `aliases("old_name", …)`: former kinds that this type still runs.
-/// - `queue = "default"`: the line the job waits in.
-/// - `attempts = 8`: how often the job is tried, 1 to 100.
-/// - `timeout = "30s"`: how long one attempt may take.
-/// - `backoff = "1s"`: the wait after the first failed attempt.
-/// - `max_backoff = "1h"`: the longest wait between attempts.
+/// The type is a struct or an enum; the keys of its `#[job(…)]` are those in the table of `twelve::Job`.
 ///
 /// Kinds, aliases and queues are 1 to 64 of `a-z`, `0-9`, `_`, `.` and `-`, and start with a letter.
 /// A duration is a whole number and one of the units `ms`, `s`, `m`, `h` and `d`, more than zero and at most 365 days.
