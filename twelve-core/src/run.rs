@@ -88,7 +88,7 @@ impl Run<Request> {
     label = "not available to `{K}` handlers",
     note = "handlers take `Db`, `Redis`, `Tx`, `Jobs`, `Mailer`, `Res<T>`, `Conf<T>`, `Blocking`, `Shutdown` and types with `#[derive(FromContext)]`",
     note = "axum's extractors cannot be fields of a struct with `#[derive(FromContext)]`: other handlers have no request",
-    note = "`Path`, `Query`, `HeaderMap` and the like need a request, `Attempt` and `Steps` need a job, `Tick` needs a schedule, `Args<T>` needs a task"
+    note = "`Path`, `Query`, `HeaderMap` and the like need a request, `JobId`, `Attempt`, `Steps` and `Cancel` need a job, `Tick` needs a schedule, `Args<T>` needs a task"
 )]
 pub trait FromContext<K>: Sized + Send + 'static {
     /// Says what this argument needs, so that the wiring is checked and only what is used is required.

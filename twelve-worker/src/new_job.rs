@@ -99,7 +99,9 @@ impl NewJob {
         self.checked(|job| add_tag(&mut job.draft.tags, tag.into()))
     }
 
-    /// With something that people see beside the payload, such as who asked for it; the handler finds it in [`JobRun::metadata`](crate::JobRun::metadata).
+    /// With something that people see beside the payload, such as who asked for it.
+    ///
+    /// A handler takes it by an extractor of its own, which reads [`JobRun::metadata`](crate::JobRun::metadata): [`JobRun`](crate::JobRun) shows one.
     ///
     /// The name has 1 to 255 characters; the value is anything that JSON can hold, but for U+0000 in its texts.
     /// All of a job's metadata together have at most 16 KiB.

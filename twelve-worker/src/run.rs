@@ -13,6 +13,39 @@ use crate::{
 };
 
 /// The kind of a job handler's run: one attempt at one job.
+///
+/// A handler does not take it as an argument: an extractor does, through [`Run::kind`].
+/// [`JobId`], [`Attempt`], [`Cancel`], [`Steps`](crate::Steps) and [`Tick`] are such extractors; for anything else write your own:
+///
+/// ```
+/// # use serde::{Serialize, Deserialize};
+/// # use twelve_worker::{Job, NewJob, Registry};
+/// use twelve_core::{Error, FromContext, Run};
+/// use twelve_worker::JobRun;
+///
+/// # #[derive(Serialize, Deserialize)] struct Remind;
+/// # impl Job for Remind { const KIND: &'static str = "remind"; }
+/// /// What the producer said by `Remind.metadata("asked_by", "ada")`.
+/// #[derive(Deserialize)]
+/// struct Metadata {
+///     asked_by: Option<String>,
+/// }
+///
+/// impl FromContext<JobRun> for Metadata {
+///     async fn from_context(run: &Run<JobRun>) -> Result<Self, Error> {
+///         let json = run.kind().metadata().unwrap_or("{}");
+///         serde_json::from_str(json)
+///             .map_err(|error| Error::internal("the metadata cannot be read").because(error))
+///     }
+/// }
+///
+/// async fn remind(_job: Remind, metadata: Metadata) {
+///     if let Some(who) = metadata.asked_by {
+///         println!("{who} asked for it");
+///     }
+/// }
+/// # Registry::default().job(remind);
+/// ```
 #[derive(Debug)]
 pub struct JobRun {
     lease: Lease,
@@ -66,7 +99,7 @@ impl JobRun {
         &self.queue
     }
 
-    /// What its producer noted on it: a JSON object.
+    /// What its producer noted on it by [`NewJob::metadata`](crate::NewJob::metadata): a JSON object.
     #[must_use]
     pub fn metadata(&self) -> Option<&str> {
         self.metadata.as_deref()
