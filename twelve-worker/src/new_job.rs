@@ -57,7 +57,7 @@ impl NewJob {
         Self(parts(job))
     }
 
-    /// To be run after this time, counted from the enqueue. The longest delay is ten years.
+    /// To be run after this time, counted from the enqueue. The longest delay is ten years: longer ones become ten years.
     pub fn after(self, delay: Duration) -> Self {
         self.with(|job| job.draft.due = Due::After(delay))
     }
