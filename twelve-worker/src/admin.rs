@@ -31,6 +31,22 @@ const BATCH: usize = 1000;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// Where a [`Context`] comes from: an extractor finds it in its [`Run`](twelve_core::Run).
+/// This one works in jobs, tasks and processes, and as a field of a struct with `#[derive(FromContext)]` in requests too.
+///
+/// ```
+/// use twelve_core::{Error, FromContext, Run};
+/// use twelve_worker::Admin;
+///
+/// struct JobsAdmin(Admin);
+///
+/// impl<K: Send + Sync + 'static> FromContext<K> for JobsAdmin {
+///     async fn from_context(run: &Run<K>) -> Result<Self, Error> {
+///         Ok(Self(Admin::of(run.context())?))
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Admin {
     store: Arc<dyn Store>,
@@ -101,7 +117,7 @@ impl Act {
 }
 
 impl Admin {
-    /// For the jobs of this app.
+    /// For the jobs of this app. [`Run::context`](twelve_core::Run::context) has the context: see [above](Self).
     ///
     /// # Errors
     ///
