@@ -22,7 +22,15 @@ pub(super) async fn enqueue(world: &mut World<'_>, rng: &mut Rng) {
         assert!(enqueued.unwrap_err().is_duplicate());
         return;
     }
-    let answers: Vec<Answer> = drafts.into_iter().map(|draft| add(world, draft)).collect();
+    // Keys are taken in their own order, so that is the order in the lanes.
+    let mut places: Vec<usize> = (0..drafts.len()).collect();
+    places.sort_by_key(|n| drafts[*n].unique.as_ref().map(|unique| unique.key));
+    let mut answers: Vec<_> = places
+        .into_iter()
+        .map(|n| (n, add(world, drafts[n].clone())))
+        .collect();
+    answers.sort_unstable_by_key(|(n, _)| *n);
+    let answers: Vec<Answer> = answers.into_iter().map(|(_, answer)| answer).collect();
     let enqueued = enqueued.unwrap().into_iter();
     let found: Vec<Answer> = enqueued
         .map(|it| (it.id(), [it.is_new(), it.was_kept(), it.was_replaced()]))
