@@ -15,8 +15,9 @@ CREATE TABLE twelve.jobs (
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     -- When it is due; null when that was at once.
     run_at timestamptz,
-    -- Its entry in unique_keys.
+    -- Its entry in unique_keys, and whether it holds that only until it starts: whoever retries it takes the key again.
     unique_key uuid,
+    until_started boolean,
     -- Attempts that were spent: those that ended. A retry by hand raises max_attempts, so the numbers never repeat.
     attempts int NOT NULL DEFAULT 0,
     max_attempts int NOT NULL,
@@ -104,6 +105,9 @@ CREATE TABLE twelve.finished (
     finished_at timestamptz NOT NULL,
     expires_at timestamptz,
     run_at timestamptz,
+    -- Null for one that is done: it cannot be retried.
+    unique_key uuid,
+    until_started boolean,
     attempts int NOT NULL,
     max_attempts int NOT NULL,
     attempts_granted int NOT NULL,

@@ -75,7 +75,7 @@ pub struct Progress {
     pub acted: u64,
     /// Running jobs whose workers were told to stop them.
     pub told: u64,
-    /// Jobs that were in another state by then.
+    /// Jobs that were in another state by then, or, of a retry, whose unique keys other jobs hold.
     pub left: u64,
 }
 
@@ -176,6 +176,8 @@ impl Admin {
     }
 
     /// Makes those of these jobs that wait, have failed, were discarded or cancelled due now, with all their attempts granted again; tells which.
+    ///
+    /// A [unique](crate::Unique) job that has ended takes its key again; if another job holds that, it is left.
     ///
     /// # Errors
     ///

@@ -45,6 +45,7 @@ const MAX_PERIOD: Duration = Duration::from_hours(365 * 24);
 /// A job that waits for its next attempt holds it still.
 /// With [`until_started`](Self::until_started) the key is free as soon as the job runs.
 /// With [`within`](Self::within) it is held for at least that time, even if the job has ended before.
+/// A job that has ended and is retried by hand takes its key again; if another job holds that, it is not retried.
 ///
 /// # What becomes of the second
 ///

@@ -15,10 +15,11 @@ use super::{filter, ids, output};
 /// How often somebody who waits is told how far it is.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
-/// What an act is called when it has been done, and why it was not.
+/// What an act is called when it has been done, why it was not, and why not to a job that matched.
 struct Words {
     done: &'static str,
     refused: &'static str,
+    left: &'static str,
 }
 
 pub(super) async fn run(jobs: &Admin, verb: &str, matches: &ArgMatches) -> Result<Exit, Error> {
@@ -39,7 +40,11 @@ fn read(verb: &str, matches: &ArgMatches) -> Result<(Act, Words), Error> {
             .unwrap_or_default()
     };
     let (act, done, refused) = match verb {
-        "retry" => (Act::Retry, "retried", "it runs, is done or does not exist"),
+        "retry" => (
+            Act::Retry,
+            "retried",
+            "it runs, is done or does not exist, or another job holds its unique key",
+        ),
         "discard" => (
             Act::Discard(reason()),
             "discarded",
@@ -56,7 +61,18 @@ fn read(verb: &str, matches: &ArgMatches) -> Result<(Act, Words), Error> {
             "it runs, has ended or does not exist",
         ),
     };
-    Ok((act, Words { done, refused }))
+    let left = match act {
+        Act::Retry => "left: in another state by now, or another job holds their unique key",
+        _ => "left: in another state by now",
+    };
+    Ok((
+        act,
+        Words {
+            done,
+            refused,
+            left,
+        },
+    ))
 }
 
 /// clap demands one of the two.
@@ -158,7 +174,7 @@ async fn by_filter(
             output::print(&format!("{} {}\n", number(end.acted), words.done))?;
             for (count, what) in [
                 (end.told, "being stopped by their workers"),
-                (end.left, "left: in another state by now"),
+                (end.left, words.left),
             ] {
                 if count > 0 {
                     output::print(&format!("{} {what}\n", number(count)))?;

@@ -33,7 +33,7 @@ pub(in crate::cli) fn words(command: Command) -> Command {
         )
         .subcommand(act(
             "retry",
-            "Run jobs again now, with all their attempts; without --state, those that failed",
+            "Run jobs again now, with all their attempts; without --state, those that failed. One whose unique key another job holds is left alone",
         ))
         .subcommand(
             act("discard", "Give jobs up; a running one is left alone")

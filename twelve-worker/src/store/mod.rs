@@ -153,6 +153,8 @@ pub trait Controlling: fmt::Debug + Send + Sync + 'static {
     fn show(&self, job: JobId) -> Answer<'_, Option<JobDetails>>;
 
     /// Makes those of these jobs that wait, have failed, were discarded or cancelled due now, with all their attempts granted again; tells which.
+    ///
+    /// One that has ended takes its unique key again; if another job holds that, it stays as it is.
     fn retry<'a>(&'a self, jobs: &'a [JobId]) -> Answer<'a, Vec<JobId>>;
 
     /// Discards those of these jobs that wait or have failed; tells which.

@@ -74,9 +74,9 @@ CREATE FUNCTION pg_temp.ids(series int, first int, count int) RETURNS uuid[] LAN
 /// What a statement is executed with: batches are as long as they are when a worker is busy.
 fn arguments(name: &str) -> &'static str {
     match name {
-        "enqueue" => "(pg_temp.id(6, 1), 'noop', 'default', '{}', 20, 2, NULL, NULL, NULL)",
+        "enqueue" => "(pg_temp.id(6, 1), 'noop', 'default', '{}', 20, 2, NULL, NULL, NULL, NULL)",
         "schedule" => {
-            "(pg_temp.id(6, 1), 'noop', 'default', '{}', 20, 2, NULL, NULL, NULL, NULL, 5)"
+            "(pg_temp.id(6, 1), 'noop', 'default', '{}', 20, 2, NULL, NULL, NULL, NULL, NULL, 5)"
         }
         "enqueue_many" => {
             "(pg_temp.ids(6, 1, 200), array_fill('{}'::text, ARRAY[200]), 'noop', 'default', 20, 2)"

@@ -137,6 +137,91 @@ pub(super) async fn a_key_is_held_until_the_job_has_ended(it: Fixture) {
     }
 }
 
+pub(super) async fn a_job_whose_key_another_holds_is_not_retried(it: Fixture) {
+    let no = || Evidence::new("no");
+    for end in [
+        Ack::Discard(no(), HOUR),
+        Ack::Cancel(no(), HOUR),
+        Ack::Fail(no()),
+        Ack::Undecodable(no()),
+    ] {
+        let first = enqueue(&it, Unique::key("a")).await.id();
+        it.ack(&it.claim_one().await, end).await;
+        let second = enqueue(&it, Unique::key("a")).await;
+        assert!(second.is_new());
+        let before = it.state(first).await;
+        assert_eq!(
+            it.store.retry(&[first, second.id()]).await.unwrap(),
+            [second.id()]
+        );
+        assert_eq!(it.state(first).await, before, "it stays as it is");
+        let job = it.claim_one().await;
+        assert_eq!(job.lease.job, second.id());
+        it.ack(&job, done()).await;
+        assert_eq!(it.store.retry(&[first]).await.unwrap(), [first]);
+        it.ack(&it.claim_one().await, done()).await;
+    }
+}
+
+pub(super) async fn a_retried_job_takes_its_key_again(it: Fixture) {
+    let first = enqueue(&it, Unique::key("a")).await.id();
+    let no = Evidence::new("no");
+    it.store.cancel(&[first], &no).await.unwrap();
+    assert_eq!(it.store.retry(&[first]).await.unwrap(), [first]);
+    assert_eq!(enqueue(&it, Unique::key("a")).await.id(), first);
+    let job = it.claim_one().await;
+    assert!(job.is_unique);
+    assert!(enqueue(&it, Unique::key("a")).await.was_kept(), "it runs");
+    it.ack(&job, done()).await;
+    assert!(enqueue(&it, Unique::key("a")).await.is_new());
+
+    let until_started = || Unique::key("b").until_started();
+    let first = enqueue(&it, until_started()).await.id();
+    it.store.cancel(&[first], &no).await.unwrap();
+    assert_eq!(it.store.retry(&[first]).await.unwrap(), [first]);
+    assert_eq!(enqueue(&it, until_started()).await.id(), first);
+    it.claim().await;
+    assert!(enqueue(&it, until_started()).await.is_new(), "it runs");
+}
+
+pub(super) async fn a_retried_job_keeps_the_key_that_it_holds_for_its_period(it: Fixture) {
+    let unique = || Unique::key("a").within(HOUR);
+    let first = enqueue(&it, unique()).await.id();
+    let job = it.claim_one().await;
+    it.ack(&job, Ack::Fail(Evidence::new("no"))).await;
+    assert_eq!(it.store.retry(&[first]).await.unwrap(), [first]);
+    it.ack(&it.claim_one().await, done()).await;
+    assert_eq!(enqueue(&it, unique()).await.id(), first);
+}
+
+pub(super) async fn of_several_ended_jobs_with_one_key_one_is_retried(it: Fixture) {
+    let no = Evidence::new("no");
+    let mut ended = Vec::new();
+    for key in ["a", "a", "b", "a"] {
+        let id = enqueue(&it, Unique::key(key)).await.id();
+        it.store.discard(&[id], &no).await.unwrap();
+        ended.push(id);
+    }
+    let mut retried = it.store.retry(&ended).await.unwrap();
+    retried.sort();
+    assert_eq!(retried, [ended[0], ended[2]], "the oldest of each");
+    assert_eq!(it.claim().await.len(), 2);
+}
+
+pub(super) async fn of_a_retry_and_an_enqueue_at_once_one_job_comes(it: Fixture) {
+    for round in 0..10 {
+        let key = format!("{round}");
+        let first = enqueue(&it, Unique::key(&*key)).await.id();
+        let no = Evidence::new("no");
+        it.store.cancel(&[first], &no).await.unwrap();
+        let first = [first];
+        let (retried, enqueued) =
+            tokio::join!(it.store.retry(&first), enqueue(&it, Unique::key(&*key)));
+        assert_ne!(retried.unwrap().len() == 1, enqueued.is_new());
+        it.ack(&it.claim_one().await, done()).await;
+    }
+}
+
 pub(super) async fn a_key_that_is_held_until_the_start_is_free_when_the_job_runs(it: Fixture) {
     let until_started = || Unique::key("a").until_started();
     let first = enqueue(&it, until_started()).await;

@@ -100,9 +100,9 @@ WITH ended AS (
     ",
 kept AS (
     INSERT INTO twelve.finished (id, epoch, created_at, finished_at, expires_at, run_at, attempts, max_attempts, attempts_granted,
-        crashes, priority, suspect, state, kind, queue, payload, tags, metadata)
+        crashes, priority, suspect, state, kind, queue, payload, tags, metadata, unique_key, until_started)
     SELECT id, epoch, created_at, clock_timestamp(), clock_timestamp() + $8::bigint * interval '1 microsecond', run_at,
-        attempts + $5, max_attempts, attempts_granted, 0, priority, false, $4, kind, queue, payload, tags, metadata
+        attempts + $5, max_attempts, attempts_granted, 0, priority, false, $4, kind, queue, payload, tags, metadata, unique_key, until_started
     FROM ended
 ),
 heeded AS (

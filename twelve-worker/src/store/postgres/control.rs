@@ -27,14 +27,33 @@ ready AS (
 )
 SELECT id FROM retried";
 
-/// The same for jobs that have ended otherwise than done. Plan: the primary key, once for each id.
-const RETRY_ENDED: &str = "
-WITH retried AS (
-    DELETE FROM twelve.finished WHERE id = ANY ($1) AND state <> 'done' RETURNING *
+/// The same for jobs that have ended otherwise than done. Plan: the primary keys, once for each id and key.
+///
+/// One whose unique key another job holds stays as it is; any other takes its key again, of several with one key the oldest.
+const RETRY_ENDED: &str = concat!(
+    "
+WITH ended AS MATERIALIZED (
+    SELECT id, unique_key, until_started FROM twelve.finished WHERE id = ANY ($1) AND state <> 'done' FOR UPDATE
+),
+taken AS (
+    INSERT INTO twelve.unique_keys AS held (key, job, until_started)
+    SELECT DISTINCT ON (unique_key) unique_key, id, until_started
+    FROM ended WHERE unique_key IS NOT NULL ORDER BY unique_key, id
+    ",
+    or_its_holder!(),
+    "
+    RETURNING job
+),
+retried AS (
+    DELETE FROM twelve.finished
+    WHERE id = ANY (ARRAY(SELECT id FROM ended WHERE unique_key IS NULL OR id IN (SELECT job FROM taken)))
+    RETURNING *
 ),
 job AS (
-    INSERT INTO twelve.jobs (id, epoch, created_at, attempts, max_attempts, attempts_granted, priority, suspect, kind, queue, payload, tags, metadata)
-    SELECT id, epoch + 1, created_at, attempts, attempts + attempts_granted, attempts_granted, priority, suspect, kind, queue, payload, tags, metadata
+    INSERT INTO twelve.jobs (id, epoch, created_at, attempts, max_attempts, attempts_granted, priority, suspect, kind, queue, payload, tags, metadata,
+        unique_key, until_started)
+    SELECT id, epoch + 1, created_at, attempts, attempts + attempts_granted, attempts_granted, priority, suspect, kind, queue, payload, tags, metadata,
+        unique_key, until_started
     FROM retried
     RETURNING id, epoch, queue, priority, suspect
 ),
@@ -42,7 +61,8 @@ ready AS (
     INSERT INTO twelve.ready (queue, lane, job, epoch)
     SELECT queue, CASE WHEN suspect THEN 9 ELSE priority END, id, epoch FROM job
 )
-SELECT id FROM job";
+SELECT id FROM job"
+);
 
 /// Jobs that wait have ended in this state. Plan: the primary key, once for each id; the few rows of claims.
 ///
@@ -60,9 +80,9 @@ WITH ended AS (
     ",
 kept AS (
     INSERT INTO twelve.finished (id, epoch, created_at, finished_at, expires_at, run_at, attempts, max_attempts, attempts_granted,
-        crashes, priority, suspect, state, kind, queue, payload, tags, metadata)
+        crashes, priority, suspect, state, kind, queue, payload, tags, metadata, unique_key, until_started)
     SELECT id, epoch, created_at, clock_timestamp(), clock_timestamp() + interval '1 day', run_at, attempts, max_attempts, attempts_granted,
-        crashes, priority, suspect, $3, kind, queue, payload, tags, metadata
+        crashes, priority, suspect, $3, kind, queue, payload, tags, metadata, unique_key, until_started
     FROM ended
 ),
 noted AS (
@@ -146,13 +166,15 @@ ready AS (
 SELECT id FROM moved";
 
 pub(super) async fn retry(db: &Db, jobs: &[JobId]) -> Result<Vec<JobId>, Error> {
-    let jobs = uuids(jobs);
+    let mut jobs = uuids(jobs);
     let mut connection = db.acquire().await?;
     let mut transaction = connection.begin().await?;
+    // Keys before jobs, as producers take them that replace: the other way round, the two could wait for each other.
     let mut retried = Vec::new();
-    for statement in [RETRY_WAITING, RETRY_ENDED] {
+    for statement in [RETRY_ENDED, RETRY_WAITING] {
         let statement = sqlx::query_scalar(statement).bind(&jobs);
         retried.extend(concerned(statement, &mut transaction).await?);
+        jobs.retain(|job| !retried.contains(job));
     }
     sqlx::query(FORGET_WISHES)
         .bind(&retried)

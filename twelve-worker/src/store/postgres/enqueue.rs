@@ -9,6 +9,7 @@ use super::{failed, microseconds, unique};
 use crate::{
     Enqueued,
     store::{Draft, Due},
+    unique::Until,
 };
 
 /// How many jobs one statement adds.
@@ -22,8 +23,8 @@ const LAST_MOMENT_US: i64 = 253_402_300_799_000_000;
 /// The job comes first, so that the transaction has its xid before the ticket gets its number.
 pub(super) const ENQUEUE: &str = "
 WITH job AS (
-    INSERT INTO twelve.jobs (id, kind, queue, payload, max_attempts, attempts_granted, priority, tags, metadata, unique_key)
-    VALUES ($1, $2, $3, $4::text::json, $5, $5, $6, $7, $8::text::json, $9)
+    INSERT INTO twelve.jobs (id, kind, queue, payload, max_attempts, attempts_granted, priority, tags, metadata, unique_key, until_started)
+    VALUES ($1, $2, $3, $4::text::json, $5, $5, $6, $7, $8::text::json, $9, $10)
     RETURNING id, queue, priority
 )
 INSERT INTO twelve.ready (queue, lane, job, epoch) SELECT queue, priority, id, 0 FROM job";
@@ -33,11 +34,11 @@ INSERT INTO twelve.ready (queue, lane, job, epoch) SELECT queue, priority, id, 0
 /// A delay counts from this statement, not from the beginning of the transaction that it may be in: hence `clock_timestamp()`.
 pub(super) const SCHEDULE: &str = "
 WITH job AS (
-    INSERT INTO twelve.jobs (id, kind, queue, payload, max_attempts, attempts_granted, priority, tags, metadata, unique_key, run_at)
+    INSERT INTO twelve.jobs (id, kind, queue, payload, max_attempts, attempts_granted, priority, tags, metadata, unique_key, until_started, run_at)
     VALUES (
-        $1, $2, $3, $4::text::json, $5, $5, $6, $7, $8::text::json, $9,
-        COALESCE(timestamptz 'epoch' + $10::bigint * interval '1 microsecond',
-                 clock_timestamp() + $11::bigint * interval '1 microsecond')
+        $1, $2, $3, $4::text::json, $5, $5, $6, $7, $8::text::json, $9, $10,
+        COALESCE(timestamptz 'epoch' + $11::bigint * interval '1 microsecond',
+                 clock_timestamp() + $12::bigint * interval '1 microsecond')
     )
     RETURNING id, run_at
 )
@@ -124,6 +125,7 @@ fn one(draft: &Draft) -> Result<Statement<'_>, Error> {
     } else {
         SCHEDULE
     };
+    let unique = draft.unique.as_ref();
     let common = sqlx::query(statement)
         .bind(*draft.id.as_uuid())
         .bind(&draft.kind)
@@ -133,7 +135,8 @@ fn one(draft: &Draft) -> Result<Statement<'_>, Error> {
         .bind(draft.priority.number())
         .bind((!draft.tags.is_empty()).then_some(&draft.tags))
         .bind(&draft.metadata)
-        .bind(draft.unique.as_ref().map(|unique| unique.key));
+        .bind(unique.map(|unique| unique.key))
+        .bind(unique.map(|unique| unique.until == Until::Started));
     if draft.due == Due::Now {
         return Ok(common);
     }

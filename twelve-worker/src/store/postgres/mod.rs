@@ -24,6 +24,26 @@ macro_rules! released {
     };
 }
 
+/// What becomes of a key that is to be taken, but is there: it gets the new holder if it is free, or else keeps its own.
+///
+/// A key is free when the time for which it was held is over, and its job has ended, or started if that is enough.
+macro_rules! or_its_holder {
+    () => {
+        "ON CONFLICT (key) DO UPDATE
+SET (job, until_started, held_until) = (
+    SELECT CASE WHEN is_free THEN excluded.job ELSE held.job END,
+        CASE WHEN is_free THEN excluded.until_started ELSE held.until_started END,
+        CASE WHEN is_free THEN excluded.held_until ELSE held.held_until END
+    FROM (SELECT held.held_until <= clock_timestamp() AND NOT EXISTS (
+        SELECT FROM twelve.jobs
+        WHERE id = held.job AND unique_key = held.key
+          AND NOT (held.until_started
+              AND (attempts > 0 OR (id, epoch) IN (SELECT unnest(jobs), unnest(epochs) FROM twelve.claims)))
+    )) AS it (is_free)
+)"
+    };
+}
+
 mod ack;
 mod admin;
 mod claim;

@@ -82,9 +82,9 @@ WITH ended AS (
     released!(),
     "
 INSERT INTO twelve.finished (id, epoch, created_at, finished_at, run_at, attempts, max_attempts, attempts_granted,
-    crashes, priority, suspect, state, kind, queue, payload, tags, metadata)
+    crashes, priority, suspect, state, kind, queue, payload, tags, metadata, unique_key, until_started)
 SELECT id, epoch, created_at, clock_timestamp(), run_at, attempts, max_attempts, attempts_granted,
-    crashes, priority, suspect, 'failed', kind, queue, payload, tags, metadata
+    crashes, priority, suspect, 'failed', kind, queue, payload, tags, metadata, unique_key, until_started
 FROM ended"
 );
 

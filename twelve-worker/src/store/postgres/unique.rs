@@ -12,24 +12,15 @@ use crate::{
 };
 
 /// Takes the key if nobody holds it, and tells who does then. Plan: the primary key.
-///
-/// A key is free when the time for which it was held is over, and its job has ended, or started if that is enough.
-pub(super) const TAKE: &str = "
+pub(super) const TAKE: &str = concat!(
+    "
 INSERT INTO twelve.unique_keys AS held (key, job, until_started, held_until)
 VALUES ($1, $2, $3, clock_timestamp() + $4::bigint * interval '1 microsecond')
-ON CONFLICT (key) DO UPDATE
-SET (job, until_started, held_until) = (
-    SELECT CASE WHEN is_free THEN excluded.job ELSE held.job END,
-        CASE WHEN is_free THEN excluded.until_started ELSE held.until_started END,
-        CASE WHEN is_free THEN excluded.held_until ELSE held.held_until END
-    FROM (SELECT held.held_until <= clock_timestamp() AND NOT EXISTS (
-        SELECT FROM twelve.jobs
-        WHERE id = held.job AND unique_key = held.key
-          AND NOT (held.until_started
-              AND (attempts > 0 OR (id, epoch) IN (SELECT unnest(jobs), unnest(epochs) FROM twelve.claims)))
-    )) AS it (is_free)
-)
-RETURNING job";
+",
+    or_its_holder!(),
+    "
+RETURNING job"
+);
 
 /// Gives the key to another job. Plan: the primary key.
 pub(super) const PASS_ON: &str = "

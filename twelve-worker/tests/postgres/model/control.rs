@@ -2,13 +2,13 @@
 
 use fastrand::Rng;
 use twelve_worker::{
-    JobId, Pausable,
+    JobId, Pausable, Until,
     store::{Due, State},
 };
 
 use super::{
     act::{any, no},
-    world::{KINDS, QUEUE, World},
+    world::{Holder, KINDS, QUEUE, World},
 };
 
 /// Somebody retries a job by hand.
@@ -19,12 +19,22 @@ pub(super) async fn retry(world: &mut World<'_>, id: JobId) {
         assert!(retried.is_empty());
         return;
     }
+    let unique = world.job(id).draft.unique.clone();
+    if let Some(unique) = unique.filter(|_| world.job(id).end.is_some()) {
+        // It has given up its key, which may be another one's by now.
+        if world.keys.contains_key(&unique.key) {
+            assert!(retried.is_empty());
+            return;
+        }
+        let holder = Holder {
+            job: id,
+            is_until_started: unique.until == Until::Started,
+        };
+        world.keys.insert(unique.key, holder);
+    }
     assert_eq!(retried, [id]);
     let job = world.job(id);
-    if job.end.take().is_some() {
-        // It has given up its key, which may be another one's by now.
-        job.draft.unique = None;
-    }
+    job.end = None;
     job.epoch += 1;
     job.max_attempts = job.attempts + job.draft.max_attempts;
     job.crashes = 0;

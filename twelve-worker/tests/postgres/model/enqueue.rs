@@ -105,6 +105,12 @@ fn replace(world: &mut World<'_>, id: JobId, draft: Draft) {
     let job = world.job(id);
     job.epoch += 1;
     job.max_attempts = job.attempts + draft.max_attempts;
-    job.draft = Draft { id, ..draft };
+    // It holds its key as it did before.
+    let unique = job.draft.unique.take();
+    job.draft = Draft {
+        id,
+        unique,
+        ..draft
+    };
     world.put(id, None, due);
 }
