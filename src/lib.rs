@@ -92,7 +92,7 @@ pub use twelve_macros::FromContext;
 /// | `unique`, or `unique("…", "…")` | that jobs with one payload, or with the same values in these fields, are one: see [`Unique`] | not unique |
 /// | `unique_within = "…"` | for how long at least, from the enqueue on | no time |
 /// | `unique_until = "…"` | until the job has `"started"` or `"ended"` | `"ended"` |
-/// | `on_conflict = "…"` | what becomes of a second one: `"keep"` the first, `"replace"` it, or `"reject"` the second | `"keep"` |
+/// | `on_conflict = "…"` | what becomes of a second one: `"keep"` the first, `"replace"` it as long as it has not started, or `"reject"` the second | `"keep"` |
 /// | `attempts = …` | how many attempts may fail: 1 to 100 | 16 |
 /// | `timeout = "…"` | how long one attempt may take | `"60s"` |
 /// | `blocking` | that the handler runs on a thread for blocking work | on the runtime |
@@ -109,7 +109,7 @@ pub use twelve_macros::FromContext;
 ///
 /// #[derive(Serialize, Deserialize, Job)]
 /// #[job(kind = "restock", priority = "low", backoff_with = patiently, keep = "nothing")]
-/// #[job(unique("sku"), unique_within = "1h", on_conflict = "replace")]
+/// #[job(unique("sku"), unique_within = "1h")]
 /// struct Restock {
 ///     sku: String,
 ///     amount: u32,

@@ -115,7 +115,8 @@ impl Unique {
 
     /// The first job gets the payload, the time, the priority, the tags and the metadata of the second, as long as it has not started.
     ///
-    /// If it has, the second is a new job, which takes the key over.
+    /// If it has started or ended, the second is a new job, which takes the key over, also [`within`](Self::within) its period:
+    /// the period then begins again. So of a kind that replaces, several may run in one period; where one is to run, [`keep`](Self::keep).
     pub fn replace(mut self) -> Self {
         self.on_conflict = OnConflict::Replace;
         self

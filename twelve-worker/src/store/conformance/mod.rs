@@ -75,6 +75,7 @@ cases! {
         a_second_job_replaces_one_that_has_not_started,
         a_replaced_job_is_due_when_the_second_is,
         a_job_that_runs_is_not_replaced_and_its_key_passes_on,
+        a_job_that_has_started_is_followed_by_its_replacement_within_the_period,
         a_job_that_waits_for_its_next_attempt_is_replaced,
         a_key_is_held_until_the_job_has_ended,
         a_job_whose_key_another_holds_is_not_retried,

@@ -99,6 +99,22 @@ pub(super) async fn a_job_that_runs_is_not_replaced_and_its_key_passes_on(it: Fi
     assert_eq!(it.claim_one().await.lease.job, second.id());
 }
 
+pub(super) async fn a_job_that_has_started_is_followed_by_its_replacement_within_the_period(
+    it: Fixture,
+) {
+    let replace = || Unique::key("a").within(HOUR).replace();
+    enqueue(&it, replace()).await;
+    let job = it.claim_one().await;
+    assert!(enqueue(&it, replace()).await.is_new(), "it runs");
+    it.ack(&job, done()).await;
+    let job = it.claim_one().await;
+    it.ack(&job, done()).await;
+    let third = enqueue(&it, replace()).await;
+    assert!(third.is_new(), "it has ended");
+    let kept = enqueue(&it, Unique::key("a").within(HOUR)).await;
+    assert_eq!(kept.id(), third.id());
+}
+
 pub(super) async fn a_job_that_waits_for_its_next_attempt_is_replaced(it: Fixture) {
     let replace = || Unique::key("a").replace();
     let first = enqueue(&it, replace()).await;
