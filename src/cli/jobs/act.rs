@@ -139,7 +139,7 @@ fn say(what: &str, ids: &[impl Display]) -> Result<(), Error> {
     output::print(&lines.collect::<String>())
 }
 
-/// Without `--yes` nothing is done, and the exit code says so: a script that forgot it must not look well.
+/// Without `--yes` nothing is done, and the exit code says so: a script that forgot it must not look well, unless there was nothing to do.
 async fn by_filter(
     jobs: &Admin,
     act: &Act,

@@ -49,9 +49,12 @@ pub(in crate::cli) fn words(command: Command) -> Command {
                     option(
                         "in",
                         "DURATION",
-                        "Due after this time, such as 30s, 5m or 1h",
+                        "Due after this time, such as 90s, 15m or 2h",
                     )
-                    .value_parser(|text: &str| <Duration as Value>::parse(text)),
+                    .value_parser(|text: &str| {
+                        <Duration as Value>::parse(text)
+                            .map_err(|problem| format!("{problem}: write one such as 90s, 15m, 2h"))
+                    }),
                 )
                 .arg(option(
                     "at",
@@ -104,7 +107,7 @@ fn act(name: &'static str, about: &'static str) -> Command {
         .arg(ids().conflicts_with_all(filters))
         .arg(flag(
             "yes",
-            "Do it to all jobs that match; without it, they are only counted",
+            "Do it to all jobs that match; without it, they are only counted, and the exit code is 64 if there are any",
         ))
         .arg(json())
         .group(which)

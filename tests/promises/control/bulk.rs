@@ -12,6 +12,8 @@ async fn an_act_on_many_jobs_counts_them_first_and_wants_a_yes() {
     let counted = counted.expect_code(64).expect_in_stderr("--yes");
     assert!(counted.stdout.contains("1500 jobs"), "{}", counted.stdout);
     assert_eq!(app.database.count("twelve.jobs").await, 1501);
+    let none = app.run(&["jobs", "cancel", "--tag", "export"]).await;
+    none.expect_code(0);
 
     let words = ["jobs", "cancel", "--tag", "import", "--yes"];
     let done = app.ask(&words, "jobs").await;

@@ -58,4 +58,11 @@ async fn a_job_that_was_moved_runs_at_its_new_time() {
     let words = ["jobs", "reschedule", &job, "--at", "tomorrow"];
     let refused = app.run(&words).await.expect_code(64);
     refused.expect_in_stderr("2030-01-31T06:00:00Z");
+    let words = ["jobs", "reschedule", &job, "--at", "2030-01-31T06:00:00"];
+    let refused = app.run(&words).await.expect_code(64);
+    let refused = refused.expect_in_stderr("add a zone, such as Z");
+    assert!(!refused.stderr.contains("parse"), "{}", refused.stderr);
+    let words = ["jobs", "reschedule", &job, "--in", "5"];
+    let refused = app.run(&words).await.expect_code(64);
+    refused.expect_in_stderr("such as 90s, 15m, 2h");
 }

@@ -56,11 +56,17 @@ impl FromStr for Due {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let moment: Timestamp = text.parse().map_err(|error: jiff::Error| {
-            let message = format!("`{text}` is not a time such as 2030-01-31T06:00:00Z");
-            Error::usage(message).because(error)
-        })?;
-        Ok(Self::At(moment.into()))
+        let parsed = |text: &str| text.parse::<Timestamp>();
+        match parsed(text) {
+            Ok(moment) => Ok(Self::At(moment.into())),
+            // The parser's own words are of no help to people.
+            Err(_) if parsed(&format!("{text}Z")).is_ok() => Err(Error::usage(format!(
+                "`{text}` has no zone: add a zone, such as Z"
+            ))),
+            Err(_) => Err(Error::usage(format!(
+                "`{text}` is not a time such as 2030-01-31T06:00:00Z"
+            ))),
+        }
     }
 }
 
