@@ -22,6 +22,10 @@ pub(super) fn environment(
     let mut said = Vec::new();
     for (option, variable) in [("queues", QUEUES), ("concurrency", CONCURRENCY)] {
         if let Some(value) = matches.get_one::<String>(option) {
+            // A variable that is set to nothing counts as not set.
+            if value.is_empty() {
+                return Err(Error::usage(format!("--{option}: the value is missing")));
+            }
             environment = environment.with(variable, value);
             said.push((option, variable));
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use twelve_core::{Context, Error};
 
 use crate::{
-    JobId, Jobs,
+    JobId, Jobs, label,
     store::{
         Cancelled, Due, Evidence, Filter, JobDetails, JobSummary, Pausable, Paused, State, Store,
         Why, WorkerSummary,
@@ -298,9 +298,20 @@ impl Admin {
     ///
     /// # Errors
     ///
-    /// [`Error::is_unavailable`] when the store is.
+    /// [`Error::is_usage`] when nothing can have that name; [`Error::is_unavailable`] when the store is.
     pub async fn pause(&self, what: &Pausable) -> Result<bool, Error> {
+        label::check(what.name())
+            .map_err(|problem| Error::usage(format!("the {} {problem}", what.what())))?;
         self.store.pause(what).await
+    }
+
+    /// Was any job ever enqueued on this queue?
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_unavailable`] when the store is.
+    pub async fn has_queue(&self, queue: &str) -> Result<bool, Error> {
+        self.store.has_queue(queue).await
     }
 
     /// Ends a pause; false, when there was none.

@@ -3,6 +3,8 @@
 use std::fmt;
 use twelve_core::Value;
 
+use crate::label;
+
 /// The queues of one worker process type.
 ///
 /// ```
@@ -87,9 +89,9 @@ impl Value for QueueNames {
     const EXPECTED: &'static str = "the names of queues, such as mail,reports";
 
     fn parse(text: &str) -> Result<Self, String> {
-        let name = |name: &str| match name.trim() {
-            "" => Err("the name of a queue is missing".to_owned()),
-            name => Ok(name.to_owned()),
+        let name = |name: &str| {
+            let name = name.trim();
+            label::check(name).map(|()| name.to_owned())
         };
         text.split(',')
             .map(name)

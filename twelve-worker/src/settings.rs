@@ -152,7 +152,10 @@ mod tests {
         assert_eq!(narrowed, Queues::only(["mail", "reports"]));
         let error = settings.narrow(Queues::only(["compute"])).unwrap_err();
         assert!(error.is_configuration(), "{error}");
-        assert!(Settings::read(&told("mail,,reports")).is_err());
+        for wrong in ["mail,,reports", "Bad Q", ","] {
+            let error = Settings::read(&told(wrong)).unwrap_err();
+            assert!(chain(&error).contains("is not a name"), "{error}");
+        }
     }
 
     #[test]

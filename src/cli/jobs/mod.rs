@@ -30,7 +30,7 @@ pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
             "list" => look::list(&jobs, matches).await,
             "show" => look::show(&jobs, matches).await,
             "why" => look::why(&jobs, matches).await,
-            "pause" => pause::pause(&jobs, matches).await,
+            "pause" => pause::pause(cli, &jobs, matches).await,
             "resume" => pause::resume(&jobs, matches).await,
             "paused" => pause::paused(&jobs, matches).await,
             _ => act::run(&jobs, verb, matches).await,

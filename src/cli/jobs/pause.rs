@@ -2,14 +2,18 @@
 
 use clap::ArgMatches;
 use serde_json::json;
+use std::io::{Write, stderr};
 use twelve_core::{Error, Exit};
 use twelve_worker::{Admin, Pausable, Paused};
 
-use super::{output, to_json};
+use super::{Cli, output, to_json};
 
-pub(super) async fn pause(jobs: &Admin, matches: &ArgMatches) -> Result<Exit, Error> {
+pub(super) async fn pause(cli: &Cli, jobs: &Admin, matches: &ArgMatches) -> Result<Exit, Error> {
     let what = what(matches);
     let is_news = jobs.pause(&what).await?;
+    if let Pausable::Queue(queue) = &what {
+        warn_of_an_unknown_queue(cli, jobs, queue).await?;
+    }
     tell(
         matches,
         &what,
@@ -46,6 +50,20 @@ pub(super) async fn paused(jobs: &Admin, matches: &ArgMatches) -> Result<Exit, E
         output::print_table(["WHAT", "NAME", "SINCE"], &rows)?;
     }
     Ok(Exit::Done)
+}
+
+/// Jobs may come to it yet; but often it is a slip.
+async fn warn_of_an_unknown_queue(cli: &Cli, jobs: &Admin, queue: &str) -> Result<(), Error> {
+    let mut known = cli.app.jobs.iter();
+    if known.all(|job| job.policy().queue_name() != queue) && !jobs.has_queue(queue).await? {
+        // Nobody may be listening.
+        let _ = writeln!(
+            stderr(),
+            "{}: no job was ever enqueued on queue `{queue}`, and this release has no kind on it",
+            cli.app.name
+        );
+    }
+    Ok(())
 }
 
 /// clap demands one of the two.

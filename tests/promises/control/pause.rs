@@ -50,6 +50,26 @@ async fn nothing_starts_a_second_after_its_queue_or_kind_was_paused() {
     }
 }
 
+#[tokio::test]
+async fn a_pause_of_what_cannot_be_is_refused_and_of_what_nobody_knows_is_told() {
+    let app = Stoppable::released().await;
+    for wrong in [["--queue", "Bad Q"], ["--queue", ""], ["--kind", ""]] {
+        let pause = [&["jobs", "pause"], &wrong[..]].concat();
+        let refused = app.run(&pause).await.expect_code(64);
+        refused.expect_in_stderr("is not a name");
+    }
+    let paused = app.ask(&["jobs", "paused"], "paused").await;
+    assert_eq!(paused, serde_json::json!([]));
+
+    app.enqueue(&["quick", "--queue", "reports"]).await;
+    for (queue, is_known) in [("default", true), ("reports", true), ("reprots", false)] {
+        let paused = app.run(&["jobs", "pause", "--queue", queue]).await;
+        let paused = paused.expect_code(0);
+        let is_told = paused.stderr.contains("no job was ever enqueued on queue");
+        assert_eq!(is_told, !is_known, "{queue}: {}", paused.stderr);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pause_stops_a_backlog_that_is_being_worked_off() {
     let app = Stoppable::released().await;

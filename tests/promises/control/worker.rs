@@ -25,6 +25,14 @@ async fn a_queue_of_another_process_type_is_refused_by_its_name() {
     flag.expect_in_stderr("queue `compute` is not for `worker`: `compute` takes it");
     let none = app.run(&["worker", "--concurrency", "0"]).await;
     none.expect_code(64).expect_in_stderr("--concurrency");
+    for (queues, fault) in [("Bad Q", "`Bad Q` is not a name"), ("", "--queues")] {
+        let wrong = app.run(&["worker", "--queues", queues]).await;
+        wrong.expect_code(64).expect_in_stderr(fault);
+    }
+    let worker = app.launch(&["worker"]);
+    let worker = worker.var("TWELVE_WORKER_QUEUES", "Bad Q");
+    let variable = worker.run(super::stoppable::SOON).await.expect_code(78);
+    variable.expect_in_stderr("`Bad Q` is not a name");
     let worker = app.launch(&["worker"]);
     let worker = worker.var("TWELVE_WORKER_QUEUES", "compute");
     let variable = worker.run(super::stoppable::SOON).await.expect_code(78);

@@ -180,6 +180,9 @@ pub trait Controlling: fmt::Debug + Send + Sync + 'static {
         limit: usize,
     ) -> Answer<'a, Vec<JobId>>;
 
+    /// Was any job ever enqueued on this queue?
+    fn has_queue<'a>(&'a self, queue: &'a str) -> Answer<'a, bool>;
+
     /// Pauses a queue or a kind, on every worker; false, when it was paused before.
     fn pause<'a>(&'a self, what: &'a Pausable) -> Answer<'a, bool>;
 

@@ -353,6 +353,10 @@ impl Controlling for PostgresStore {
         Box::pin(admin::matching(&self.db, filter, after, last, limit))
     }
 
+    fn has_queue<'a>(&'a self, queue: &'a str) -> Answer<'a, bool> {
+        Box::pin(pauses::has_queue(&self.db, queue))
+    }
+
     fn pause<'a>(&'a self, what: &'a Pausable) -> Answer<'a, bool> {
         Box::pin(pauses::pause(&self.db, what))
     }

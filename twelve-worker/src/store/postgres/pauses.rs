@@ -23,6 +23,10 @@ DELETE FROM twelve.pauses WHERE what = $1 AND name = $2";
 const PAUSED: &str = "
 SELECT what, name, at FROM twelve.pauses ORDER BY what, name";
 
+/// Plan: the primary key.
+const HAS_QUEUE: &str = "
+SELECT EXISTS (SELECT FROM twelve.queues WHERE name = $1)";
+
 /// Puts the oldest tickets of a kind back into their lanes, unless it is paused. Plan: the primary key's prefix, in its order; the jobs by theirs.
 ///
 /// The deletes come first, so that the transaction has its xid before the tickets get their numbers.
@@ -58,6 +62,11 @@ WITH RECURSIVE kinds AS (
 )
 SELECT kind::text FROM kinds
 WHERE kind IS NOT NULL AND NOT EXISTS (SELECT FROM twelve.pauses WHERE what = 'kind' AND name = kind)";
+
+pub(super) async fn has_queue(db: &Db, queue: &str) -> Result<bool, Error> {
+    let found = sqlx::query_scalar(HAS_QUEUE).bind(queue).fetch_one(db);
+    found.await.map_err(failed)
+}
 
 pub(super) async fn pause(db: &Db, what: &Pausable) -> Result<bool, Error> {
     let is_news = change(db, PAUSE, what).await?;
