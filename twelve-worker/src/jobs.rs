@@ -67,7 +67,7 @@ impl Jobs {
     /// The same, but what several tasks [`enqueue`](Self::enqueue) at once goes into one commit.
     ///
     /// There is no timer: what comes while one commit is under way goes with the next.
-    /// Eight tasks enqueue about half as many jobs again in a second so, 32 tasks four times as many; one task alone gains nothing.
+    /// Eight tasks enqueue about half as many jobs again in a second so, 32 tasks almost four times as many; one task alone gains nothing.
     /// Each call still answers when its job is committed, whatever becomes of the others. Jobs that are unique or due later go alone.
     #[must_use]
     pub fn coalesced(&self) -> Self {
