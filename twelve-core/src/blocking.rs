@@ -47,6 +47,11 @@ impl Cancelled {
     pub fn is_set(&self) -> bool {
         self.0.is_cancelled()
     }
+
+    /// Resolves when the caller has gone.
+    pub async fn until_set(&self) {
+        self.0.cancelled().await;
+    }
 }
 
 impl Blocking {

@@ -9,7 +9,6 @@
 use futures_util::{FutureExt, future::BoxFuture};
 use std::{panic::AssertUnwindSafe, time::Duration};
 use tokio::{runtime::Handle, select, time::timeout};
-use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use twelve_core::{Blocking, Failure, FromContext, Run, panic_message};
 
@@ -149,18 +148,19 @@ async fn call(handler: &Registered, run: Run<JobRun>, payload: String) -> Runnin
         Err(error) => return Box::pin(async { Err(NoOutcome::Failed(error.into())) }),
     };
     let (runtime, running) = (Handle::current(), handler.call(run, payload));
-    // Dropping what waits for a thread does not stop the thread: the handler is told, and gets no further than its next await.
-    let waiting = CancellationToken::new();
-    let abandoned = waiting.clone();
-    let running = async move {
-        let ended = abandoned.run_until_cancelled(running).await;
-        ended.unwrap_or_else(|| Err(NoOutcome::Failed(Failure::new("nobody waits for it"))))
-    };
     let running = running.in_current_span();
-    let waiting = waiting.drop_guard();
     Box::pin(async move {
-        let _waiting = waiting;
-        let ended = blocking.run(move || runtime.block_on(running)).await;
+        let work = blocking.run_cancellable(move |cancelled| {
+            runtime.block_on(async {
+                select! {
+                    biased;
+                    // It gets no further than its next await.
+                    () = cancelled.until_set() => Err(NoOutcome::Failed(Failure::new("nobody waits for it"))),
+                    ended = running => ended,
+                }
+            })
+        });
+        let ended = work.await;
         ended.unwrap_or_else(|panicked| Err(NoOutcome::Failed(panicked.into())))
     })
 }
