@@ -107,7 +107,7 @@ impl App {
             ProcessKind::Worker => drop(twelve_worker::Settings::load(&mut reader)),
             _ => {}
         }
-        if process.kind() != ProcessKind::Worker && needs.has_any_of(&jobs) {
+        if needs.has_any_of(&jobs) {
             let _ = twelve_worker::Waking::load(&mut reader);
         }
         let _: Option<Option<PathBuf>> =
