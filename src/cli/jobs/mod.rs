@@ -44,13 +44,16 @@ pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
 fn warn_of_an_unknown_kind(cli: &Cli, kind: &str) {
     let mut known = cli.app.jobs.iter();
     if known.all(|job| job.kind() != kind && !job.aliases().contains(&kind)) {
-        // Nobody may be listening.
-        let _ = writeln!(
-            stderr(),
-            "{}: this release has no handler for kind `{kind}`",
-            cli.app.name
+        warn(
+            cli,
+            &format!("this release has no handler for kind `{kind}`"),
         );
     }
+}
+
+fn warn(cli: &Cli, text: &str) {
+    // Nobody may be listening.
+    let _ = writeln!(stderr(), "{}: {text}", cli.app.name);
 }
 
 /// The jobs that the options name.

@@ -2,11 +2,10 @@
 
 use clap::ArgMatches;
 use serde_json::json;
-use std::io::{Write, stderr};
 use twelve_core::{Error, Exit};
 use twelve_worker::{Admin, Pausable, Paused};
 
-use super::{Cli, output, to_json};
+use super::{Cli, output, to_json, warn};
 
 pub(super) async fn pause(cli: &Cli, jobs: &Admin, matches: &ArgMatches) -> Result<Exit, Error> {
     let what = what(matches);
@@ -56,11 +55,11 @@ pub(super) async fn paused(jobs: &Admin, matches: &ArgMatches) -> Result<Exit, E
 async fn warn_of_an_unknown_queue(cli: &Cli, jobs: &Admin, queue: &str) -> Result<(), Error> {
     let mut known = cli.app.jobs.iter();
     if known.all(|job| job.policy().queue_name() != queue) && !jobs.has_queue(queue).await? {
-        // Nobody may be listening.
-        let _ = writeln!(
-            stderr(),
-            "{}: no job was ever enqueued on queue `{queue}`, and this release has no kind on it",
-            cli.app.name
+        warn(
+            cli,
+            &format!(
+                "no job was ever enqueued on queue `{queue}`, and this release has no kind on it"
+            ),
         );
     }
     Ok(())
