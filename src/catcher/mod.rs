@@ -35,6 +35,8 @@ use std::{
     sync::Arc,
 };
 
+use twelve_web::listen_on_any_port;
+
 use inbox::Inbox;
 
 /// How one registered mail looks.
@@ -61,7 +63,10 @@ impl Catcher {
     pub(crate) fn bind(page_port: u16, previews: Previews) -> io::Result<Self> {
         Ok(Self {
             smtp: TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?,
-            page: TcpListener::bind((Ipv4Addr::LOCALHOST, page_port))?,
+            page: match page_port {
+                0 => listen_on_any_port()?,
+                port => TcpListener::bind((Ipv4Addr::LOCALHOST, port))?,
+            },
             previews,
         })
     }

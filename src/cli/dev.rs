@@ -13,6 +13,7 @@ use std::{
     time::Instant,
 };
 use twelve_core::{Environment, Error, Exit};
+use twelve_web::{bad_port_warning, is_bad_port};
 
 use super::{
     Cli,
@@ -20,14 +21,14 @@ use super::{
 };
 use crate::{
     dev::{Inbox, Surroundings, dotenv},
-    supervisor::{BASE_PORT, Formation, Listening, OnCrash, bind, port, sibling_urls},
+    supervisor::{BASE_PORT, Formation, Listening, OnCrash, Ports, bind, sibling_urls},
 };
 
 /// How far apart the base ports are that are tried one after the other.
 const BASE_STEP: u16 = 1000;
 
 /// How many base ports are tried: two worktrees side by side take one each.
-const BASES: u16 = 10;
+const BASES: usize = 10;
 
 pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
     let begun = Instant::now();
@@ -44,10 +45,14 @@ pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
     printer.say("dev", "starting");
     let mut surroundings = attach()?;
     let host = host(surroundings.environment())?.unwrap_or(Ipv4Addr::LOCALHOST.into());
-    let base = base_port(matches, surroundings.environment())?;
-    let (slots, base) = bind_somewhere(cli, &formation, host, base)?;
-    // The page comes after the process types.
-    let page = port(base, cli.processes.len(), 0).unwrap_or(0);
+    let named = base_port(matches, surroundings.environment())?;
+    let (slots, base) = bind_somewhere(cli, &formation, host, named)?;
+    if let Some(named) = named.filter(|named| *named != base) {
+        let why = bad_port_warning(named);
+        printer.say("dev", &format!("{why}; the base port is {base} instead"));
+    }
+    let page = Ports::new(base, cli.processes.len()).and_then(Ports::after_all);
+    let page = page.unwrap_or(0);
     let inbox = Inbox::open(&cli.app, &mut surroundings, page, &binary)?;
     // No balancer has to notice that a process stops, but clients with open connections do.
     surroundings.set_default("TWELVE_ANNOUNCE", "1s");
@@ -87,17 +92,26 @@ fn wants_redis(cli: &Cli) -> bool {
     })
 }
 
-/// Binds the ports from the base port on that somebody named, else from the first of some base ports where all are free.
+/// The base ports that are tried: the one that somebody named, but none that browsers refuse.
+fn bases(named: Option<u16>) -> Vec<u16> {
+    if let Some(named) = named.filter(|named| !is_bad_port(*named)) {
+        return vec![named];
+    }
+    let first = named.unwrap_or(BASE_PORT);
+    let bases = (first..=u16::MAX).step_by(BASE_STEP.into());
+    let bases = bases.filter(|base| !is_bad_port(*base));
+    bases.take(BASES).collect()
+}
+
+/// Binds the ports of the first base port from which on all of them are free.
 fn bind_somewhere(
     cli: &Cli,
     formation: &Formation,
     host: IpAddr,
     named: Option<u16>,
 ) -> Result<(Vec<Listening>, u16), Error> {
-    let steps = if named.is_some() { 0..1 } else { 0..BASES };
     let mut in_use = None;
-    for step in steps {
-        let base = named.unwrap_or(BASE_PORT + step * BASE_STEP);
+    for base in bases(named) {
         match bind(formation.slots(&cli.processes, base)?, host) {
             Ok(slots) => return Ok((slots, base)),
             Err((address, error)) if error.kind() == io::ErrorKind::AddrInUse => {
@@ -137,4 +151,22 @@ fn become_command<'w>(
         .envs(environment.iter())
         .exec();
     Err(Error::internal("the command cannot be run").because(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_base_port_is_tried_that_browsers_refuse() {
+        // Not 6000, which is X11's.
+        assert_eq!(bases(None)[..3], [5000, 7000, 8000]);
+        assert_eq!(bases(Some(4000)), [4000]);
+        assert_eq!(bases(Some(6000))[..2], [7000, 8000]);
+        for named in 1..=u16::MAX {
+            let bases = bases(Some(named));
+            assert!(!bases.is_empty(), "{named}");
+            assert!(bases.iter().all(|base| !is_bad_port(*base)), "{named}");
+        }
+    }
 }

@@ -13,6 +13,7 @@ use twelve_core::{
     Budget, Config, Context, Environment, Error, Exit, Faults, Identity, Lifecycle, Needs,
     ProcessKind, ProcessType, Reader, Variable,
 };
+use twelve_web::{bad_port_warning, is_bad_port};
 
 use super::Cli;
 use crate::{
@@ -39,6 +40,15 @@ pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
     let host = host(&environment)?.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
     let slots = formation.slots(&cli.processes, base)?;
     let slots = bind(slots, host).map_err(|(address, error)| refused(address, error))?;
+    let printer = printer(cli, "start", &formation);
+    // Only the base port itself, which somebody has named.
+    let bad = slots.iter().map(|(slot, _)| slot);
+    let mut bad = bad.filter(|slot| slot.listens && is_bad_port(slot.port));
+    if let Some(slot) = bad.next() {
+        let why = bad_port_warning(slot.port);
+        let keeps = format!("{why}; {} keeps it, because it was named", slot.name);
+        printer.say("start", &keeps);
+    }
     let siblings = sibling_urls(slots.iter().map(|(slot, _)| slot));
     let environment = siblings.fold(environment, |environment, (name, url)| {
         if environment.is_set(&name) {
@@ -51,7 +61,7 @@ pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
         name: "start",
         begun,
         binary,
-        printer: printer(cli, "start", &formation),
+        printer,
         environment,
         slots,
         on_crash: on_crash(matches, OnCrash::RestartOrEnd),
@@ -208,7 +218,12 @@ pub(super) fn base_port(
     if let Some(port) = matches.get_one::<u16>("port") {
         return Ok(Some(*port));
     }
-    read(environment, "PORT", "the base port")
+    let port = read(environment, "PORT", "the base port")?;
+    if port == Some(0) {
+        let problem = "PORT is 0, and the base port is a number from 1 to 65535";
+        return Err(Error::configuration(problem));
+    }
+    Ok(port)
 }
 
 /// The address to listen on, if somebody named one.

@@ -1,14 +1,10 @@
-//! Which processes a supervisor runs, and on which ports: foreman's rules.
+//! Which processes a supervisor runs.
 
 use std::collections::BTreeMap;
 
 use twelve_core::{Error, ProcessKind, ProcessType};
 
-/// The base port, when nobody names one.
-pub(crate) const BASE_PORT: u16 = 5000;
-
-/// How far the ports of two process types are apart, and so the most processes of one type.
-const STEP: u16 = 100;
+use super::ports::{Ports, STEP};
 
 /// Process types whose `NAME_URL` would be taken for that of a backing service.
 const BACKING_SERVICES: [&str; 3] = ["database", "redis", "smtp"];
@@ -80,17 +76,18 @@ impl Formation {
         })
     }
 
-    /// The processes in the order of the Procfile: ports rise by 100 with each type, by 1 with each process.
+    /// The processes in the order of the Procfile, with their ports.
     ///
     /// Types that are not run keep their place, so that a port does not depend on the formation.
     pub(crate) fn slots(&self, types: &[ProcessType], base: u16) -> Result<Vec<Slot>, Error> {
+        let ports = Ports::new(base, types.len())?;
         let mut slots = Vec::new();
         for (index, process_type) in types.iter().enumerate() {
             for number in 0..self.count(process_type.name()) {
                 slots.push(Slot {
                     process_type: process_type.name().to_owned(),
                     name: format!("{}.{}", process_type.name(), number + 1),
-                    port: port(base, index, number)?,
+                    port: ports.of(index, number)?,
                     listens: process_type.kind() == ProcessKind::Http,
                 });
             }
@@ -102,19 +99,6 @@ impl Formation {
         }
         Ok(slots)
     }
-}
-
-/// The port of process `number`, counted from 0, of the type with this index.
-pub(crate) fn port(base: u16, index: usize, number: u16) -> Result<u16, Error> {
-    u16::try_from(index)
-        .ok()
-        .and_then(|index| index.checked_mul(STEP))
-        .and_then(|above| base.checked_add(above)?.checked_add(number))
-        .ok_or_else(|| {
-            Error::usage(format!(
-                "from the base port {base} on there are too few ports"
-            ))
-        })
 }
 
 /// Where the siblings of a process are: `PAYMENTS_URL` for the process type `payments`.

@@ -17,10 +17,12 @@ mod child;
 mod formation;
 mod keeper;
 mod launch;
+mod ports;
 mod printer;
 
-pub(crate) use formation::{BASE_PORT, Formation, Slot, port, sibling_urls};
+pub(crate) use formation::{Formation, Slot, sibling_urls};
 pub(crate) use launch::Launch;
+pub(crate) use ports::{BASE_PORT, Ports};
 pub(crate) use printer::Printer;
 
 use std::{

@@ -3,7 +3,7 @@
 use rustix::process::{Pid, kill_process};
 use std::{
     io,
-    net::{Ipv4Addr, TcpListener},
+    net::Ipv4Addr,
     os::unix::process::{CommandExt, ExitStatusExt},
     path::Path,
     process::{Child, Command, Stdio},
@@ -15,6 +15,7 @@ use twelve_core::{
     Environment,
     health::{self, Report},
 };
+use twelve_web::listen_on_any_port;
 
 /// How often a condition is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -52,9 +53,7 @@ impl TestProcess {
         environment: &Environment,
     ) -> io::Result<Self> {
         // The port is free again a moment before the process binds it: good enough on a test's machine.
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-            .local_addr()?
-            .port();
+        let port = listen_on_any_port()?.local_addr()?.port();
         let child = Command::new(binary)
             .args(arguments)
             .env_clear()

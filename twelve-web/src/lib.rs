@@ -36,6 +36,8 @@ pub use idempotency::{Idempotency, IdempotencyExt, Idempotent, IntoScope, migrat
 pub use middleware::{Middleware, MiddlewareArguments};
 pub use router::{MethodRouter, Route, Router, delete, get, head, options, patch, post, put};
 pub use server::http;
+#[doc(hidden)]
+pub use server::{bad_port_warning, is_bad_port, listen_on_any_port};
 pub use service::{Service, service};
 #[doc(hidden)]
 pub use settings::Settings;

@@ -5,4 +5,5 @@ mod place;
 mod children;
 mod formation;
 mod nothing_left;
+mod ports;
 mod reload;

@@ -4,6 +4,8 @@ use std::{io, net::SocketAddr};
 use tokio::net::{TcpListener, TcpSocket};
 use twelve_core::{Environment, Error, supervision::inherited_listener};
 
+use super::bad_ports::{bad_port_warning, is_bad_port};
+
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
 
@@ -14,9 +16,21 @@ pub(super) fn open(address: SocketAddr, environment: &Environment) -> Result<Tcp
         .map_err(|error| {
             Error::internal("the supervisor's listening socket is not usable").because(error)
         })?;
-    match inherited {
-        Some(listener) => Ok(listener),
-        None => bind(address),
+    if let Some(listener) = inherited {
+        return Ok(listener);
+    }
+    let listener = bind(address)?;
+    warn_of_bad_port(&listener);
+    Ok(listener)
+}
+
+/// It is listened on all the same, because a proxy reaches it, and a platform may have chosen it.
+fn warn_of_bad_port(listener: &TcpListener) {
+    if let Ok(address) = listener.local_addr()
+        && is_bad_port(address.port())
+    {
+        let why = bad_port_warning(address.port());
+        tracing::warn!("{why}; a proxy in front still reaches it");
     }
 }
 

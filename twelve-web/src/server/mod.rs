@@ -12,6 +12,7 @@
 
 mod accept;
 mod activity;
+mod bad_ports;
 mod connection;
 mod io;
 mod listener;
@@ -20,6 +21,8 @@ mod request;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use twelve_core::{Context, Error, Exit, Failure, ProcessKind, ProcessType};
+
+pub use self::bad_ports::{bad_port_warning, is_bad_port, listen_on_any_port};
 
 use self::connection::Connections;
 use crate::{Router, Service, settings::Settings};
