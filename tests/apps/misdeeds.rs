@@ -1,6 +1,6 @@
 //! An app whose jobs are what no worker wants, for the tests of bad input: they abort, block, hoard, or cannot be read.
 
-use std::{hint::black_box, thread, time::Duration};
+use std::{hint::black_box, path::PathBuf, thread, time::Duration};
 
 use twelve::{clap, prelude::*};
 
@@ -52,16 +52,23 @@ struct NewerOrder {
 #[job(kind = "stranger")]
 struct Stranger {}
 
+#[derive(Config)]
+struct Blocked {
+    /// The file whose existence lets those go on that block their threads.
+    #[config(env = "BLOCKED_UNTIL", default = "unblocked")]
+    until: PathBuf,
+}
+
+/// In a queue of its own, so that a worker without it is never blocked.
 #[derive(Serialize, Deserialize, Job)]
-#[job(kind = "block")]
+#[job(kind = "block", queue = "blocks", timeout = "5m")]
 struct Block {}
 
-/// Longer than a worker is waited for that gives no sign of life.
-async fn block(_: Block, db: Db) -> Result<()> {
+async fn block(_: Block, blocked: Conf<Blocked>, db: Db) -> Result<()> {
     note_start("block", &db).await?;
-    thread::sleep(Duration::from_mins(1));
-    // Not to Postgres: its answer could not be read while others block.
-    println!("unblocked");
+    while !blocked.until.exists() {
+        thread::sleep(Duration::from_millis(20));
+    }
     Ok(())
 }
 
@@ -172,6 +179,7 @@ fn main() -> ExitCode {
         .job(note)
         .job(parcel)
         .job(order)
+        .config::<Blocked>()
         .job(block)
         .job(collapse)
         .job(hoard)
