@@ -23,4 +23,5 @@ mod outage;
 mod problems;
 mod release;
 mod schedules;
+mod scripts;
 mod soak;
