@@ -45,3 +45,11 @@ async fn the_guide_fails_when_a_word_is_missing_or_two_are_one() {
         );
     }
 }
+
+#[tokio::test]
+async fn script_test_refuses_what_it_does_not_know() {
+    let refused = run("test", "--strickt").await.expect_code(64);
+    refused
+        .expect_in_stderr("unknown argument: --strickt")
+        .expect_in_stderr("usage: script/test [--strict]");
+}
