@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::place::{Place, supervise};
+use super::place::{Place, free_base, supervise};
 use crate::harness::database::Database;
 use crate::harness::shop::{COMMAND_BOUND, NO_REDIS};
 
@@ -32,7 +32,8 @@ async fn start_runs_the_formation_on_foremans_ports_and_drains_on_sigterm() {
         assert!(start.serves(port).await, "nobody serves on {port}");
     }
     let log = start.process.log();
-    let second = log.lines().any(|line| line.starts_with("web.2      | "));
+    let said_by = |line: &str| line.split_once('|').map(|(name, _)| name.trim().to_owned());
+    let second = log.lines().filter_map(said_by).any(|name| name == "web.2");
     assert!(second && !log.contains("worker"), "{log}");
     start.process.signal(Signal::TERM);
     assert_eq!(start.process.exit_within(SOON).await.code, Some(0));
@@ -48,7 +49,7 @@ async fn what_is_wrong_is_said_before_anything_starts() {
             .var("DATABASE_URL", "nonsense")
             .var("TWELVE_WORKER_CONCURRENCY", "many")
     };
-    let refused = launch(&["start", "--port", "7100"])
+    let refused = launch(&["start", "--port", &free_base().to_string()])
         .run(COMMAND_BOUND)
         .await;
     let refused = refused.expect_code(78).expect_in_stderr("DATABASE_URL");

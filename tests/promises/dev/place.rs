@@ -113,7 +113,7 @@ impl Drop for Place {
 }
 
 pub(super) fn supervise(launch: Launch, word: &str, arguments: &[&str]) -> Supervisor {
-    let base = base();
+    let base = free_base();
     let launch = launch.args([word, "--port", &base.to_string()]);
     Supervisor {
         process: launch.args(arguments.iter().copied()).spawn(),
@@ -122,7 +122,7 @@ pub(super) fn supervise(launch: Launch, word: &str, arguments: &[&str]) -> Super
 }
 
 /// A base port with nobody on any port that the shop's process types would get.
-fn base() -> u16 {
+pub(super) fn free_base() -> u16 {
     loop {
         let base = port::free();
         let free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();

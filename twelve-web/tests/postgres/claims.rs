@@ -186,9 +186,11 @@ async fn a_drain_waits_for_the_request_of_a_client_that_left() {
     assert_eq!((app.effects().await, app.records().await), (1, 1));
 }
 
+/// Below the kernel's ephemeral range, so that no outgoing connection gets it before the server does.
 fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    listener.local_addr().unwrap().port()
+    let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let from = 11_000 + u16::try_from(std::process::id() % 20_000).unwrap();
+    (from..=u16::MAX).find(is_free).unwrap()
 }
 
 async fn connect(port: u16) -> TcpStream {

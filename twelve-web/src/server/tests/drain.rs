@@ -64,7 +64,8 @@ async fn idle_connections_delay_nothing() {
     server.lifecycle.begin_drain();
     assert_eq!(server.exit().await, Exit::Done);
     let took = begun.elapsed();
-    assert!(took < Duration::from_millis(200), "{took:?}");
+    // What has something left to do gets a second or more.
+    assert!(took < Duration::from_secs(1), "{took:?}");
     for client in &mut idle {
         assert!(client.is_closed().await);
     }

@@ -81,7 +81,8 @@ async fn a_connection_without_requests_delays_nothing() {
     server.lifecycle.begin_drain();
     assert_eq!(server.exit().await, Exit::Done);
     let took = begun.elapsed();
-    assert!(took < Duration::from_millis(200), "{took:?}");
+    // What has something left to do gets a second or more.
+    assert!(took < Duration::from_secs(1), "{took:?}");
 }
 
 #[tokio::test]
