@@ -27,8 +27,9 @@ pub use task::{Args, TaskRun};
 pub use axum;
 pub use clap;
 pub use twelve_core::{
-    Blocking, Cancelled, Conf, Config, Context, Db, Environment, Error, Exit, Failure, FromContext,
-    Problem, Reader, Res, Result, Run, Secret, Shutdown, Tx, Value,
+    Blocking, Cancelled, Conf, Config, Context, Db, DbConnection, DbTransaction, Environment,
+    Error, Exit, Failure, FromContext, Problem, Reader, Res, Result, Run, Secret, Shutdown, Tx,
+    Value,
 };
 #[cfg(feature = "redis")]
 pub use twelve_core::{Redis, RedisConnection, Subscription, redis};

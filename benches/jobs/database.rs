@@ -39,5 +39,5 @@ pub(crate) fn context(database: &PgConnectOptions, process_type: &str) -> Contex
 
 /// Every sample begins without what earlier ones left.
 pub(crate) async fn clear(db: &Db) {
-    db.pool().execute(CLEAR).await.unwrap();
+    db.execute(CLEAR).await.unwrap();
 }

@@ -81,7 +81,7 @@ impl Worker {
         );
         // A process tells workers at most every 10 ms: the pause since the round before is none of this one's.
         self.producer.lifecycle().tracker().idle().await;
-        let mut transaction = db.pool().begin().await.unwrap();
+        let mut transaction = db.begin().await.unwrap();
         let enqueued = jobs.enqueue_many_in(&mut transaction, noops(count)).await;
         enqueued.unwrap();
         LEFT.store(count, Ordering::Release);

@@ -158,8 +158,8 @@ async fn template(
         connection.execute(AssertSqlSafe(create)).await?;
         let db = Db::new(PgConnectOptions::from_str(&with_database(url, &draft)?)?, 3);
         migrations.apply(&db).await?;
-        db.pool().execute(clock::INSTALL).await?;
-        db.pool().close().await;
+        (&db).execute(clock::INSTALL).await?;
+        db.close().await;
         let rename = format!(r#"ALTER DATABASE "{draft}" RENAME TO "{name}""#);
         connection.execute(AssertSqlSafe(rename)).await?;
     }

@@ -211,7 +211,7 @@ impl Context {
     pub async fn close(&self) {
         self.lifecycle().tracker().idle().await;
         if let Some(db) = self.0.database.get() {
-            db.pool().close().await;
+            db.close().await;
         }
     }
 

@@ -3,6 +3,8 @@
 use sqlx::error::DatabaseError;
 use std::{any::Any, borrow::Cow, error::Error as StdError, fmt, sync::Arc, time::Duration};
 
+use crate::postgres::Fault;
+
 type Source = Arc<dyn StdError + Send + Sync>;
 
 /// What the library could not do, and why.
@@ -152,7 +154,7 @@ impl From<Error> for sqlx::Error {
 }
 
 /// What `Db` or `Tx` could not do travels through sqlx's own error type: this unwraps it again.
-fn carried(error: &sqlx::Error) -> Option<&Error> {
+pub(crate) fn carried(error: &sqlx::Error) -> Option<&Error> {
     match error {
         sqlx::Error::Io(io) => io.get_ref()?.downcast_ref(),
         _ => None,
@@ -162,6 +164,7 @@ fn carried(error: &sqlx::Error) -> Option<&Error> {
 /// Says whether Postgres itself is at fault, rather than the statement.
 ///
 /// The codes are those of the manual's appendix A: class 08 connection, 53 resources, 57P0x shutdown.
+/// A connection that knows an older schema is at fault too.
 pub(crate) fn is_outage(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_)
@@ -169,9 +172,12 @@ pub(crate) fn is_outage(error: &sqlx::Error) -> bool {
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => true,
-        other => sqlstate(other).is_some_and(|code| {
-            code.starts_with("08") || code.starts_with("53") || code.starts_with("57P")
-        }),
+        other => {
+            Fault::of(other).is_outdated()
+                || sqlstate(other).is_some_and(|code| {
+                    code.starts_with("08") || code.starts_with("53") || code.starts_with("57P")
+                })
+        }
     }
 }
 

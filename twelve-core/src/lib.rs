@@ -38,7 +38,7 @@ pub use error::{Error, Failure, Result, chain, panic_message};
 pub use exit::Exit;
 pub use handler::{Arguments, Erased, Handler, IntoEnd, takes_two_transactions};
 pub use lifecycle::{Budget, Lifecycle, Shutdown, State, Tracked, Tracker};
-pub use postgres::{Db, Slot, Tx};
+pub use postgres::{Db, DbConnection, DbTransaction, Slot, Tx};
 pub use problem::Problem;
 pub use process::{Process, ProcessKind, ProcessType};
 #[cfg(feature = "redis")]

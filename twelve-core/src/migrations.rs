@@ -70,12 +70,12 @@ impl Migrations {
     ///
     /// Postgres cannot be reached, a statement failed, or an applied migration was edited afterwards.
     pub async fn apply(&self, db: &Db) -> Result<Vec<Pending>, Error> {
-        let mut connection = db.direct().acquire().await?;
+        // Of its own: sqlx's lock belongs to the session, which must end with a failure.
+        let direct = db.direct();
+        let (mut connection, _) = direct.connect().await?;
         let pending = self.pending_on(&mut connection).await?;
         for migrator in self.migrators() {
-            if let Err(error) = migrator.run_direct(None, &mut *connection, false).await {
-                // sqlx's lock belongs to the session, and a failure leaves it locked: the session must end.
-                let _ = connection.close().await;
+            if let Err(error) = migrator.run_direct(None, &mut connection, false).await {
                 return Err(failed(error));
             }
         }

@@ -6,7 +6,7 @@ use std::{
     fmt,
     sync::{Arc, OnceLock},
 };
-use twelve_core::{Context, Error, FromContext, Needs, Run, Tx, extractable};
+use twelve_core::{Context, DbTransaction, Error, FromContext, Needs, Run, Tx, extractable};
 
 use crate::{
     Enqueued, IntoNewJob,
@@ -165,6 +165,10 @@ impl Jobs {
     async fn add_in(&self, within: Within<'_>, drafts: Vec<Draft>) -> Result<Vec<Enqueued>, Error> {
         let queues = due_now(&drafts);
         match within.0 {
+            Target::Own(transaction) => {
+                let connection = transaction.connection()?;
+                self.inner.store.enqueue_in(connection, drafts).await
+            }
             Target::Connection(connection) => self.inner.store.enqueue_in(connection, drafts).await,
             Target::Tx(tx) => {
                 let connection = tx.connection().await?;
@@ -218,19 +222,26 @@ impl<K: Send + Sync + 'static> FromContext<K> for Jobs {
 
 extractable!(impl for Jobs);
 
-/// The transaction in which a job is enqueued: `&mut Tx`, `&mut PgConnection` or `&mut sqlx::Transaction<Postgres>`.
+/// The transaction in which a job is enqueued: `&mut Tx`, `&mut DbTransaction`, `&mut PgConnection` or `&mut sqlx::Transaction<Postgres>`.
 #[derive(Debug)]
 pub struct Within<'c>(Target<'c>);
 
 #[derive(Debug)]
 enum Target<'c> {
     Tx(&'c mut Tx),
+    Own(&'c mut DbTransaction),
     Connection(&'c mut PgConnection),
 }
 
 impl<'c> From<&'c mut Tx> for Within<'c> {
     fn from(tx: &'c mut Tx) -> Self {
         Self(Target::Tx(tx))
+    }
+}
+
+impl<'c> From<&'c mut DbTransaction> for Within<'c> {
+    fn from(transaction: &'c mut DbTransaction) -> Self {
+        Self(Target::Own(transaction))
     }
 }
 

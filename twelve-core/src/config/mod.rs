@@ -19,6 +19,7 @@ pub(crate) use conf::ConfigSpec;
 pub use environment::Environment;
 pub use reader::{Faults, Origin, Reader, Variable};
 pub use secret::Secret;
+pub(crate) use value::HIDDEN;
 pub use value::Value;
 
 /// A group of variables: derive it.

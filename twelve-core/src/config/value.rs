@@ -9,7 +9,7 @@ use url::Url;
 use uuid::Uuid;
 
 /// What stands in the place of a password.
-const HIDDEN: &str = "***";
+pub(crate) const HIDDEN: &str = "***";
 
 /// The longest duration; `derive(Job)` has the same, for both are written in the same form.
 const LONGEST: Duration = Duration::from_hours(365 * 24);

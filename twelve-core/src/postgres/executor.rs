@@ -1,4 +1,6 @@
-//! `&Db` and `&mut Tx` as sqlx executors: `sqlx::query("…").execute(&mut tx)`.
+//! `&Db`, `&mut Tx` and their like as sqlx executors: `sqlx::query("…").execute(&mut tx)`.
+//!
+//! A statement that certainly has not taken effect, because its connection was outdated or lost, is run once more on another one, where it stands for itself.
 
 use futures_util::{
     future::BoxFuture,
@@ -9,10 +11,147 @@ use sqlx::{
     postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 
-use super::{Db, Tx};
+use super::{
+    Db, DbConnection, DbTransaction, Tx,
+    fault::Fault,
+    lease::{Lease, outdated},
+    statement::Statement,
+};
+use crate::Error;
 
 pub(super) type Step = Result<Either<PgQueryResult, PgRow>, sqlx::Error>;
 type Description = sqlx::Describe<Postgres>;
+
+/// Where a statement runs.
+trait Place: Send {
+    /// The connection that it runs on.
+    fn lease(&mut self) -> impl Future<Output = Result<&mut Lease, Error>> + Send;
+
+    /// Gives the connection up for another one, unless that would lose what came before.
+    fn start_over(&mut self) -> bool {
+        false
+    }
+}
+
+/// A connection for one statement.
+struct Alone {
+    db: Db,
+    lease: Option<Lease>,
+}
+
+impl Alone {
+    fn on(db: &Db) -> Self {
+        Self {
+            db: db.clone(),
+            lease: None,
+        }
+    }
+}
+
+impl Place for Alone {
+    async fn lease(&mut self) -> Result<&mut Lease, Error> {
+        Ok(self.lease.insert(self.db.lease().await?))
+    }
+
+    fn start_over(&mut self) -> bool {
+        self.lease = None;
+        true
+    }
+}
+
+/// A transaction, which may begin with this statement.
+struct InTx<'c> {
+    is_first: bool,
+    tx: &'c mut Tx,
+}
+
+impl<'c> InTx<'c> {
+    fn of(tx: &'c mut Tx) -> Self {
+        Self {
+            is_first: !tx.has_begun(),
+            tx,
+        }
+    }
+}
+
+impl Place for InTx<'_> {
+    async fn lease(&mut self) -> Result<&mut Lease, Error> {
+        self.tx.lease().await
+    }
+
+    fn start_over(&mut self) -> bool {
+        if self.is_first {
+            self.tx.abandon();
+        }
+        self.is_first
+    }
+}
+
+impl Place for &mut DbConnection {
+    async fn lease(&mut self) -> Result<&mut Lease, Error> {
+        Ok(DbConnection::lease(self))
+    }
+}
+
+impl Place for &mut DbTransaction {
+    async fn lease(&mut self) -> Result<&mut Lease, Error> {
+        Ok(DbTransaction::lease(self))
+    }
+}
+
+fn many<'e>(
+    mut place: impl Place + 'e,
+    statement: Result<Statement, sqlx::Error>,
+) -> BoxStream<'e, Step> {
+    Box::pin(async_stream::try_stream! {
+        let statement = statement?;
+        let mut may_repeat = true;
+        loop {
+            let mut steps = place.lease().await?.stream(statement.clone());
+            let end = loop {
+                match steps.try_next().await {
+                    Ok(Some(step)) => {
+                        may_repeat = false;
+                        yield step;
+                    }
+                    Ok(None) => return,
+                    Err(error) => break error,
+                }
+            };
+            drop(steps);
+            let may_repeat = std::mem::take(&mut may_repeat) && statement.is_repeatable_after(&end);
+            if !may_repeat || !place.start_over() {
+                Err(in_our_words(end))?;
+            }
+        }
+    })
+}
+
+fn optional<'e>(
+    mut place: impl Place + 'e,
+    statement: Result<Statement, sqlx::Error>,
+) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>> {
+    Box::pin(async move {
+        let statement = statement?;
+        let first = place.lease().await?.fetch_optional(statement.clone()).await;
+        let answer = match first {
+            Err(error) if statement.is_repeatable_after(&error) && place.start_over() => {
+                place.lease().await?.fetch_optional(statement).await
+            }
+            answer => answer,
+        };
+        answer.map_err(in_our_words)
+    })
+}
+
+/// A connection that is outdated is no mistake of the statement's.
+fn in_our_words(error: sqlx::Error) -> sqlx::Error {
+    if Fault::of(&error).is_outdated() {
+        outdated().because(error).into()
+    } else {
+        error
+    }
+}
 
 impl<'c> Executor<'c> for &Db {
     type Database = Postgres;
@@ -22,14 +161,7 @@ impl<'c> Executor<'c> for &Db {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let db = self.clone();
-        Box::pin(async_stream::try_stream! {
-            let mut lease = db.lease().await?;
-            let mut steps = lease.stream(query);
-            while let Some(step) = steps.try_next().await? {
-                yield step;
-            }
-        })
+        many(Alone::on(self), Statement::of(query))
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(
@@ -40,13 +172,7 @@ impl<'c> Executor<'c> for &Db {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let db = self.clone();
-        Box::pin(async move {
-            db.lease()
-                .await?
-                .ask(|connection| connection.fetch_optional(query))
-                .await
-        })
+        optional(Alone::on(self), Statement::of(query))
     }
 
     fn prepare_with<'e>(
@@ -70,53 +196,64 @@ impl<'c> Executor<'c> for &Db {
     }
 }
 
-impl<'c> Executor<'c> for &'c mut Tx {
-    type Database = Postgres;
+/// What has a connection of its own, and so can be asked for it.
+macro_rules! executor_on {
+    ($type:ty, |$this:ident| $place:expr, $connection:expr) => {
+        impl<'c> Executor<'c> for &'c mut $type {
+            type Database = Postgres;
 
-    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Step>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Postgres>,
-    {
-        Box::pin(async_stream::try_stream! {
-            let mut steps = self.lease().await?.stream(query);
-            while let Some(step) = steps.try_next().await? {
-                yield step;
+            fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Step>
+            where
+                'c: 'e,
+                E: 'q + Execute<'q, Postgres>,
+            {
+                let $this = self;
+                many($place, Statement::of(query))
             }
-        })
-    }
 
-    fn fetch_optional<'e, 'q: 'e, E>(
-        self,
-        query: E,
-    ) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Postgres>,
-    {
-        Box::pin(async move {
-            self.lease()
-                .await?
-                .ask(|connection| connection.fetch_optional(query))
-                .await
-        })
-    }
+            fn fetch_optional<'e, 'q: 'e, E>(
+                self,
+                query: E,
+            ) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
+            where
+                'c: 'e,
+                E: 'q + Execute<'q, Postgres>,
+            {
+                let $this = self;
+                optional($place, Statement::of(query))
+            }
 
-    fn prepare_with<'e>(
-        self,
-        sql: SqlStr,
-        parameters: &'e [PgTypeInfo],
-    ) -> BoxFuture<'e, Result<PgStatement, sqlx::Error>>
-    where
-        'c: 'e,
-    {
-        Box::pin(async move { self.connection().await?.prepare_with(sql, parameters).await })
-    }
+            fn prepare_with<'e>(
+                self,
+                sql: SqlStr,
+                parameters: &'e [PgTypeInfo],
+            ) -> BoxFuture<'e, Result<PgStatement, sqlx::Error>>
+            where
+                'c: 'e,
+            {
+                Box::pin(async move {
+                    let $this = self;
+                    $connection.prepare_with(sql, parameters).await
+                })
+            }
 
-    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Description, sqlx::Error>>
-    where
-        'c: 'e,
-    {
-        Box::pin(async move { self.connection().await?.describe(sql).await })
-    }
+            fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Description, sqlx::Error>>
+            where
+                'c: 'e,
+            {
+                Box::pin(async move {
+                    let $this = self;
+                    $connection.describe(sql).await
+                })
+            }
+        }
+    };
 }
+
+executor_on!(Tx, |tx| InTx::of(tx), tx.connection().await?);
+executor_on!(DbConnection, |connection| connection, &mut **connection);
+executor_on!(
+    DbTransaction,
+    |transaction| transaction,
+    transaction.connection()?
+);

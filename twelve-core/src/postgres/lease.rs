@@ -1,71 +1,190 @@
-//! A connection on loan from the pool, which only goes back when it has nothing left to say.
+//! A connection on loan from the pool, and what becomes of it.
+//!
+//! ```text
+//! answered ────────────────────────────► back to the pool
+//! answer outstanding ─► settled ───────► back to the pool, or closed after a transaction
+//! lost, or silent for too long ────────► closed
+//! ```
 
 use futures_util::stream::{BoxStream, TryStreamExt};
-use sqlx::{Execute, Executor, PgConnection, Postgres, pool::PoolConnection};
+use sqlx::{Connection, Executor, PgConnection, postgres::PgRow, postgres::PgTransactionManager};
+use sqlx_core::transaction::TransactionManager;
 use std::time::Duration;
 use tokio::time::timeout;
 
-use super::{Db, executor::Step};
+use super::{
+    executor::Step,
+    fault::Fault,
+    pool::{Member, Pool, in_background},
+    statement::Statement,
+};
 use crate::Error;
+
+/// How much longer than a statement may take its answer is waited for, by nobody but the pool.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// How long a server may take to say whether it takes writes.
+const ROLE: Duration = Duration::from_millis(500);
+
+/// A standby takes no writes, nor does a server that was told so.
+const IS_READ_ONLY: &str =
+    "SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool";
 
 /// A connection on loan.
 ///
 /// It knows whether an answer is still to come: a statement was cut off by its deadline, or by a handler that was dropped.
-/// sqlx would wait for that answer before the connection is free again, for ever if the server is silent.
-/// Such a connection is closed instead, and its place in the pool is free at once.
+/// Such a connection keeps its place in the pool until the answer has come, so that no more runs in Postgres than the pool allows.
+/// A server that stays silent for longer than a statement may take loses the connection.
 pub(super) struct Lease {
-    db: Db,
-    connection: Option<PoolConnection<Postgres>>,
-    waiting: bool,
+    pool: Pool,
+    /// Nothing after it was given up.
+    member: Option<Member>,
+    /// Why it was.
+    given_up: Option<Error>,
+    /// How long one statement may take.
+    patience: Duration,
+    state: State,
+    /// Is a transaction of ours open on it, or about to be?
+    has_begun: bool,
+    /// Was it lent to somebody whose statements' ends this lease does not learn of?
+    was_lent: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Everything that was asked was answered.
+    Quiet,
+    /// An answer may be outstanding.
+    Owed,
+    /// Somebody else has asked, and probably has the answer.
+    Lent,
+    /// The connection is gone.
+    Lost,
 }
 
 impl Lease {
-    pub(super) fn new(db: Db, connection: PoolConnection<Postgres>) -> Self {
+    pub(super) fn new(pool: Pool, member: Member) -> Self {
         Self {
-            db,
-            connection: Some(connection),
-            waiting: false,
+            pool,
+            member: Some(member),
+            given_up: None,
+            patience: Duration::MAX,
+            state: State::Quiet,
+            has_begun: false,
+            was_lent: false,
         }
+    }
+
+    pub(super) fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// The connection, to be looked at.
+    pub(super) fn peek(&self) -> Option<&PgConnection> {
+        self.member.as_ref().map(|member| &member.connection)
+    }
+
+    /// Is an answer still to come?
+    pub(super) fn is_owed(&self) -> bool {
+        self.state == State::Owed
+    }
+
+    /// Is the connection gone?
+    pub(super) fn is_lost(&self) -> bool {
+        self.state == State::Lost
     }
 
     /// The connection, for statements whose end this lease does not learn of.
     ///
     /// # Errors
     ///
-    /// Never before the lease is dropped; the signature spares everyone a panic.
-    pub(super) fn connection(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
-        self.waiting = true;
-        self.connection
-            .as_deref_mut()
-            .ok_or(sqlx::Error::PoolClosed)
+    /// It was given up, with the transaction on it.
+    pub(super) fn lend(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
+        self.was_lent = true;
+        self.state = State::Lent;
+        self.held()
     }
 
-    /// Awaits what is asked of the connection, up to the deadline for one statement.
-    pub(super) async fn ask<'c, T, F>(
-        &'c mut self,
-        question: impl FnOnce(&'c mut PgConnection) -> F,
-    ) -> Result<T, sqlx::Error>
-    where
-        F: Future<Output = Result<T, sqlx::Error>>,
-    {
-        self.waiting = true;
-        let connection = self
-            .connection
-            .as_deref_mut()
-            .ok_or(sqlx::Error::PoolClosed)?;
-        let answer = within(self.db.patience(), question(connection)).await;
-        self.waiting = is_owed(&self.db, &answer);
-        answer
+    /// The connection, with an answer to come.
+    fn connection(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
+        self.state = State::Owed;
+        self.held()
+    }
+
+    fn held(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
+        match &mut self.member {
+            Some(member) => Ok(&mut member.connection),
+            None => Err(self.given_up.clone().unwrap_or_else(outdated).into()),
+        }
+    }
+
+    /// Whether the connection answers within this time.
+    pub(super) async fn test(&mut self, limit: Duration) -> bool {
+        let Ok(connection) = self.connection() else {
+            return false;
+        };
+        let answered = matches!(timeout(limit, connection.ping()).await, Ok(Ok(())));
+        self.state = if answered { State::Quiet } else { State::Lost };
+        answered
+    }
+
+    pub(super) async fn begin(&mut self) -> Result<(), sqlx::Error> {
+        self.has_begun = true;
+        let patience = self.patience;
+        let begun = within(
+            patience,
+            PgTransactionManager::begin(self.connection()?, None),
+        )
+        .await;
+        self.hear(begun).await
+    }
+
+    pub(super) async fn commit(&mut self) -> Result<(), sqlx::Error> {
+        let patience = self.patience;
+        let done = within(patience, PgTransactionManager::commit(self.connection()?)).await;
+        self.has_begun &= done.is_err();
+        self.hear(done).await
+    }
+
+    pub(super) async fn rollback(&mut self) -> Result<(), sqlx::Error> {
+        let patience = self.patience;
+        let done = within(patience, PgTransactionManager::rollback(self.connection()?)).await;
+        self.has_begun &= done.is_err();
+        self.hear(done).await?;
+        if self.was_lent {
+            self.distrust().await;
+        }
+        Ok(())
+    }
+
+    /// Has the connection closed: nobody has heard why a transaction failed that somebody else used.
+    async fn distrust(&mut self) {
+        self.ask_role().await;
+        self.state = State::Lost;
+    }
+
+    /// Asks for nothing, which fails in a transaction that has failed.
+    pub(super) async fn ask_whether_it_lives(&mut self) -> Result<(), sqlx::Error> {
+        let patience = self.patience;
+        let answer = within(patience, self.connection()?.execute("SELECT 1")).await;
+        self.hear(answer).await.map(drop)
+    }
+
+    pub(super) async fn fetch_optional(
+        &mut self,
+        statement: Statement,
+    ) -> Result<Option<PgRow>, sqlx::Error> {
+        let patience = self.patience;
+        let answer = within(patience, self.connection()?.fetch_optional(statement)).await;
+        self.hear(answer).await
     }
 
     /// Streams the answers to a statement, each up to the deadline for one.
-    pub(super) fn stream<'e, 'q: 'e, E>(&'e mut self, query: E) -> BoxStream<'e, Step>
-    where
-        E: 'q + Execute<'q, Postgres>,
-    {
+    pub(super) fn stream(&mut self, statement: Statement) -> BoxStream<'_, Step> {
         Box::pin(async_stream::try_stream! {
-            let patience = self.db.patience();
-            let mut steps = self.connection()?.fetch_many(query);
+            let patience = self.patience;
+            let mut steps = self.connection()?.fetch_many(statement);
             let end = loop {
                 match within(patience, steps.try_next()).await {
                     Ok(Some(step)) => yield step,
@@ -74,41 +193,197 @@ impl Lease {
                 }
             };
             drop(steps);
-            self.waiting = is_owed(&self.db, &end);
-            end?;
+            self.hear(end).await?;
         })
     }
 
-    /// The connection is in no state to be used again.
-    pub(super) fn give_up(&mut self) {
-        self.waiting = true;
+    /// Hears an answer, and what it says of the connection.
+    async fn hear<T>(&mut self, answer: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+        let error = match answer {
+            Ok(answer) => {
+                self.state = State::Quiet;
+                return Ok(answer);
+            }
+            Err(error) => error,
+        };
+        match Fault::of(&error) {
+            Fault::Statement => self.state = State::Quiet,
+            Fault::Unanswered => self.pool.suspect(),
+            Fault::Lost | Fault::LostBefore => {
+                self.state = State::Lost;
+                self.pool.suspect();
+            }
+            Fault::Outdated | Fault::OutdatedInside => {
+                self.state = State::Quiet;
+                self.pool.outdate();
+                if self.has_begun {
+                    drop(self.give_up(outdated()));
+                }
+            }
+            Fault::ReadOnly => {
+                self.state = State::Quiet;
+                if self.is_server_read_only().await {
+                    return Err(read_only().because(error).into());
+                }
+            }
+        }
+        Err(error)
     }
 
-    /// Is an answer still to come?
-    pub(super) fn is_waiting(&self) -> bool {
-        self.waiting
+    /// Is it the server that takes no writes, rather than this transaction?
+    async fn is_server_read_only(&mut self) -> bool {
+        let is_known = self.pool.is_read_only();
+        if !self.has_begun {
+            // A statement alone is told so by nobody else. The server may have changed its mind by the time of its answer, which is for the siblings.
+            if !is_known {
+                self.ask_role().await;
+            }
+            return true;
+        }
+        // A transaction that has failed answers no question.
+        let mut given_up = self.give_up(read_only());
+        if is_known {
+            return true;
+        }
+        if let Some(member) = &mut given_up.member {
+            roll_back(&mut member.connection);
+        }
+        given_up.has_begun = false;
+        let is_read_only = given_up.ask_role().await;
+        if !is_read_only {
+            self.given_up = Some(Error::internal("a statement had failed"));
+        }
+        is_read_only
     }
-}
 
-/// Is an answer still to come after this? An error of Postgres' own is an answer too.
-fn is_owed<T>(db: &Db, answer: &Result<T, sqlx::Error>) -> bool {
-    let Err(error) = answer else { return false };
-    db.note(error);
-    error.as_database_error().is_none()
+    /// Parts with the connection of a transaction that has failed, so that nobody goes on with it; later statements hear why.
+    fn give_up(&mut self, why: Error) -> Self {
+        self.given_up = Some(why);
+        Self {
+            pool: self.pool.clone(),
+            member: self.member.take(),
+            given_up: None,
+            ..*self
+        }
+    }
+
+    async fn ask_role(&mut self) -> bool {
+        let pool = self.pool.clone();
+        let Ok(connection) = self.connection() else {
+            return false;
+        };
+        let answer = ask_role(&pool, connection).await;
+        if answer.is_some() {
+            self.state = State::Quiet;
+        }
+        answer.unwrap_or(false)
+    }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.waiting
-            && let Some(connection) = self.connection.take()
-        {
-            drop(connection.detach());
+        let Some(member) = self.member.take() else {
+            return;
+        };
+        if self.is_lost() {
+            drop(member);
+            self.pool.free();
+        } else if self.state != State::Quiet || self.has_begun {
+            let settling = Settling {
+                pool: self.pool.clone(),
+                member,
+                has_begun: self.has_begun,
+                was_lent: self.was_lent,
+            };
+            let limit = self.patience.saturating_add(GRACE);
+            in_background(settling.settle(limit));
+        } else {
+            self.pool.give_back(member);
         }
     }
 }
 
+/// A connection that nobody has any more, and that is not ready for the next.
+///
+/// It is no lease: a runtime that is shutting down drops the task, and that must not begin another one.
+struct Settling {
+    pool: Pool,
+    member: Member,
+    has_begun: bool,
+    was_lent: bool,
+}
+
+impl Settling {
+    /// Ends the transaction, and waits for what is outstanding.
+    async fn settle(mut self, limit: Duration) {
+        // sqlx does not know of a transaction whose BEGIN was cut off.
+        let is_known = roll_back(&mut self.member.connection) || !self.has_begun;
+        let is_quiet = tokio::select! {
+            is_quiet = timeout(limit, quiet(&mut self.member.connection)) => is_quiet.unwrap_or(false),
+            // The server had gone silent and is back, or another one is: this is one of the old connections.
+            () = self.pool.back() => false,
+        };
+        let Self {
+            pool, mut member, ..
+        } = self;
+        // As in `distrust`.
+        let is_doubtful = self.has_begun && self.was_lent;
+        if is_quiet && is_known && !is_doubtful {
+            return pool.give_back(member);
+        }
+        if is_quiet && is_doubtful {
+            ask_role(&pool, &mut member.connection).await;
+        }
+        drop(member);
+        pool.free();
+    }
+}
+
+/// Does this server take no writes? Nothing if it does not say.
+async fn ask_role(pool: &Pool, connection: &mut PgConnection) -> Option<bool> {
+    let asked = sqlx::query_scalar(IS_READ_ONLY).fetch_one(connection);
+    let is_read_only = timeout(ROLE, asked).await.ok()?.ok()?;
+    if is_read_only {
+        pool.found_read_only();
+    }
+    Some(is_read_only)
+}
+
+/// Queues what ends the transaction, whatever savepoints are in it. Tells whether there was one.
+fn roll_back(connection: &mut PgConnection) -> bool {
+    let is_open = PgTransactionManager::get_transaction_depth(connection) > 0;
+    while PgTransactionManager::get_transaction_depth(connection) > 0 {
+        PgTransactionManager::start_rollback(connection);
+    }
+    is_open
+}
+
+/// Awaits every answer that is outstanding; errors are answers too. Tells whether the connection is still there.
+async fn quiet(connection: &mut PgConnection) -> bool {
+    loop {
+        match connection.ping().await {
+            Ok(()) => return true,
+            Err(error)
+                if error.as_database_error().is_none() || Fault::of(&error) == Fault::Lost =>
+            {
+                return false;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Whoever runs the whole again finds everything in order.
+pub(super) fn outdated() -> Error {
+    Error::unavailable("a table or a type has changed meanwhile: the same works again")
+}
+
+fn read_only() -> Error {
+    Error::unavailable("Postgres takes no writes here: it is a standby, or was made read-only")
+}
+
 /// Awaits an answer of Postgres', but not for ever.
-pub(super) async fn within<T>(
+async fn within<T>(
     limit: Duration,
     answer: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {

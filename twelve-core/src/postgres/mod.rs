@@ -1,11 +1,24 @@
 //! Postgres: one lazy pool per process, and one transaction per run of a handler.
+//!
+//! ```text
+//! Db ──► Pool ──► Lease ──► one statement ──► what its answer says of the connection
+//! Tx ─────┘         └─ dropped: back to the pool, or settled in the background, or closed
+//! ```
 
+mod connection;
+mod db;
 mod executor;
+mod fault;
 mod lease;
-mod outage;
 mod pool;
+mod settings;
+mod statement;
+mod target;
 mod tx;
+mod url;
 
-pub use pool::Db;
-pub(crate) use pool::Settings;
+pub use connection::{DbConnection, DbTransaction};
+pub use db::Db;
+pub(crate) use fault::Fault;
+pub(crate) use settings::Settings;
 pub use tx::{Slot, Tx};

@@ -1,38 +1,34 @@
-//! The pool: nothing is opened before the first use, and an outage is one quick, clear answer.
+//! The pool: which connections there are, who waits for one, and what is known of the server.
+//!
+//! ```text
+//! acquire ─► idle, trusted or tested ──────────────────────────┐
+//!      └───► a place in the line ─► one that is given back, ───┴─► Lease
+//!                     or one that a task of its own has opened
+//! ```
+//!
+//! A connection is opened by a task, not by whoever waits: a request that its client takes back leaves no half-opened connection behind.
+//! A connect that fails concerns only those who need a new connection, and they wait for one that is given back while there are some.
 
-use sqlx::{
-    ConnectOptions, Connection, PgPool, Postgres,
-    pool::PoolConnection,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use sqlx::{Connection, PgConnection};
 use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    collections::VecDeque,
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
 };
-use tokio::sync::Semaphore;
-use url::Url;
-
-use super::{
-    lease::{Lease, within},
-    outage::Outage,
-};
-use crate::{
-    Config, Context, Error, FromContext, Needs, Reader, Run, Value, error::is_outage,
-    run::extractable,
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, oneshot},
+    time::{Instant, timeout, timeout_at},
 };
 
-const NOT_CONFIGURED: &str = "Postgres is not configured";
+use super::{lease::Lease, target::Target};
+use crate::{Error, error::sqlstate};
 
 /// How long a handler waits for a connection, connecting included.
 const ACQUIRE: Duration = Duration::from_secs(2);
 
-/// How long one statement of a handler's may take unless `TWELVE_DATABASE_TIMEOUT` says otherwise.
-///
-/// A server that has gone silent must not hold a handler for ever.
-const STATEMENT: Duration = Duration::from_secs(10);
-
-/// How long the test of an idle connection may take.
+/// How long the test of an idle connection may take, and a farewell to the server.
 const TEST: Duration = Duration::from_millis(500);
 
 /// A connection that was idle for longer is tested before it is handed out.
@@ -40,279 +36,467 @@ const TEST: Duration = Duration::from_millis(500);
 /// Testing every time would cost each statement a round trip.
 const TEST_AFTER_IDLE: Duration = Duration::from_secs(5);
 
-/// Connections that transactions must leave free, so that `Db` beside a `Tx` always finds one.
-const KEPT_FOR_STATEMENTS: u32 = 2;
+/// How often the server is looked at while it takes no connections, or no writes.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// Postgres, for statements outside a transaction.
-///
-/// `&Db` is an sqlx executor: `sqlx::query("…").fetch_all(&db)`.
-/// A connection is opened on the first statement, not before.
-/// A statement, or the next row of a stream, may take 10 s, or what `TWELVE_DATABASE_TIMEOUT` says; a connection of [`acquire`](Self::acquire) has no such limit.
-/// While Postgres is down, statements fail at once with an error that names the cause; they work again within half a second of its return.
+/// A server that has gone silent is not waited for when no connection has come back for this long.
+const STALLED: Duration = Duration::from_millis(500);
+
+/// A connection that nobody has used for this long is closed.
+const IDLE: Duration = Duration::from_mins(10);
+
+/// A connection that is older is closed: what its backend has cached only grows.
+const LIFETIME: Duration = Duration::from_mins(30);
+
+/// How often idle connections are looked through.
+const SWEEP: Duration = Duration::from_mins(1);
+
 #[derive(Clone)]
-pub struct Db(Arc<Inner>);
+pub(super) struct Pool(Arc<Inner>);
 
 struct Inner {
-    pool: PgPool,
-    transactions: Arc<Semaphore>,
-    outage: Outage,
-    suspicion: Arc<Suspicion>,
-    patience: Duration,
-    /// Postgres itself, when the others are connections to a pooler.
-    direct: Option<PgConnectOptions>,
+    target: Target,
+    size: u32,
+    state: Mutex<State>,
+    /// Postgres takes connections again.
+    back: Notify,
+    /// A place has become free.
+    freed: Notify,
 }
 
-/// When a connection was last found dead: its siblings that have been idle since before are tested.
 #[derive(Default)]
-struct Suspicion(Mutex<Option<Instant>>);
-
-impl Suspicion {
-    fn raise(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-    }
-
-    fn concerns(&self, idle_for: Duration) -> bool {
-        let raised = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        raised.is_some_and(|raised| raised.elapsed() <= idle_for)
-    }
+struct State {
+    /// The last one in is the first one out, so that those beyond the need grow old.
+    idle: Vec<Member>,
+    /// Who waits for a connection, in order.
+    line: VecDeque<oneshot::Sender<Result<Lease, Error>>>,
+    /// Places taken: by connections that are idle, lent or being settled, and by attempts to open one.
+    taken: usize,
+    /// How many of them are attempts.
+    opening: usize,
+    /// Why the last attempt failed, until one succeeds.
+    refusal: Option<Refusal>,
+    /// Is there a task that waits for the end of the refusal?
+    is_looking: bool,
+    /// Is there a task that closes what has grown old?
+    is_sweeping: bool,
+    /// When a connection last came back.
+    given_back: Option<Instant>,
+    /// When a connection was last found dead: siblings that are idle since before are tested.
+    suspected: Option<Instant>,
+    /// When a connection was last found useless: siblings that were opened before are closed.
+    outdated: Option<Instant>,
+    /// When the server last said that it takes no writes.
+    read_only: Option<Instant>,
+    is_closed: bool,
 }
 
-impl Db {
-    /// A pool for these options that opens nothing yet. It holds at most `size` connections.
-    #[must_use]
-    pub fn new(options: PgConnectOptions, size: u32) -> Self {
-        Self::with(options, None, size, STATEMENT)
-    }
+/// A connection of the pool.
+pub(super) struct Member {
+    pub(super) connection: PgConnection,
+    opened: Instant,
+    idle_since: Instant,
+}
 
-    /// Another pool for the same database, which holds at most `size` connections.
-    #[must_use]
-    pub fn sibling(&self, size: u32) -> Self {
-        let direct = self.0.direct.clone();
-        Self::with(self.options().clone(), direct, size, self.patience())
-    }
+#[derive(Clone)]
+struct Refusal {
+    error: Error,
+    /// Did the server say nothing at all? Connections that are open may then be as dead.
+    is_silent: bool,
+}
 
-    /// A pool that no pooler stands before: for what belongs to a session, such as LISTEN and locks.
-    ///
-    /// It is for the same database, at `TWELVE_DATABASE_DIRECT_URL` when that is set.
-    #[must_use]
-    pub fn direct(&self) -> Self {
-        match &self.0.direct {
-            Some(direct) => Self::with(direct.clone(), None, 1, self.patience()),
-            None => self.clone(),
-        }
-    }
+/// What somebody who asks for a connection gets at once.
+enum Turn {
+    Trusted(Lease),
+    Untested(Lease),
+    Later(oneshot::Receiver<Result<Lease, Error>>),
+}
 
-    fn with(
-        options: PgConnectOptions,
-        direct: Option<PgConnectOptions>,
-        size: u32,
-        patience: Duration,
-    ) -> Self {
-        let options = options.disable_statement_logging();
-        let suspicion = Arc::new(Suspicion::default());
-        let suspected = Arc::clone(&suspicion);
-        let pool = PgPoolOptions::new()
-            .max_connections(size)
-            .acquire_timeout(ACQUIRE)
-            .test_before_acquire(false)
-            .before_acquire(move |connection, idle| {
-                let idle_for = idle.idle_for;
-                let trusted = idle_for < TEST_AFTER_IDLE && !suspected.concerns(idle_for);
-                Box::pin(async move {
-                    if trusted {
-                        return Ok(true);
-                    }
-                    // An error closes the connection without a word, which a silent server could delay.
-                    within(TEST, connection.ping()).await.map(|()| true)
-                })
-            })
-            .connect_lazy_with(options.clone());
-        let transactions = size.saturating_sub(KEPT_FOR_STATEMENTS).max(1) as usize;
+impl Pool {
+    /// A pool that opens nothing yet.
+    pub(super) fn new(target: Target, size: u32) -> Self {
         Self(Arc::new(Inner {
-            pool,
-            transactions: Arc::new(Semaphore::new(transactions)),
-            outage: Outage::new(options),
-            suspicion,
-            patience,
-            direct: direct.map(ConnectOptions::disable_statement_logging),
+            target,
+            size,
+            state: Mutex::default(),
+            back: Notify::new(),
+            freed: Notify::new(),
         }))
     }
 
-    pub(crate) fn lazy(context: &Context) -> Result<Self, Error> {
-        let settings: Settings = context.environment().load(NOT_CONFIGURED)?;
-        let identity = context.identity();
-        let name = format!("{}/{}", identity.app, identity.process_type);
-        let named = |url: PostgresUrl| url.0.application_name(&name);
-        Ok(Self::with(
-            named(settings.options),
-            settings.direct.map(named),
-            settings.size,
-            settings.patience,
-        ))
+    pub(super) fn target(&self) -> &Target {
+        &self.0.target
     }
 
-    /// A connection of the pool.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::is_unavailable`] with the cause when Postgres cannot be reached, or every connection was busy for 2 s.
-    pub async fn acquire(&self) -> Result<PoolConnection<Postgres>, Error> {
-        if let Some(error) = self.0.outage.current() {
-            return Err(error);
-        }
-        match self.0.pool.acquire().await {
-            Ok(connection) => Ok(connection),
-            Err(error) => {
-                self.0.suspicion.raise();
-                Err(self.0.outage.explain(error, &self.0.pool).await)
+    pub(super) fn size(&self) -> u32 {
+        self.0.size
+    }
+
+    /// A connection that works, as far as can be known.
+    pub(super) async fn acquire(&self) -> Result<Lease, Error> {
+        let deadline = Instant::now() + ACQUIRE;
+        loop {
+            match self.turn()? {
+                Turn::Trusted(lease) => return Ok(lease),
+                Turn::Untested(mut lease) => {
+                    if lease.test(TEST).await {
+                        return Ok(lease);
+                    }
+                    // Its siblings may be as dead, and so may be the server.
+                    self.suspect();
+                    self.look();
+                }
+                // One that comes back, or is new, has just worked.
+                Turn::Later(turn) => {
+                    return match timeout_at(deadline, turn).await {
+                        Ok(answer) => answer.unwrap_or_else(|_| Err(closing())),
+                        Err(_) => Err(self.not_in_time()),
+                    };
+                }
             }
         }
     }
 
-    /// A connection that is closed rather than returned while an answer is to come.
-    pub(super) async fn lease(&self) -> Result<Lease, Error> {
-        Ok(Lease::new(self.clone(), self.acquire().await?))
+    fn turn(&self) -> Result<Turn, Error> {
+        let mut state = self.state();
+        if state.is_closed {
+            return Err(closing());
+        }
+        while let Some(member) = state.idle.pop() {
+            if !state.is_current(&member) {
+                self.bid_farewell(member);
+                continue;
+            }
+            let is_trusted = state.is_trusted(&member);
+            let lease = Lease::new(self.clone(), member);
+            return Ok(if is_trusted {
+                Turn::Trusted(lease)
+            } else {
+                Turn::Untested(lease)
+            });
+        }
+        if let Some(error) = state.hopeless() {
+            return Err(error);
+        }
+        // Those who have waited for too long have left, the first in line first.
+        while state.line.front().is_some_and(oneshot::Sender::is_closed) {
+            state.line.pop_front();
+        }
+        let (sender, receiver) = oneshot::channel();
+        state.line.push_back(sender);
+        self.grow(&mut state);
+        Ok(Turn::Later(receiver))
     }
 
-    /// Hears what a statement failed with: one dead connection makes the others suspect.
-    pub(super) fn note(&self, error: &sqlx::Error) {
-        if is_outage(error) {
-            self.0.suspicion.raise();
+    /// Why there was no connection for as long as a handler waits.
+    fn not_in_time(&self) -> Error {
+        let mut state = self.state();
+        if let Some(refusal) = &state.refusal {
+            return refusal.error.clone();
+        }
+        if state.lent() == 0 && state.opening > 0 {
+            let refusal = Refusal::silent();
+            let error = refusal.error.clone();
+            self.refuse(&mut state, refusal);
+            return error;
+        }
+        drop(state);
+        // Busy, or lost with their server? A look tells the next ones.
+        self.look();
+        Error::unavailable(
+            "as many connections to Postgres as TWELVE_DATABASE_POOL allows were busy for 2 s",
+        )
+    }
+
+    /// Takes a connection back that has nothing outstanding.
+    pub(super) fn give_back(&self, mut member: Member) {
+        let mut state = self.state();
+        let now = Instant::now();
+        state.given_back = Some(now);
+        if state.is_closed || !state.is_current(&member) {
+            return self.bid_farewell(member);
+        }
+        member.idle_since = now;
+        if let Some(waiting) = state.next_in_line() {
+            drop(state);
+            // Who has left in this moment drops the lease, which brings it here again.
+            let _ = waiting.send(Ok(Lease::new(self.clone(), member)));
+        } else {
+            state.idle.push(member);
         }
     }
 
-    /// sqlx's own pool, for what needs one.
-    ///
-    /// Its errors do not name the cause of an outage; prefer `&Db` itself.
-    #[must_use]
-    pub fn pool(&self) -> &PgPool {
-        &self.0.pool
+    /// Closes a connection in order, which takes its place for that long.
+    fn bid_farewell(&self, member: Member) {
+        let pool = self.clone();
+        in_background(async move {
+            let _ = timeout(TEST, member.connection.close()).await;
+            pool.free();
+        });
     }
 
-    /// How a connection of its own is opened, outside the pool.
-    #[must_use]
-    pub fn options(&self) -> &PgConnectOptions {
-        self.0.outage.options()
+    /// Frees the place of a connection that is closed.
+    pub(super) fn free(&self) {
+        let mut state = self.state();
+        state.taken -= 1;
+        self.grow(&mut state);
+        state.disappoint();
+        drop(state);
+        self.0.freed.notify_waiters();
     }
 
-    /// Limits how many transactions are open at once.
-    pub(super) fn transactions(&self) -> &Arc<Semaphore> {
-        &self.0.transactions
-    }
-
-    /// How long one statement may take.
-    pub(super) fn patience(&self) -> Duration {
-        self.0.patience
-    }
-}
-
-impl fmt::Debug for Db {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Db").field(&self.0.pool).finish()
-    }
-}
-
-impl<K: Send + Sync + 'static> FromContext<K> for Db {
-    fn needs(needs: &mut Needs) {
-        needs.add::<Self>();
-    }
-
-    async fn from_context(run: &Run<K>) -> Result<Self, Error> {
-        run.context().db()
-    }
-}
-
-extractable!(impl for Db);
-
-/// What a process needs to know to reach Postgres.
-#[derive(Debug)]
-pub(crate) struct Settings {
-    options: PostgresUrl,
-    direct: Option<PostgresUrl>,
-    size: u32,
-    patience: Duration,
-}
-
-impl Config for Settings {
-    fn load(reader: &mut Reader<'_>) -> Option<Self> {
-        let options = reader.read("DATABASE_URL", None, "Postgres");
-        let direct = reader.read(
-            "TWELVE_DATABASE_DIRECT_URL",
-            None,
-            "Postgres itself, when DATABASE_URL is a pooler such as PgBouncer: for LISTEN and for `release`",
-        );
-        let size = reader.read(
-            "TWELVE_DATABASE_POOL",
-            Some("10"),
-            "connections to Postgres that one process may open",
-        );
-        let patience = reader.read(
-            "TWELVE_DATABASE_TIMEOUT",
-            Some("10s"),
-            "how long one statement of a handler's may take",
-        );
-        let (options, direct) = (options?, direct?);
-        let (size, patience): (_, Duration) = (size?, patience?);
-        if patience.is_zero() {
-            reader.reject(
-                "TWELVE_DATABASE_TIMEOUT",
-                "too short: no statement could end",
-            );
-            return None;
+    /// Lets as many connections be opened as are waited for, and the pool may have.
+    fn grow(&self, state: &mut State) {
+        if state.refusal.is_some() || state.is_closed {
+            return;
         }
-        if size < 3 {
-            reader.reject(
-                "TWELVE_DATABASE_POOL",
-                "too small: a handler may use two connections, and a job engine one",
-            );
-            return None;
+        while state.opening < state.line.len() && state.taken < self.0.size as usize {
+            state.opening += 1;
+            state.taken += 1;
+            in_background(self.clone().open());
         }
-        Some(Self {
-            options,
-            direct,
-            size,
-            patience,
-        })
+        if !std::mem::replace(&mut state.is_sweeping, true) {
+            in_background(sweep(Arc::downgrade(&self.0)));
+        }
+    }
+
+    async fn open(self) {
+        let opened = self.0.target.open().await;
+        let mut state = self.state();
+        state.opening -= 1;
+        match opened {
+            Ok((connection, _)) => {
+                drop(state);
+                self.give_back(Member::new(connection));
+            }
+            Err(error) => {
+                state.taken -= 1;
+                self.refuse(&mut state, Refusal::of(error));
+                drop(state);
+                self.0.freed.notify_waiters();
+            }
+        }
+    }
+
+    /// Remembers that no connection is to be had, tells those who wait in vain, and waits for the end of it.
+    fn refuse(&self, state: &mut State, refusal: Refusal) {
+        if state.refusal.is_none() {
+            tracing::warn!(error = %crate::error::chain(&refusal.error), "no new connection to Postgres");
+        }
+        state.refusal = Some(refusal);
+        state.disappoint();
+        self.look_with(state);
+    }
+
+    /// Takes in the connection by which a look has found the server: as one of the pool's, if there is room.
+    fn welcome(&self, member: Member) {
+        let mut state = self.state();
+        state.is_looking = false;
+        if state.refusal.take().is_some() {
+            tracing::info!("Postgres takes connections again");
+            self.0.back.notify_waiters();
+        }
+        if state.taken < self.0.size as usize && !state.is_closed {
+            state.taken += 1;
+            self.grow(&mut state);
+            drop(state);
+            self.give_back(member);
+        }
+    }
+
+    fn look(&self) {
+        self.look_with(&mut self.state());
+    }
+
+    fn look_with(&self, state: &mut State) {
+        if !state.is_closed && !std::mem::replace(&mut state.is_looking, true) {
+            in_background(look(Arc::downgrade(&self.0)));
+        }
+    }
+
+    /// A connection was found dead: its siblings are tested before they are used.
+    pub(super) fn suspect(&self) {
+        self.state().suspected = Some(Instant::now());
+    }
+
+    /// A connection was found useless: it and its siblings are closed.
+    pub(super) fn outdate(&self) {
+        self.state().outdated = Some(Instant::now());
+    }
+
+    /// Remembers that the server takes no writes, and that other connections may lead to one that does.
+    pub(super) fn found_read_only(&self) {
+        let mut state = self.state();
+        let now = Instant::now();
+        state.read_only = Some(now);
+        state.outdated = Some(now);
+    }
+
+    /// Has the server said a moment ago that it takes no writes? Asking each time would close connections as fast as requests come.
+    pub(super) fn is_read_only(&self) -> bool {
+        let found = self.state().read_only;
+        found.is_some_and(|found| found.elapsed() < LOOK_EVERY)
+    }
+
+    /// The end of a refusal: a connection that outlived the silence of its server is not worth waiting for.
+    pub(super) async fn back(&self) {
+        self.0.back.notified().await;
+    }
+
+    /// Closes every connection once it is given back; nobody gets one any more.
+    pub(super) async fn close(&self) {
+        let idle = {
+            let mut state = self.state();
+            state.is_closed = true;
+            state.line.clear();
+            std::mem::take(&mut state.idle)
+        };
+        for member in idle {
+            self.bid_farewell(member);
+        }
+        loop {
+            let freed = self.0.freed.notified();
+            tokio::pin!(freed);
+            freed.as_mut().enable();
+            if self.state().taken == 0 {
+                return;
+            }
+            freed.await;
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-#[derive(Debug)]
-struct PostgresUrl(PgConnectOptions);
-
-impl Value for PostgresUrl {
-    const EXPECTED: &'static str = "a URL such as postgres://user:password@localhost:5432/shop";
-
-    fn parse(text: &str) -> Result<Self, String> {
-        let url = Url::parse(text).map_err(|error| format!("not a URL: {error}"))?;
-        if !matches!(url.scheme(), "postgres" | "postgresql") || url.cannot_be_a_base() {
-            return Err("it does not begin with postgres://".into());
+/// Waits until Postgres takes connections again; one task serves all.
+async fn look(pool: Weak<Inner>) {
+    loop {
+        let Some(pool) = pool.upgrade().map(Pool) else {
+            return;
+        };
+        if pool.state().refusal.is_some() {
+            tokio::time::sleep(LOOK_EVERY).await;
         }
-        PgConnectOptions::from_url(&url)
-            .map(Self)
-            .map_err(|error| error.to_string())
-    }
-
-    fn show(text: &str) -> String {
-        <Url as Value>::show(text)
+        match pool.0.target.open().await {
+            Ok((connection, _)) => return pool.welcome(Member::new(connection)),
+            Err(error) if !pool.state().is_closed => {
+                pool.refuse(&mut pool.state(), Refusal::of(error));
+            }
+            Err(_) => return,
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Environment;
+/// Closes what nobody has used for long.
+async fn sweep(pool: Weak<Inner>) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        let Some(pool) = pool.upgrade().map(Pool) else {
+            return;
+        };
+        let mut state = pool.state();
+        let (old, idle) = std::mem::take(&mut state.idle)
+            .into_iter()
+            .partition(|member| member.idle_since.elapsed() > IDLE || !state.is_current(member));
+        state.idle = idle;
+        drop(state);
+        let old: Vec<Member> = old;
+        for member in old {
+            pool.bid_farewell(member);
+        }
+    }
+}
 
-    #[test]
-    fn only_a_postgres_url_is_one() {
-        assert!(PostgresUrl::parse("postgres:///shop?host=/run/postgresql").is_ok());
-        assert!(PostgresUrl::parse("nonsense").is_err());
-        assert!(PostgresUrl::parse("mysql://localhost/shop").is_err());
+impl State {
+    /// Connections that somebody has, or that are being settled.
+    fn lent(&self) -> usize {
+        self.taken - self.opening - self.idle.len()
     }
 
-    #[test]
-    fn a_missing_url_is_named() {
-        let loaded = Environment::default().load::<Settings>(NOT_CONFIGURED);
-        let error = loaded.unwrap_err();
-        assert!(crate::error::chain(&error).contains("DATABASE_URL  is not set"));
+    fn is_current(&self, member: &Member) -> bool {
+        member.opened.elapsed() < LIFETIME
+            && self
+                .outdated
+                .is_none_or(|outdated| outdated < member.opened)
     }
+
+    fn is_trusted(&self, member: &Member) -> bool {
+        let since = member.idle_since;
+        since.elapsed() < TEST_AFTER_IDLE && self.suspected.is_none_or(|at| at < since)
+    }
+
+    fn next_in_line(&mut self) -> Option<oneshot::Sender<Result<Lease, Error>>> {
+        std::iter::from_fn(|| self.line.pop_front()).find(|waiting| !waiting.is_closed())
+    }
+
+    /// The error for somebody who needs a connection while none will come.
+    fn hopeless(&self) -> Option<Error> {
+        let refusal = self.refusal.as_ref()?;
+        let is_stalled = || self.given_back.is_none_or(|at| at.elapsed() > STALLED);
+        (self.lent() == 0 || refusal.is_silent && is_stalled()).then(|| refusal.error.clone())
+    }
+
+    /// Tells those who wait in vain.
+    fn disappoint(&mut self) {
+        if let Some(error) = self.hopeless() {
+            for waiting in self.line.drain(..) {
+                let _ = waiting.send(Err(error.clone()));
+            }
+        }
+    }
+}
+
+impl Member {
+    fn new(connection: PgConnection) -> Self {
+        let now = Instant::now();
+        Self {
+            connection,
+            opened: now,
+            idle_since: now,
+        }
+    }
+}
+
+impl Refusal {
+    fn of(cause: sqlx::Error) -> Self {
+        let is_silent = match &cause {
+            sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::TimedOut,
+            _ => false,
+        };
+        Self {
+            error: refused(cause),
+            is_silent,
+        }
+    }
+
+    fn silent() -> Self {
+        Self::of(super::target::silent())
+    }
+}
+
+/// Runs a task that must not depend on whoever needed it; without a runtime the process is ending, and it is dropped.
+pub(super) fn in_background(task: impl Future<Output = ()> + Send + 'static) {
+    if let Ok(runtime) = Handle::try_current() {
+        runtime.spawn(task);
+    }
+}
+
+/// What a failed connect is told as.
+pub(super) fn refused(cause: sqlx::Error) -> Error {
+    let code = sqlstate(&cause).unwrap_or_default();
+    let message = if code == "53300" {
+        "Postgres has no connection left"
+    } else if code.starts_with("28") || code.starts_with("3D") {
+        // The manual's appendix A: who connects, and to what.
+        "Postgres refuses the connection: check DATABASE_URL"
+    } else {
+        "Postgres cannot be reached"
+    };
+    Error::unavailable(message).because(cause)
+}
+
+fn closing() -> Error {
+    Error::unavailable("the process is closing")
 }

@@ -10,8 +10,7 @@
 //! The handler owns the transaction while it runs, the runner before and after.
 //! So only the runner can commit, and it does so knowing what the handler returned.
 
-use sqlx::{Executor, PgConnection, postgres::PgTransactionManager};
-use sqlx_core::transaction::TransactionManager;
+use sqlx::PgConnection;
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -40,19 +39,8 @@ pub struct Tx {
 struct Open {
     lease: Lease,
     after_commit: Vec<Box<dyn FnOnce() + Send + Sync>>,
-    /// Was it committed or rolled back?
-    ended: bool,
     /// Counts against the transactions that may be open at once.
     _permit: OwnedSemaphorePermit,
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        if !self.ended {
-            // A handler was cut off. Its connection must not come back with the transaction still open.
-            self.lease.give_up();
-        }
-    }
 }
 
 impl Tx {
@@ -80,7 +68,16 @@ impl Tx {
     ///
     /// Postgres cannot be reached, or too many transactions were open for 2 s.
     pub async fn connection(&mut self) -> Result<&mut PgConnection, Error> {
-        Ok(self.lease().await?.connection()?)
+        Ok(self.lease().await?.lend()?)
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Undoes what there is, so that the next statement begins anew, on another connection.
+    pub(super) fn abandon(&mut self) {
+        self.open = None;
     }
 
     pub(super) async fn lease(&mut self) -> Result<&mut Lease, Error> {
@@ -101,14 +98,9 @@ impl Tx {
                 )
             })?
             .map_err(|closed| Error::unavailable("the process is closing").because(closed))?;
-        let mut lease = self.db.lease().await?;
-        lease
-            .ask(|connection| PgTransactionManager::begin(connection, None))
-            .await?;
         Ok(Open {
-            lease,
+            lease: self.db.begin_on_a_lease().await?,
             after_commit: Vec::new(),
-            ended: false,
             _permit: permit,
         })
     }
@@ -172,8 +164,7 @@ impl Slot {
             return Ok(());
         };
         // Postgres answers a COMMIT after a failed statement with a ROLLBACK and no error: it must be asked first.
-        let asked = open.lease.ask(|connection| connection.execute("SELECT 1"));
-        asked.await.map_err(|error| {
+        open.lease.ask_whether_it_lives().await.map_err(|error| {
             Error::from(error).in_the_way_of("nothing was committed: a statement had failed")
         })?;
         Self::finish(open).await
@@ -192,11 +183,9 @@ impl Slot {
     }
 
     async fn finish(mut open: Open) -> Result<(), Error> {
-        let commit = open.lease.ask(PgTransactionManager::commit);
-        commit.await.map_err(|error| {
+        open.lease.commit().await.map_err(|error| {
             Error::from(error).in_the_way_of("the transaction could not be committed")
         })?;
-        open.ended = true;
         for action in std::mem::take(&mut open.after_commit) {
             action();
         }
@@ -204,19 +193,15 @@ impl Slot {
     }
 
     /// Undoes what the handler did.
+    ///
+    /// One that is in the middle of a statement is not waited for: its connection ends it, and keeps its place in the pool for that long.
     pub async fn rollback(&self) {
         if let Ok(Some(mut open)) = self.take()
-            // A connection that owes an answer is closed instead, which ends its transaction too.
-            && !open.lease.is_waiting()
+            && !open.lease.is_owed()
+            && let Err(error) = open.lease.rollback().await
         {
-            let rollback = open.lease.ask(PgTransactionManager::rollback);
-            match rollback.await {
-                Ok(()) => open.ended = true,
-                // The connection is lost, and with it the transaction: that is a rollback too.
-                Err(error) => {
-                    tracing::debug!(%error, "a transaction was lost rather than rolled back");
-                }
-            }
+            // The connection is lost, and with it the transaction: that is a rollback too.
+            tracing::debug!(%error, "a transaction was lost rather than rolled back");
         }
     }
 

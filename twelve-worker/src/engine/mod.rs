@@ -261,7 +261,7 @@ fn broken(what: &'static str, cause: Option<JoinError>) -> Error {
 
 /// Says so when jobs would wait for each other's transactions; runs that give up are put off, which works but is slow.
 fn warn_of_a_small_pool(engine: &Engine, slots: u32) -> Result<(), Error> {
-    let pool = engine.context.db()?.pool().options().get_max_connections();
+    let pool = engine.context.db()?.size();
     if slots > pool.saturating_sub(2) && engine.registry.needs(&engine.queues).has::<Tx>() {
         tracing::warn!(
             "{slots} jobs may run at a time, but {pool} connections allow {} transactions: raise TWELVE_DATABASE_POOL to {}",

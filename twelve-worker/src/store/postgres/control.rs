@@ -1,6 +1,6 @@
 //! Acting on jobs by hand.
 
-use sqlx::{Connection, PgConnection, Postgres, postgres::PgArguments, query::QueryScalar};
+use sqlx::{PgExecutor, Postgres, postgres::PgArguments, query::QueryScalar};
 use twelve_core::{Db, Error};
 use uuid::Uuid;
 
@@ -167,8 +167,7 @@ SELECT id FROM moved";
 
 pub(super) async fn retry(db: &Db, jobs: &[JobId]) -> Result<Vec<JobId>, Error> {
     let mut jobs = uuids(jobs);
-    let mut connection = db.acquire().await?;
-    let mut transaction = connection.begin().await?;
+    let mut transaction = db.begin().await?;
     // Keys before jobs, as producers take them that replace: the other way round, the two could wait for each other.
     let mut retried = Vec::new();
     for statement in [RETRY_ENDED, RETRY_WAITING] {
@@ -178,10 +177,10 @@ pub(super) async fn retry(db: &Db, jobs: &[JobId]) -> Result<Vec<JobId>, Error> 
     }
     sqlx::query(FORGET_WISHES)
         .bind(&retried)
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await
         .map_err(failed)?;
-    transaction.commit().await.map_err(failed)?;
+    transaction.commit().await?;
     Ok(ids(retried))
 }
 
@@ -191,29 +190,26 @@ pub(super) async fn discard(
     reason: &Evidence,
 ) -> Result<Vec<JobId>, Error> {
     let jobs = uuids(jobs);
-    let mut connection = db.acquire().await?;
-    let mut transaction = connection.begin().await?;
+    let mut transaction = db.begin().await?;
     let mut discarded = end_waiting(&mut transaction, &jobs, State::Discarded, reason).await?;
     let statement = sqlx::query_scalar(DISCARD_FAILED)
         .bind(&jobs)
         .bind(reason.as_str());
     discarded.extend(concerned(statement, &mut transaction).await?);
-    transaction.commit().await.map_err(failed)?;
+    transaction.commit().await?;
     Ok(ids(discarded))
 }
 
 pub(super) async fn cancel(db: &Db, jobs: &[JobId], reason: &Evidence) -> Result<Cancelled, Error> {
     let jobs = uuids(jobs);
-    let mut connection = db.acquire().await?;
-    let mut transaction = connection.begin().await?;
+    let mut transaction = db.begin().await?;
     let cancelled = end_waiting(&mut transaction, &jobs, State::Cancelled, reason).await?;
     let statement = sqlx::query_scalar(TELL)
         .bind(&jobs)
         .bind(&cancelled)
         .bind(reason.as_str());
     let mut told = concerned(statement, &mut transaction).await?;
-    transaction.commit().await.map_err(failed)?;
-    drop(connection);
+    transaction.commit().await?;
     if !told.is_empty() {
         listen::announce_control(db).await;
     }
@@ -226,7 +222,6 @@ pub(super) async fn cancel(db: &Db, jobs: &[JobId], reason: &Evidence) -> Result
 
 pub(super) async fn reschedule(db: &Db, jobs: &[JobId], due: Due) -> Result<Vec<JobId>, Error> {
     let jobs = uuids(jobs);
-    let mut connection = db.acquire().await?;
     let statement = if due == Due::Now {
         sqlx::query_scalar(RESCHEDULE_NOW).bind(jobs)
     } else {
@@ -236,11 +231,11 @@ pub(super) async fn reschedule(db: &Db, jobs: &[JobId], due: Due) -> Result<Vec<
             .bind(at_us)
             .bind(delay_us)
     };
-    Ok(ids(concerned(statement, &mut connection).await?))
+    Ok(ids(concerned(statement, db).await?))
 }
 
 async fn end_waiting(
-    connection: &mut PgConnection,
+    on: impl PgExecutor<'_>,
     jobs: &[Uuid],
     state: State,
     reason: &Evidence,
@@ -250,15 +245,15 @@ async fn end_waiting(
         .bind(reason.as_str())
         // Its evidence has the same name.
         .bind(state.name());
-    concerned(statement, connection).await
+    concerned(statement, on).await
 }
 
 /// The jobs that a statement answers.
 async fn concerned(
     statement: QueryScalar<'_, Postgres, Uuid, PgArguments>,
-    connection: &mut PgConnection,
+    on: impl PgExecutor<'_>,
 ) -> Result<Vec<Uuid>, Error> {
-    statement.fetch_all(connection).await.map_err(failed)
+    statement.fetch_all(on).await.map_err(failed)
 }
 
 fn uuids(jobs: &[JobId]) -> Vec<Uuid> {

@@ -1,6 +1,6 @@
 //! Adding jobs.
 
-use sqlx::{Connection, PgConnection, Postgres, query::Query};
+use sqlx::{PgConnection, Postgres, query::Query};
 use std::time::{SystemTime, UNIX_EPOCH};
 use twelve_core::{Db, Error};
 use uuid::Uuid;
@@ -75,10 +75,9 @@ pub(super) async fn enqueue(db: &Db, drafts: Vec<Draft>) -> Result<Vec<Enqueued>
         }
         _ => {}
     }
-    let mut connection = db.acquire().await?;
-    let mut transaction = connection.begin().await?;
-    let enqueued = enqueue_in(&mut transaction, drafts).await?;
-    transaction.commit().await.map_err(failed)?;
+    let mut transaction = db.begin().await?;
+    let enqueued = enqueue_in(transaction.connection()?, drafts).await?;
+    transaction.commit().await?;
     Ok(enqueued)
 }
 

@@ -1,6 +1,6 @@
 //! Wake-ups: NOTIFY outside the enqueue's transaction, LISTEN outside the pool.
 
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sqlx::postgres::{PgListener, PgPoolOptions};
 use std::time::Duration;
 use twelve_core::{Db, Error};
 
@@ -39,10 +39,10 @@ pub(super) async fn announce_control(db: &Db) {
     }
 }
 
-pub(super) async fn listen(options: PgConnectOptions, woken: Box<dyn Fn(Wake<'_>) + Send + Sync>) {
+pub(super) async fn listen(db: Db, woken: Box<dyn Fn(Wake<'_>) + Send + Sync>) {
     let mut pause = Duration::from_millis(100);
     loop {
-        if let Err(error) = listen_once(&options, &woken, &mut pause).await {
+        if let Err(error) = listen_once(&db, &woken, &mut pause).await {
             tracing::debug!(%error, "no wake-ups from Postgres for the moment; jobs are found by the poll");
         }
         tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
@@ -52,10 +52,12 @@ pub(super) async fn listen(options: PgConnectOptions, woken: Box<dyn Fn(Wake<'_>
 
 /// Listens until the connection is lost.
 async fn listen_once(
-    options: &PgConnectOptions,
+    db: &Db,
     woken: &(dyn Fn(Wake<'_>) + Send + Sync),
     pause: &mut Duration,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), Error> {
+    // Which of several hosts answers is found out anew each time.
+    let (_, options) = db.connect().await?;
     // A pool of one that is never recycled: sqlx's listener wants a pool.
     let pool = PgPoolOptions::new()
         .max_connections(1)

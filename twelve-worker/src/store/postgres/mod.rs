@@ -269,7 +269,7 @@ impl Working for PostgresStore {
     }
 
     fn pulse(&self) -> Box<dyn Pulse> {
-        Box::new(workers::Heart::new(self.db.options().clone()))
+        Box::new(workers::Heart::new(self.db.clone()))
     }
 
     fn deregister(&self, worker: WorkerId) -> Answer<'_, ()> {
@@ -310,7 +310,7 @@ impl Working for PostgresStore {
     }
 
     fn listen(&self, woken: Box<dyn Fn(Wake<'_>) + Send + Sync>) -> BoxFuture<'static, ()> {
-        Box::pin(listen::listen(self.db.direct().options().clone(), woken))
+        Box::pin(listen::listen(self.db.direct(), woken))
     }
 }
 
@@ -419,6 +419,13 @@ fn failed(error: sqlx::Error) -> Error {
             if matches!(database.code().as_deref(), Some("42P01" | "3F000")) =>
         {
             Error::internal("the tables for jobs are missing: run `release` first").because(error)
+        }
+        // Our own transactions are never told to be read-only: the server is.
+        sqlx::Error::Database(database) if database.code().as_deref() == Some("25006") => {
+            Error::unavailable(
+                "Postgres takes no writes here: it is a standby, or was made read-only",
+            )
+            .because(error)
         }
         _ => Error::from(error),
     }

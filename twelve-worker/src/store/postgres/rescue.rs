@@ -1,7 +1,7 @@
 //! Taking jobs back: from workers that died, from those that stop, and from claims that were never answered.
 
-use sqlx::{Connection, PgConnection, PgExecutor};
-use twelve_core::{Db, Error};
+use sqlx::PgExecutor;
+use twelve_core::{Db, DbTransaction, Error};
 use uuid::Uuid;
 
 use super::failed;
@@ -110,45 +110,43 @@ WITH given AS (
 SELECT job, epoch FROM given CROSS JOIN LATERAL unnest(jobs, epochs) AS lease (job, epoch) ORDER BY job";
 
 pub(super) async fn rescue(db: &Db, worker: WorkerId, beat: i64) -> Result<Vec<Rescued>, Error> {
-    let mut connection = db.acquire().await?;
-    let mut transaction = connection.begin().await?;
+    let mut transaction = db.begin().await?;
     let buried = sqlx::query(BURY)
         .bind(*worker.as_uuid())
         .bind(beat)
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await
         .map_err(failed)?;
     if buried.rows_affected() == 0 {
         return Ok(Vec::new());
     }
     let rescued = take_back(&mut transaction, Some(worker)).await?;
-    transaction.commit().await.map_err(failed)?;
+    transaction.commit().await?;
     Ok(rescued)
 }
 
 pub(super) async fn rescue_orphans(db: &Db) -> Result<Vec<Rescued>, Error> {
-    let mut connection = db.acquire().await?;
-    let mut transaction = connection.begin().await?;
+    let mut transaction = db.begin().await?;
     let rescued = take_back(&mut transaction, None).await?;
-    transaction.commit().await.map_err(failed)?;
+    transaction.commit().await?;
     Ok(rescued)
 }
 
 async fn take_back(
-    connection: &mut PgConnection,
+    transaction: &mut DbTransaction,
     dead: Option<WorkerId>,
 ) -> Result<Vec<Rescued>, Error> {
     let rows: Vec<(Uuid, String, bool)> = sqlx::query_as(RESCUE)
         .bind(dead.map(|worker| *worker.as_uuid()))
         .bind(MAX_CRASHES)
-        .fetch_all(&mut *connection)
+        .fetch_all(&mut *transaction)
         .await
         .map_err(failed)?;
     let failed_jobs: Vec<Uuid> = rows.iter().filter(|row| row.2).map(|row| row.0).collect();
     if !failed_jobs.is_empty() {
         sqlx::query(QUARANTINE)
             .bind(failed_jobs)
-            .execute(connection)
+            .execute(transaction)
             .await
             .map_err(failed)?;
     }
@@ -177,12 +175,11 @@ pub(super) async fn hand_back(on: impl PgExecutor<'_>, leases: &[Lease]) -> Resu
 }
 
 pub(super) async fn give_up(db: &Db, worker: WorkerId, claim: ClaimId) -> Result<usize, Error> {
-    let mut connection = db.acquire().await?;
-    let mut transaction = connection.begin().await?;
+    let mut transaction = db.begin().await?;
     let leases: Vec<(Uuid, i64)> = sqlx::query_as(GIVE_UP)
         .bind(*worker.as_uuid())
         .bind(*claim.as_uuid())
-        .fetch_all(&mut *transaction)
+        .fetch_all(&mut transaction)
         .await
         .map_err(failed)?;
     let lease = |(job, epoch)| Lease {
@@ -190,7 +187,7 @@ pub(super) async fn give_up(db: &Db, worker: WorkerId, claim: ClaimId) -> Result
         epoch,
     };
     let leases: Vec<Lease> = leases.into_iter().map(lease).collect();
-    let jobs = hand_back(&mut *transaction, &leases).await?;
-    transaction.commit().await.map_err(failed)?;
+    let jobs = hand_back(&mut transaction, &leases).await?;
+    transaction.commit().await?;
     Ok(jobs)
 }

@@ -3,7 +3,7 @@
 //! `now()` is written out and unqualified in each statement, for it is the clock that tests move.
 
 use jiff_sqlx::Timestamp;
-use sqlx::{Connection, PgConnection, Row, postgres::PgRow};
+use sqlx::{PgExecutor, Row, postgres::PgRow};
 use std::{
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -157,12 +157,11 @@ impl Calendar {
     ///
     /// See [`register`](Self::register). After a cut connection it is unknown whether they were fired; the timetable tells.
     pub async fn fire(&self, firing: Firing) -> Result<Fired, Error> {
-        let mut connection = self.db.acquire().await?;
-        let mut transaction = connection.begin().await?;
+        let mut transaction = self.db.begin().await?;
         let taken = sqlx::query(TAKE)
             .bind(&firing.schedule)
             .bind(firing.epoch)
-            .fetch_optional(&mut *transaction)
+            .fetch_optional(&mut transaction)
             .await
             .map_err(failed)?;
         if taken.is_none() {
@@ -173,9 +172,10 @@ impl Calendar {
         drafts.retain(|draft| new.contains(draft.id.as_uuid()));
         let enqueued = drafts.len();
         if enqueued > 0 {
-            self.store.enqueue_in(&mut transaction, drafts).await?;
+            let connection = transaction.connection()?;
+            self.store.enqueue_in(connection, drafts).await?;
         }
-        transaction.commit().await.map_err(failed)?;
+        transaction.commit().await?;
         Ok(Fired::Enqueued(enqueued))
     }
 
@@ -246,7 +246,7 @@ fn time(timestamp: Timestamp) -> SystemTime {
 }
 
 /// The jobs of those ticks that had never been fired.
-async fn insert(connection: &mut PgConnection, firing: &Firing) -> Result<Vec<Uuid>, Error> {
+async fn insert(on: impl PgExecutor<'_>, firing: &Firing) -> Result<Vec<Uuid>, Error> {
     let at_us = |at: &SystemTime| {
         let since_epoch = at.duration_since(UNIX_EPOCH).unwrap_or_default();
         i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX)
@@ -260,7 +260,7 @@ async fn insert(connection: &mut PgConnection, firing: &Firing) -> Result<Vec<Uu
         .bind(&firing.schedule)
         .bind(instants_us)
         .bind(jobs)
-        .fetch_all(connection)
+        .fetch_all(on)
         .await
         .map_err(failed)
 }

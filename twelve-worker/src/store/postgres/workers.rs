@@ -1,9 +1,6 @@
 //! Workers, and their heartbeats.
 
-use sqlx::{
-    ConnectOptions, PgConnection, Row,
-    postgres::{PgConnectOptions, PgRow},
-};
+use sqlx::{PgConnection, Row, postgres::PgRow};
 use twelve_core::{Db, Error};
 use uuid::Uuid;
 
@@ -51,29 +48,30 @@ ORDER BY process_type, host, started_at";
 
 /// A worker's heart, on a connection of its own.
 pub(super) struct Heart {
-    options: PgConnectOptions,
+    db: Db,
     connection: Option<PgConnection>,
 }
 
 impl Heart {
-    pub(super) fn new(options: PgConnectOptions) -> Self {
+    pub(super) fn new(db: Db) -> Self {
         Self {
-            options,
+            db,
             connection: None,
         }
     }
 
-    async fn try_beat(&mut self, worker: &Profile, is_draining: bool) -> Result<Beat, sqlx::Error> {
+    async fn try_beat(&mut self, worker: &Profile, is_draining: bool) -> Result<Beat, Error> {
         // Taken out until the statements have succeeded: a broken connection, or one whose answer was not awaited, is not used again.
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.options.connect().await?,
+            None => self.db.connect().await?.0,
         };
         let known = sqlx::query(BEAT)
             .bind(*worker.id.as_uuid())
             .bind(is_draining)
             .execute(&mut connection)
-            .await?;
+            .await
+            .map_err(failed)?;
         let mut beat = Beat::Known;
         if known.rows_affected() == 0 {
             sqlx::query(REGISTER)
@@ -88,7 +86,8 @@ impl Heart {
                 .bind(&worker.kinds)
                 .bind(is_draining)
                 .execute(&mut connection)
-                .await?;
+                .await
+                .map_err(failed)?;
             beat = Beat::Registered;
         }
         self.connection = Some(connection);
@@ -98,7 +97,7 @@ impl Heart {
 
 impl Pulse for Heart {
     fn beat<'a>(&'a mut self, worker: &'a Profile, is_draining: bool) -> Answer<'a, Beat> {
-        Box::pin(async move { self.try_beat(worker, is_draining).await.map_err(failed) })
+        Box::pin(async move { self.try_beat(worker, is_draining).await })
     }
 }
 

@@ -1,0 +1,98 @@
+//! Connections for those who need one to themselves.
+
+use sqlx::PgConnection;
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+};
+
+use super::lease::Lease;
+use crate::Error;
+
+/// Only a transaction is ever given up before its lease.
+const HELD: &str = "a connection without a transaction is held until it is dropped";
+
+/// A connection of the pool, to which it goes back when this is dropped.
+///
+/// `&mut DbConnection` is an sqlx executor with the deadline of [`Db`](super::Db)'s statements.
+/// What is asked of the [`PgConnection`] itself, to which it dereferences, has no deadline.
+pub struct DbConnection(Lease);
+
+impl DbConnection {
+    pub(super) fn new(lease: Lease) -> Self {
+        Self(lease)
+    }
+
+    pub(super) fn lease(&mut self) -> &mut Lease {
+        &mut self.0
+    }
+}
+
+impl Deref for DbConnection {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        self.0.peek().expect(HELD)
+    }
+}
+
+impl DerefMut for DbConnection {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        self.0.lend().expect(HELD)
+    }
+}
+
+impl fmt::Debug for DbConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DbConnection").finish_non_exhaustive()
+    }
+}
+
+/// A transaction of its owner's, from [`Db::begin`](super::Db::begin).
+///
+/// It is undone when it is dropped.
+/// `&mut DbTransaction` is an sqlx executor with the deadline of [`Db`](super::Db)'s statements.
+pub struct DbTransaction(Lease);
+
+impl DbTransaction {
+    pub(super) fn new(lease: Lease) -> Self {
+        Self(lease)
+    }
+
+    pub(super) fn lease(&mut self) -> &mut Lease {
+        &mut self.0
+    }
+
+    /// The connection on which it is open; what is asked of it directly has no deadline.
+    ///
+    /// # Errors
+    ///
+    /// The transaction was lost with its connection.
+    pub fn connection(&mut self) -> Result<&mut PgConnection, Error> {
+        Ok(self.0.lend()?)
+    }
+
+    /// Commits it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_unavailable`] when the connection was lost: it is then unknown whether it took effect; another error when a statement had failed, or Postgres refused.
+    pub async fn commit(mut self) -> Result<(), Error> {
+        self.0.commit().await.map_err(Error::from)
+    }
+
+    /// Undoes it, and waits for that.
+    ///
+    /// # Errors
+    ///
+    /// The connection was lost, and the transaction with it.
+    pub async fn rollback(mut self) -> Result<(), Error> {
+        self.0.rollback().await.map_err(Error::from)
+    }
+}
+
+impl fmt::Debug for DbTransaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DbTransaction").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,179 @@
+//! `Db`: Postgres for statements outside a transaction.
+
+use sqlx::{PgConnection, postgres::PgConnectOptions};
+use std::{fmt, sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
+
+use super::{
+    connection::{DbConnection, DbTransaction},
+    lease::Lease,
+    pool::{Pool, refused},
+    settings::{NOT_CONFIGURED, Settings},
+    target::Target,
+};
+use crate::{Context, Error, FromContext, Needs, Run, run::extractable};
+
+/// How long one statement of a handler's may take unless `TWELVE_DATABASE_TIMEOUT` says otherwise.
+///
+/// A server that has gone silent must not hold a handler for ever.
+const STATEMENT: Duration = Duration::from_secs(10);
+
+/// Connections that transactions must leave free, so that `Db` beside a `Tx` always finds one.
+const KEPT_FOR_STATEMENTS: u32 = 2;
+
+/// Postgres, for statements outside a transaction.
+///
+/// `&Db` is an sqlx executor: `sqlx::query("…").fetch_all(&db)`.
+/// A connection is opened on the first statement, not before.
+/// A statement, or the next row of a stream, may take 10 s, or what `TWELVE_DATABASE_TIMEOUT` says.
+/// While Postgres is down, statements fail at once with an error that names the cause; they work again within half a second of its return.
+///
+/// A connection that will not get better is closed, and its siblings of the same age with it: one whose server has become a standby, and one that knows a table or a type as it was before a migration.
+/// A statement that such a migration meets is run again on another connection, since it has not taken effect.
+///
+/// What needs a pool of sqlx's own builds one from [`options`](Self::options), as a resource.
+#[derive(Clone)]
+pub struct Db(Arc<Inner>);
+
+struct Inner {
+    pool: Pool,
+    transactions: Arc<Semaphore>,
+    patience: Duration,
+    /// Postgres itself, when the others are connections to a pooler.
+    direct: Option<Target>,
+}
+
+impl Db {
+    /// A pool for these options that opens nothing yet. It holds at most `size` connections.
+    #[must_use]
+    pub fn new(options: PgConnectOptions, size: u32) -> Self {
+        Self::with(Target::new(vec![options]), None, size, STATEMENT)
+    }
+
+    /// Another pool for the same database, which holds at most `size` connections.
+    #[must_use]
+    pub fn sibling(&self, size: u32) -> Self {
+        let target = self.0.pool.target().clone();
+        Self::with(target, self.0.direct.clone(), size, self.0.patience)
+    }
+
+    /// A pool that no pooler stands before: for what belongs to a session, such as LISTEN and locks.
+    ///
+    /// It is for the same database, at `TWELVE_DATABASE_DIRECT_URL` when that is set.
+    #[must_use]
+    pub fn direct(&self) -> Self {
+        match &self.0.direct {
+            Some(direct) => Self::with(direct.clone(), None, 1, self.0.patience),
+            None => self.clone(),
+        }
+    }
+
+    fn with(target: Target, direct: Option<Target>, size: u32, patience: Duration) -> Self {
+        let transactions = size.saturating_sub(KEPT_FOR_STATEMENTS).max(1) as usize;
+        Self(Arc::new(Inner {
+            pool: Pool::new(target, size),
+            transactions: Arc::new(Semaphore::new(transactions)),
+            patience,
+            direct,
+        }))
+    }
+
+    pub(crate) fn lazy(context: &Context) -> Result<Self, Error> {
+        let settings: Settings = context.environment().load(NOT_CONFIGURED)?;
+        let identity = context.identity();
+        let name = format!("{}/{}", identity.app, identity.process_type);
+        Ok(Self::with(
+            settings.url.into_target().named(&name),
+            settings.direct.map(|url| url.into_target().named(&name)),
+            settings.size,
+            settings.patience,
+        ))
+    }
+
+    /// A connection of the pool, for what belongs to one connection.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_unavailable`] with the cause when Postgres cannot be reached, or every connection was busy for 2 s.
+    pub async fn acquire(&self) -> Result<DbConnection, Error> {
+        Ok(DbConnection::new(self.lease().await?))
+    }
+
+    /// A transaction of one's own, for what has no [`Tx`](super::Tx): it is undone unless [`commit`](DbTransaction::commit) is called.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`acquire`](Self::acquire).
+    pub async fn begin(&self) -> Result<DbTransaction, Error> {
+        Ok(DbTransaction::new(self.begin_on_a_lease().await?))
+    }
+
+    /// A connection beside the pool's, and the options that it was opened with: those of one host, if the URL names several.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_unavailable`] with the cause.
+    pub async fn connect(&self) -> Result<(PgConnection, &PgConnectOptions), Error> {
+        self.0.pool.target().open().await.map_err(refused)
+    }
+
+    /// Closes the connections; the pool gives none away any more. Waits for those that are in use.
+    pub async fn close(&self) {
+        self.0.pool.close().await;
+    }
+
+    /// How many connections the pool may hold.
+    #[must_use]
+    pub fn size(&self) -> u32 {
+        self.0.pool.size()
+    }
+
+    /// How a connection of its own is opened, outside the pool: to the first host, if the URL names several.
+    #[must_use]
+    pub fn options(&self) -> &PgConnectOptions {
+        self.0.pool.target().first()
+    }
+
+    pub(super) async fn lease(&self) -> Result<Lease, Error> {
+        Ok(self.0.pool.acquire().await?.with_patience(self.0.patience))
+    }
+
+    /// A connection with a transaction on it. One that is lost with its BEGIN has lost nothing.
+    pub(super) async fn begin_on_a_lease(&self) -> Result<Lease, Error> {
+        let mut lease = self.lease().await?;
+        if let Err(error) = lease.begin().await {
+            if !lease.is_lost() {
+                return Err(error.into());
+            }
+            drop(lease);
+            lease = self.lease().await?;
+            lease.begin().await?;
+        }
+        Ok(lease)
+    }
+
+    /// Limits how many transactions are open at once.
+    pub(super) fn transactions(&self) -> &Arc<Semaphore> {
+        &self.0.transactions
+    }
+}
+
+impl fmt::Debug for Db {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Db")
+            .field("size", &self.size())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<K: Send + Sync + 'static> FromContext<K> for Db {
+    fn needs(needs: &mut Needs) {
+        needs.add::<Self>();
+    }
+
+    async fn from_context(run: &Run<K>) -> Result<Self, Error> {
+        run.context().db()
+    }
+}
+
+extractable!(impl for Db);

@@ -1,0 +1,85 @@
+//! What an error says of the connection that it came over.
+
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
+use std::io::ErrorKind;
+
+use crate::error::carried;
+
+/// What a statement's error means for its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Nothing: Postgres has answered, or was never asked.
+    Statement,
+    /// An answer may be outstanding.
+    Unanswered,
+    /// The connection is lost.
+    Lost,
+    /// The connection was lost before the statement was sent as a whole: it cannot have taken effect.
+    LostBefore,
+    /// What the connection knows of tables and types has changed since; the statement was not begun.
+    Outdated,
+    /// The same, found out by a function or a procedure that the statement had called.
+    OutdatedInside,
+    /// The server takes no writes, or the transaction was told not to.
+    ReadOnly,
+}
+
+impl Fault {
+    pub(crate) fn of(error: &sqlx::Error) -> Self {
+        match error {
+            // A deadline of ours.
+            error if carried(error).is_some() => Self::Unanswered,
+            // Bytes of a statement that is not complete never take effect.
+            sqlx::Error::Io(error) if error.kind() == ErrorKind::BrokenPipe => Self::LostBefore,
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => Self::Lost,
+            sqlx::Error::Encode(_)
+            | sqlx::Error::RowNotFound
+            | sqlx::Error::TypeNotFound { .. } => Self::Statement,
+            sqlx::Error::Database(error) => match error.try_downcast_ref::<PgDatabaseError>() {
+                Some(error) => Self::said_by_postgres(error),
+                None => Self::Unanswered,
+            },
+            _ => Self::Unanswered,
+        }
+    }
+
+    fn said_by_postgres(error: &PgDatabaseError) -> Self {
+        // The manual's "Message Severity Levels": both end the session.
+        if matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic) {
+            return Self::Lost;
+        }
+        match error.code() {
+            "25006" => Self::ReadOnly,
+            _ if !is_outdated(error) => Self::Statement,
+            _ if is_within(error) => Self::OutdatedInside,
+            _ => Self::Outdated,
+        }
+    }
+
+    /// Does the connection know an older state of the database?
+    pub(crate) fn is_outdated(self) -> bool {
+        matches!(self, Self::Outdated | Self::OutdatedInside)
+    }
+}
+
+/// Did Postgres fail to plan a prepared statement anew, or look up a type that was dropped?
+///
+/// The routines and the text of an internal error are the same in every language.
+/// 0A000 alone says only that something is not supported.
+fn is_outdated(error: &PgDatabaseError) -> bool {
+    match error.code() {
+        "0A000" => error.routine() == Some("RevalidateCachedQuery"),
+        "XX000" => error.message().starts_with("cache lookup failed for type"),
+        "42704" => error.routine() == Some("lookup_type_cache"),
+        _ => false,
+    }
+}
+
+/// Did the error come from inside a call? A procedure may have committed by then.
+///
+/// Outside of one, Postgres gives no context but the number of an argument that it was reading.
+fn is_within(error: &PgDatabaseError) -> bool {
+    error
+        .r#where()
+        .is_some_and(|context| !context.contains('$') || context.contains('('))
+}

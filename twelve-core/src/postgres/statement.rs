@@ -1,0 +1,63 @@
+//! A statement that can be run a second time.
+
+use sqlx::{
+    Execute, Postgres, SqlStr,
+    error::BoxDynError,
+    postgres::{PgArguments, PgStatement},
+};
+
+use super::fault::Fault;
+
+/// What a query of sqlx's consists of, since that one gives its arguments away only once.
+#[derive(Clone)]
+pub(super) struct Statement {
+    sql: SqlStr,
+    /// Nothing for one that is sent as text, without being prepared.
+    arguments: Option<PgArguments>,
+    is_persistent: bool,
+}
+
+impl Statement {
+    /// # Errors
+    ///
+    /// An argument cannot be encoded; nothing was sent.
+    pub(super) fn of<'q, E: Execute<'q, Postgres>>(mut query: E) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            arguments: query.take_arguments().map_err(sqlx::Error::Encode)?,
+            is_persistent: query.persistent(),
+            sql: query.sql(),
+        })
+    }
+}
+
+impl Statement {
+    /// May it be run once more after it has failed like this? It was never begun.
+    ///
+    /// A text may hold several statements, of which the first have been committed.
+    pub(super) fn is_repeatable_after(&self, error: &sqlx::Error) -> bool {
+        match Fault::of(error) {
+            Fault::LostBefore => true,
+            Fault::Outdated => self.arguments.is_some(),
+            _ => false,
+        }
+    }
+}
+
+impl Execute<'static, Postgres> for Statement {
+    fn sql(self) -> SqlStr {
+        self.sql
+    }
+
+    /// What another connection once learned of the statement's columns: they may have changed since, so each connection asks for itself.
+    fn statement(&self) -> Option<&PgStatement> {
+        None
+    }
+
+    fn take_arguments(&mut self) -> Result<Option<PgArguments>, BoxDynError> {
+        Ok(self.arguments.take())
+    }
+
+    fn persistent(&self) -> bool {
+        self.is_persistent
+    }
+}

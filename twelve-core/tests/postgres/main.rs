@@ -1,0 +1,11 @@
+//! `Db` and `Tx` over connections that no longer fit their database, on a real Postgres: the test kit's.
+
+mod database;
+
+mod author;
+mod read_only;
+mod replan;
+mod siblings;
+mod statements;
+mod transactions;
+mod types;

@@ -1,0 +1,50 @@
+//! Statements that their author has prepared: `PgStatement` carries what was known of its columns then.
+
+use sqlx::{Executor, Row, Statement};
+
+use crate::database::{Database, SELECT, THINGS};
+
+#[tokio::test]
+async fn a_prepared_statement_is_run_again_after_a_column_was_added() {
+    let mut database = Database::with(THINGS).await;
+    let db = database.db.clone();
+    let prepared = (&db)
+        .prepare(sqlx::SqlSafeStr::into_sql_str(SELECT))
+        .await
+        .unwrap();
+    prepared.query().fetch_all(&db).await.unwrap();
+    database.add_column().await;
+    let rows = prepared.query().fetch_all(&db).await.unwrap();
+    let names: Vec<String> = rows.iter().map(|row| row.get("name")).collect();
+    assert_eq!(names, ["one", "two", "three"]);
+}
+
+/// Its columns are others now: an error would do, another column's value would not. Nor may others inherit what it believes.
+#[tokio::test]
+async fn a_prepared_statement_never_reads_one_column_for_another() {
+    let mut database = Database::with(PAIRS).await;
+    let db = database.db.clone();
+    let prepared = (&db)
+        .prepare(sqlx::SqlSafeStr::into_sql_str(PAIR))
+        .await
+        .unwrap();
+    prepared.query().fetch_one(&db).await.unwrap();
+    database.operate(SWAPPED).await;
+    if let Ok(row) = prepared.query().fetch_one(&db).await {
+        assert_eq!(row.get::<i32, _>("one"), 1);
+        assert_eq!(row.get::<i32, _>("two"), 2);
+    }
+    let row = sqlx::query(PAIR).fetch_one(&db).await.unwrap();
+    assert_eq!(row.get::<i32, _>("one"), 1);
+    assert_eq!(row.get::<i32, _>("two"), 2);
+}
+
+const PAIR: &str = "SELECT * FROM pair";
+
+const PAIRS: &str = "CREATE TABLE pair AS SELECT 1 AS one, 2 AS two";
+
+const SWAPPED: &str = "
+    BEGIN;
+    DROP TABLE pair;
+    CREATE TABLE pair AS SELECT 2 AS two, 1 AS one, 3 AS three;
+    COMMIT";
