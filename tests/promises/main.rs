@@ -15,6 +15,7 @@ mod crash;
 mod dev;
 mod drain;
 mod every_type;
+mod failover;
 mod idempotency;
 mod listing;
 mod mail;

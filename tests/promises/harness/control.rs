@@ -14,6 +14,8 @@ use super::http::{Answer, Connection, Failure, Request, send};
 use super::port;
 use super::postgres::Postgres;
 use super::process::{Launch, Process};
+use super::relay::Relay;
+use super::standby::Pair;
 use super::wait::{until, until_true};
 
 const SOON: Duration = Duration::from_secs(10);
@@ -137,6 +139,38 @@ async fn a_private_postgres_stops_and_starts_again_with_its_data() {
     assert!(PgConnection::connect(&url).await.is_err());
     postgres.start_again().await;
     assert!(database.count("pg_class").await > 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pair_changes_places_and_back_and_a_relay_leads_where_it_points() {
+    let mut pair = Pair::start().await;
+    let relay = Relay::before(&pair.primary).await;
+    let url = relay.url_of(&pair.primary.url);
+    pair.primary.execute("CREATE TABLE kept (number int)").await;
+    for number in [1, 2] {
+        let keep = format!("INSERT INTO kept VALUES ({number})");
+        pair.primary.execute(keep).await;
+        pair.switch_over().await;
+        let mut old = PgConnection::connect(&url).await.expect("connect");
+        assert!(is_standby(&mut old).await.expect("the old primary"));
+
+        relay.move_to(&pair.primary);
+        let mut new = PgConnection::connect(&url).await.expect("connect");
+        assert!(!is_standby(&mut new).await.expect("the new primary"));
+        assert!(is_standby(&mut old).await.expect("still the old primary"));
+
+        relay.cut();
+        assert!(is_standby(&mut old).await.is_err());
+        assert!(is_standby(&mut new).await.is_err());
+    }
+    let kept = pair.primary.ask("SELECT count(*)::text FROM kept").await;
+    assert_eq!(kept, "2");
+}
+
+async fn is_standby(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("SELECT pg_is_in_recovery()")
+        .fetch_one(connection)
+        .await
 }
 
 fn pid(number: &str) -> Pid {

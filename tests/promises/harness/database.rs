@@ -41,6 +41,12 @@ impl Database {
         }
     }
 
+    /// From now on it is the one of the same name on another server, which has taken over.
+    pub(crate) fn move_to(&mut self, server: &Postgres) {
+        self.url = with_database(&server.url, &self.name);
+        self.server = server.clone();
+    }
+
     /// How many rows `from` has, asked of the database itself.
     pub(crate) async fn count(&self, from: &'static str) -> i64 {
         let mut connection = connect(&self.url).await;
@@ -92,6 +98,21 @@ impl Database {
         sqlx::query_scalar("select count(*) from pg_stat_activity where datname = $1")
             .bind(&self.name)
             .fetch_one(&mut connection)
+            .await
+            .expect("ask for the connections")
+    }
+
+    /// What it is called, for a statement about it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The processes of Postgres that serve this database's connections.
+    pub(crate) async fn backends(&self) -> Vec<i64> {
+        let mut connection = connect(&self.server.url).await;
+        sqlx::query_scalar("select pid::bigint from pg_stat_activity where datname = $1")
+            .bind(&self.name)
+            .fetch_all(&mut connection)
             .await
             .expect("ask for the connections")
     }

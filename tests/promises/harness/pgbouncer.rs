@@ -100,7 +100,7 @@ impl Drop for Pooler {
     }
 }
 
-fn url_at(port: u16, direct: &str) -> String {
+pub(super) fn url_at(port: u16, direct: &str) -> String {
     let (role, _) = parts(direct);
     let (place, _) = direct.split_once('?').expect("a URL with a socket");
     let (_, database) = place.rsplit_once('/').expect("a URL with a database");
@@ -108,7 +108,7 @@ fn url_at(port: u16, direct: &str) -> String {
 }
 
 /// The role and the directory of the socket in the URL of a private server.
-fn parts(url: &str) -> (&str, &str) {
+pub(super) fn parts(url: &str) -> (&str, &str) {
     let (_, rest) = url.split_once("://").expect("a URL has a scheme");
     let (role, _) = rest.split_once('@').expect("a URL with a role");
     let (_, socket) = url.split_once("?host=").expect("a URL with a socket");

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::process::{Pid, Signal, kill_process};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use twelve::services::{Directory, Error, Server, Services, Stop, Wanted};
 
 /// A server, which stays up at least as long as this.
@@ -61,6 +62,33 @@ impl Postgres {
     /// Starts it again and waits until it takes connections.
     pub(crate) async fn start_again(&self) {
         self.with_server(Server::start).await;
+    }
+
+    /// Runs SQL that belongs to no database, as its superuser.
+    pub(crate) async fn execute(&self, sql: impl Into<String>) {
+        let sql = sql.into();
+        let mut connection = self.connect().await;
+        let done = sqlx::raw_sql(AssertSqlSafe(sql.clone()))
+            .execute(&mut connection)
+            .await;
+        done.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+
+    /// The one value, which is text, that it answers.
+    pub(crate) async fn ask(&self, sql: &'static str) -> String {
+        let mut connection = self.connect().await;
+        let asked = sqlx::query_scalar(sql).fetch_one(&mut connection).await;
+        asked.unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    /// Has it read its settings and its `pg_hba.conf` again.
+    pub(crate) async fn reload(&self) {
+        self.execute("SELECT pg_reload_conf()").await;
+    }
+
+    async fn connect(&self) -> PgConnection {
+        let connection = PgConnection::connect(&self.url).await;
+        connection.unwrap_or_else(|error| panic!("connect to {}: {error}", self.url))
     }
 
     async fn attach(directory: Directory) -> Self {

@@ -4,4 +4,5 @@
 
 mod chaos;
 mod crash;
+mod failover;
 mod kills;

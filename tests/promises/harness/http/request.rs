@@ -5,8 +5,8 @@ use serde_json::Value;
 /// What the client sends.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    pub(super) method: String,
-    pub(super) target: String,
+    pub(crate) method: String,
+    pub(crate) target: String,
     headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
 }
@@ -63,6 +63,16 @@ impl Request {
         let length = self.body.len().to_string();
         self.header("content-type", content_type)
             .header("content-length", length)
+    }
+
+    /// What its body calls itself, if it goes there.
+    pub(crate) fn named_at(&self, target: &str) -> Option<String> {
+        let body: Value = serde_json::from_slice(&self.body).ok()?;
+        (self.target == target).then_some(body["name"].as_str()?.to_owned())
+    }
+
+    pub(crate) fn has_key(&self) -> bool {
+        self.value("idempotency-key").is_some()
     }
 
     pub(crate) fn value(&self, name: &str) -> Option<String> {
