@@ -25,7 +25,7 @@ const LINGER: Duration = Duration::from_secs(10);
 const PRIVATE_LINGER: Duration = Duration::from_secs(1);
 
 /// Increase it when the files change their meaning, so that two versions of twelve never share servers.
-const LAYOUT: &[u8] = b"1";
+const LAYOUT: &[u8] = b"2";
 
 /// A directory that holds private servers, their data, their sockets and their logs.
 ///

@@ -17,7 +17,9 @@ use super::{Directory, Error};
 const NAME: &str = "postgres";
 
 /// The superuser's role.
-const ROLE: &str = "twelve";
+///
+/// Not `twelve`: a role's own schema comes first in its search path, so an app's tables would land among ours.
+const ROLE: &str = "postgres";
 
 /// Postgres names its socket after the port, which it does not listen on.
 const SOCKET: &str = ".s.PGSQL.5432";

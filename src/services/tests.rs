@@ -340,11 +340,11 @@ fn urls_name_the_sockets() {
     let path = directory.path().display();
     assert_eq!(
         services.database_url().unwrap(),
-        format!("postgres://twelve@localhost/postgres?host={path}/postgres")
+        format!("postgres://postgres@localhost/postgres?host={path}/postgres")
     );
     assert_eq!(
         services.database_url_of("a b").unwrap(),
-        format!("postgres://twelve@localhost/a%20b?host={path}/postgres")
+        format!("postgres://postgres@localhost/a%20b?host={path}/postgres")
     );
     assert_eq!(
         services.redis_url().unwrap(),

@@ -144,9 +144,9 @@ fn version_of(binary: &Path) -> Option<(u32, u32)> {
 
 #[test]
 fn the_way_through_a_pooler_leads_to_the_same_database() {
-    let direct = "postgres://twelve@localhost/orders?host=/tmp/pg";
+    let direct = "postgres://postgres@localhost/orders?host=/tmp/pg";
     assert_eq!(
         url_at(6432, direct),
-        "postgres://twelve@127.0.0.1:6432/orders"
+        "postgres://postgres@127.0.0.1:6432/orders"
     );
 }

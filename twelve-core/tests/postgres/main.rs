@@ -5,6 +5,7 @@ mod database;
 mod author;
 mod read_only;
 mod replan;
+mod schema;
 mod siblings;
 mod statements;
 mod transactions;
