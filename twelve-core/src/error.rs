@@ -275,8 +275,19 @@ impl Failure {
     pub fn is_unavailable(&self) -> bool {
         match self.error() {
             Some(error) => error.is_unavailable(),
-            None => self.find::<sqlx::Error>().is_some_and(is_outage),
+            None => self.find::<sqlx::Error>().is_some_and(is_outage) || self.is_redis_out(),
         }
+    }
+
+    /// What a command on Redis fails with is redis-rs' own error, not one of ours.
+    fn is_redis_out(&self) -> bool {
+        #[cfg(feature = "redis")]
+        {
+            let error = self.find::<redis::RedisError>();
+            error.is_some_and(crate::redis_pool::is_unavailable)
+        }
+        #[cfg(not(feature = "redis"))]
+        false
     }
 
     /// The failure as an error of the library: a mistake stays as it is, anything else becomes the cause of `message`.

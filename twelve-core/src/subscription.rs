@@ -69,7 +69,7 @@ impl Redis {
     ) -> Result<Subscription, Error> {
         let unreachable = Error::unavailable("Redis cannot be reached");
         let subscribed = timeout(CONNECT, async {
-            let mut connection = self.client().get_async_pubsub().await?;
+            let mut connection = self.pool().client().get_async_pubsub().await?;
             subscribe(&mut connection).await?;
             RedisResult::Ok(connection)
         });

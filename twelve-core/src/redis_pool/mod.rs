@@ -1,15 +1,24 @@
 //! Redis: one lazy pool per process.
+//!
+//! ```text
+//! Redis ─► Pool ─► RedisConnection ─► command ─► answer
+//!            ▲                                     │
+//!            └── gives up all of one age ◄─────────┘ says that the server will not do
+//! ```
 
-use deadpool_redis::{Manager, Pool, PoolError, Runtime, Timeouts};
-use redis::{
-    AsyncConnectionConfig, Cmd, IntoConnectionInfo, Pipeline, RedisFuture, aio::ConnectionLike,
-};
-use std::{fmt, time::Duration};
-use url::Url;
+mod address;
+mod answer;
+mod pool;
 
-use crate::{Config, Context, Error, FromContext, Needs, Reader, Run, Value, run::extractable};
+pub(crate) use answer::is_unavailable;
 
-const NOT_CONFIGURED: &str = "Redis is not configured";
+use futures_util::FutureExt;
+use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisFuture, RedisResult, aio::ConnectionLike};
+use std::{fmt, sync::Arc, time::Duration};
+
+use crate::{Config, Context, Error, FromContext, Needs, Reader, Run, run::extractable};
+use address::Address;
+use pool::{Lent, Pool};
 
 /// How long connecting, and waiting for a free connection, may take.
 pub(crate) const CONNECT: Duration = Duration::from_secs(2);
@@ -30,37 +39,27 @@ pub(crate) const COMMAND: Duration = Duration::from_secs(5);
 ///     Ok(connection.incr("visits", 1).await?)
 /// }
 /// ```
+///
+/// # When the primary changes
+///
+/// A server that has become a replica keeps its connections and refuses every write on them with `READONLY`.
+/// So an answer which says that this server will not do gives up the connection, and with it all that were opened before; the next command goes to where `REDIS_URL` leads now.
+/// Such an answer counts as an outage, as a connection that breaks and a command that takes too long do: with `?`, a request is answered 503, and a job is put off without spending an attempt.
+/// They are `READONLY`, `MASTERDOWN`, `MOVED`, `NOAUTH`, `WRONGPASS`, `DENIED` and `UNBLOCKED` by a change of role; and, since they may last only a moment, with a longer pause before connections are given up again, `LOADING`, `BUSY`, `CLUSTERDOWN`, `TRYAGAIN`, `ASK`, `NOREPLICAS`, `MISCONF`, `OOM` and `IOERR`.
+/// Any other error is one of the command, such as `WRONGTYPE`.
 #[derive(Clone)]
-pub struct Redis {
-    pool: Pool,
-    /// For connections outside the pool.
-    client: redis::Client,
-}
+pub struct Redis(Arc<Pool>);
 
 /// A connection of the pool; it takes the commands of [`AsyncCommands`](redis::AsyncCommands).
-pub struct RedisConnection(deadpool_redis::Connection);
+pub struct RedisConnection(Lent);
 
 impl Redis {
     pub(crate) fn lazy(context: &Context) -> Result<Self, Error> {
+        const NOT_CONFIGURED: &str = "Redis is not configured";
         let settings: Settings = context.environment().load(NOT_CONFIGURED)?;
-        let connection = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(Some(COMMAND));
-        let manager = Manager::new_with_config(settings.url.as_str(), connection)
+        let client = redis::Client::open(settings.address.into_info())
             .map_err(|error| Error::configuration(NOT_CONFIGURED).because(error))?;
-        let client = redis::Client::open(settings.url.as_str())
-            .map_err(|error| Error::configuration(NOT_CONFIGURED).because(error))?;
-        Pool::builder(manager)
-            .max_size(settings.size)
-            .runtime(Runtime::Tokio1)
-            .timeouts(Timeouts {
-                wait: Some(CONNECT),
-                create: Some(CONNECT),
-                recycle: Some(CONNECT),
-            })
-            .build()
-            .map(|pool| Self { pool, client })
-            .map_err(|error| Error::configuration(NOT_CONFIGURED).because(error))
+        Ok(Self(Arc::new(Pool::new(client, settings.size))))
     }
 
     /// A connection of the pool.
@@ -69,20 +68,19 @@ impl Redis {
     ///
     /// [`Error::is_unavailable`] with the cause, within 2 s.
     pub async fn connection(&self) -> Result<RedisConnection, Error> {
-        self.pool.get().await.map(RedisConnection).map_err(|error| {
-            let message = match &error {
-                PoolError::Timeout(deadpool_redis::TimeoutType::Wait) => {
-                    "every connection to Redis was busy for 2 s"
-                }
-                _ => "Redis cannot be reached",
-            };
-            Error::unavailable(message).because(error)
-        })
+        self.0.take().await.map(RedisConnection)
     }
 
-    pub(crate) fn client(&self) -> &redis::Client {
-        &self.client
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
+        &self.0
     }
+}
+
+/// What all connections have in common.
+fn timeouts() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(CONNECT))
+        .set_response_timeout(Some(COMMAND))
 }
 
 impl fmt::Debug for Redis {
@@ -99,7 +97,12 @@ impl fmt::Debug for RedisConnection {
 
 impl ConnectionLike for RedisConnection {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, redis::Value> {
-        self.0.req_packed_command(command)
+        async move {
+            let answer = self.0.ask().req_packed_command(command).await;
+            self.0.hear(answer.as_ref().map(std::slice::from_ref));
+            answer
+        }
+        .boxed()
     }
 
     fn req_packed_commands<'a>(
@@ -108,11 +111,17 @@ impl ConnectionLike for RedisConnection {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<redis::Value>> {
-        self.0.req_packed_commands(commands, offset, count)
+        async move {
+            let asked = self.0.ask().req_packed_commands(commands, offset, count);
+            let answers: RedisResult<Vec<redis::Value>> = asked.await;
+            self.0.hear(answers.as_deref());
+            answers
+        }
+        .boxed()
     }
 
     fn get_db(&self) -> i64 {
-        self.0.get_db()
+        self.0.database()
     }
 }
 
@@ -131,19 +140,19 @@ extractable!(impl for Redis);
 /// What a process needs to know to reach Redis.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    url: RedisUrl,
+    address: Address,
     size: usize,
 }
 
 impl Config for Settings {
     fn load(reader: &mut Reader<'_>) -> Option<Self> {
-        let url = reader.read("REDIS_URL", None, "Redis");
+        let address = reader.read("REDIS_URL", None, "Redis");
         let size = reader.read(
             "TWELVE_REDIS_POOL",
             Some("10"),
             "connections to Redis that one process may open",
         );
-        let (url, size) = (url?, size?);
+        let (address, size) = (address?, size?);
         if size == 0 {
             reader.reject(
                 "TWELVE_REDIS_POOL",
@@ -151,29 +160,6 @@ impl Config for Settings {
             );
             return None;
         }
-        Some(Self { url, size })
-    }
-}
-
-#[derive(Debug)]
-struct RedisUrl(String);
-
-impl RedisUrl {
-    fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Value for RedisUrl {
-    const EXPECTED: &'static str = "a URL such as redis://localhost:6379/0";
-
-    fn parse(text: &str) -> Result<Self, String> {
-        text.into_connection_info()
-            .map(|_| Self(text.into()))
-            .map_err(|error| error.to_string())
-    }
-
-    fn show(text: &str) -> String {
-        <Url as Value>::show(text)
+        Some(Self { address, size })
     }
 }
