@@ -22,6 +22,7 @@ mod mail;
 mod misdeeds;
 mod outage;
 mod problems;
+mod redis_failover;
 mod release;
 mod schedules;
 mod scripts;
