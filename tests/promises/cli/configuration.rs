@@ -15,6 +15,8 @@ async fn bad_values_of_variables_are_78_and_named() {
         ("web", "PORT", "65536"),
         ("web", "DATABASE_URL", "mysql://localhost/shop"),
         ("web", "REDIS_URL", "http://localhost:6379"),
+        ("web", "REDIS_URL", "redis://localhost/3?db=4"),
+        ("web", "REDIS_URL", "redis://localhost?database=4"),
         ("web", "TWELVE_POLL_ONLY", "maybe"),
         ("scheduler", "TWELVE_POLL_ONLY", "maybe"),
         ("web", "LIVE_URL", "localhost:5200"),
