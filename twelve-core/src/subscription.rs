@@ -1,19 +1,19 @@
 //! What Redis publishes, as it comes.
 
-use futures_util::StreamExt;
 use redis::{
-    Msg, RedisResult,
-    aio::{PubSub, PubSubSink, PubSubStream},
+    AsyncConnectionConfig, Msg, ProtocolVersion, PushInfo, PushKind, RedisResult,
+    aio::MultiplexedConnection,
 };
-use std::{fmt, time::Duration};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 use tokio::{
-    sync::mpsc::{self, error::TrySendError},
-    time::{sleep, timeout},
+    sync::mpsc::{self, Sender, error::TrySendError},
+    time::{Instant, sleep, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     Error, Redis,
-    redis_pool::{COMMAND, CONNECT},
+    redis_pool::{CONNECT, timeouts},
 };
 
 /// How many messages may wait to be taken.
@@ -22,10 +22,16 @@ const BACKLOG: usize = 1024;
 /// How often a quiet connection must prove that it is there.
 const PING: Duration = Duration::from_secs(10);
 
+/// How HELLO names the role of a server that takes writes.
+const PRIMARY: &str = "master";
+
 /// What is published on some channels, from the moment of subscribing on.
 ///
 /// Redis keeps nothing for those who are not there: what is published while nobody listens is gone.
 /// So subscribe first, then read the present state from where it is kept, and do both again when the subscription has ended.
+///
+/// It ends when its connection is lost, and when its server has become a replica: within 10 s, or at once when this process has been refused a write.
+/// A replica passes on what is published on its primary, but loses what is published while it copies that one's data.
 pub struct Subscription(mpsc::Receiver<(String, Vec<u8>)>);
 
 impl Redis {
@@ -38,12 +44,13 @@ impl Redis {
     ///     while let Some((channel, payload)) = news.next().await {
     ///         println!("{channel}: {}", String::from_utf8_lossy(&payload));
     ///     }
-    ///     Ok(()) // the connection is lost: subscribe again, after a pause
+    ///     Ok(()) // it has ended: subscribe again, after a pause
     /// }
     /// ```
     ///
     /// Publishing is a command like any other: `connection.publish("news", "…")`.
     /// Channels are the same in all of a server's numbered databases.
+    /// A subscription speaks RESP3, which Redis has since 6.0.
     ///
     /// # Errors
     ///
@@ -65,28 +72,53 @@ impl Redis {
 
     async fn listen(
         &self,
-        subscribe: impl AsyncFnOnce(&mut PubSub) -> RedisResult<()>,
+        subscribe: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<()>,
     ) -> Result<Subscription, Error> {
         let unreachable = Error::unavailable("Redis cannot be reached");
+        let opened = Instant::now();
+        let (messages, receiver) = mpsc::channel(BACKLOG);
+        let over = CancellationToken::new();
+        let config = forwarding(messages.clone(), over.clone());
         let subscribed = timeout(CONNECT, async {
-            let mut connection = self.pool().client().get_async_pubsub().await?;
+            let mut connection = self.connect_to_listen(config).await?;
+            let role = role(&mut connection).await?;
             subscribe(&mut connection).await?;
-            RedisResult::Ok(connection)
+            RedisResult::Ok((connection, role))
         });
-        let connection = match subscribed.await {
-            Ok(Ok(connection)) => connection,
+        let (connection, role) = match subscribed.await {
+            Ok(Ok(subscribed)) => subscribed,
             Ok(Err(error)) => return Err(unreachable.because(error)),
             Err(elapsed) => return Err(unreachable.because(elapsed)),
         };
-        let (sender, receiver) = mpsc::channel(BACKLOG);
-        let (sink, stream) = connection.split();
-        tokio::spawn(pump(sink, stream, sender));
+        let pool = Arc::clone(self.pool());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = over.cancelled() => {}
+                () = messages.closed() => {}
+                () = pool.until_given_up(opened) => {}
+                () = until_it_does_no_more(connection, role) => {}
+            }
+        });
         Ok(Subscription(receiver))
+    }
+
+    /// In RESP3 a subscribed connection takes other commands too, which the one that asks for the role is.
+    async fn connect_to_listen(
+        &self,
+        config: AsyncConnectionConfig,
+    ) -> RedisResult<MultiplexedConnection> {
+        let info = self.pool().client().get_connection_info().clone();
+        let redis = info.redis_settings().clone();
+        let redis = redis.set_protocol(ProtocolVersion::RESP3);
+        let client = redis::Client::open(info.set_redis_settings(redis))?;
+        client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await
     }
 }
 
 impl Subscription {
-    /// The channel and the payload of the next message; `None` when the connection is lost.
+    /// The channel and the payload of the next message; `None` when the subscription has ended.
     ///
     /// It may be dropped while it waits, as in `tokio::select!`, and loses nothing.
     /// The connection is given up too when 1,024 messages wait here to be taken: a subscriber that falls behind must know, and may not use up the memory.
@@ -102,41 +134,51 @@ impl fmt::Debug for Subscription {
 }
 
 /// Takes what arrives as fast as it comes, for redis-rs itself would store it without a limit.
-async fn pump(
-    mut sink: PubSubSink,
-    mut stream: PubSubStream,
-    messages: mpsc::Sender<(String, Vec<u8>)>,
-) {
-    let reading = async {
-        while let Some(message) = stream.next().await {
-            match messages.try_send(parts(&message)) {
-                Ok(()) => {}
-                Err(TrySendError::Full(_)) => {
-                    tracing::warn!(
-                        "a subscription to Redis ends: {BACKLOG} messages were not taken"
-                    );
-                    return;
-                }
-                // Nobody listens any more.
-                Err(TrySendError::Closed(_)) => return,
-            }
+fn forwarding(
+    messages: Sender<(String, Vec<u8>)>,
+    over: CancellationToken,
+) -> AsyncConnectionConfig {
+    timeouts().set_push_sender(move |push: PushInfo| {
+        if push.kind == PushKind::Disconnection {
+            over.cancel();
         }
-    };
-    // A server that vanished says nothing, and neither does one on whose channels nothing happens.
-    let asking = async {
-        loop {
-            sleep(PING).await;
-            let answer = timeout(COMMAND, sink.ping::<redis::Value>()).await;
-            if !matches!(answer, Ok(Ok(_))) {
+        // After one that was not taken no other may come: nobody would know of the gap.
+        let Some(message) = Msg::from_push_info(push).filter(|_| !over.is_cancelled()) else {
+            return Ok(());
+        };
+        let sent = messages.try_send(parts(&message));
+        if let Err(TrySendError::Full(_)) = sent {
+            tracing::warn!("a subscription to Redis ends: {BACKLOG} messages were not taken");
+            over.cancel();
+        }
+        sent
+    })
+}
+
+/// Ends when the server is silent, or has become a replica.
+///
+/// A server that vanished says nothing, and neither does one on whose channels nothing happens.
+/// A replica passes on what is published on its primary, but not while it loads that one's data or has lost it.
+async fn until_it_does_no_more(mut connection: MultiplexedConnection, first: String) {
+    loop {
+        sleep(PING).await;
+        match role(&mut connection).await {
+            Ok(now) if first == PRIMARY && now != PRIMARY => {
+                tracing::warn!("a subscription to Redis ends: its server has become a replica");
                 return;
             }
+            Ok(_) => {}
+            Err(_) => return,
         }
-    };
-    tokio::select! {
-        () = reading => {}
-        () = asking => {}
-        () = messages.closed() => {}
     }
+}
+
+/// HELLO says it to every user, and while the server loads data or runs a script; ROLE and INFO may be forbidden.
+async fn role(connection: &mut MultiplexedConnection) -> RedisResult<String> {
+    let hello = redis::cmd("HELLO").arg(3).to_owned();
+    let mut answer: HashMap<String, redis::Value> = hello.query_async(connection).await?;
+    let role = answer.remove("role").unwrap_or(redis::Value::Nil);
+    Ok(redis::from_redis_value(role)?)
 }
 
 fn parts(message: &Msg) -> (String, Vec<u8>) {

@@ -241,6 +241,33 @@ async fn a_connection_whose_answer_was_not_waited_for_is_not_used_again() {
     stop(services).await;
 }
 
+/// A replica passes on what is published on its primary, but not while it loads its data or has lost it.
+#[tokio::test]
+async fn a_subscription_ends_when_its_server_becomes_a_replica() {
+    let (services, redis) = server().await;
+    let mut news = redis.subscribe(&["news"]).await.unwrap();
+    expect_done(&redis, "REPLICAOF 127.0.0.1 1").await;
+    assert_eq!(timeout(2 * BOUND, news.next()).await.unwrap(), None);
+    // One that begins at a replica is no worse than it was.
+    let mut news = redis.subscribe(&["news"]).await.unwrap();
+    publish(&redis, "news", "here").await;
+    let heard = timeout(BOUND, news.next()).await.unwrap().unwrap();
+    assert_eq!(heard, ("news".to_owned(), b"here".to_vec()));
+    stop(services).await;
+}
+
+#[tokio::test]
+async fn a_subscription_is_given_up_with_the_connections_of_its_age() {
+    let (services, redis) = server().await;
+    let mut news = redis.subscribe(&["news"]).await.unwrap();
+    expect_done(&redis, "REPLICAOF 127.0.0.1 1").await;
+    failure_of(&redis, "SET text b").await.unwrap();
+    // Sooner than it would have asked for the role.
+    let ended = timeout(Duration::from_secs(5), news.next()).await;
+    assert_eq!(ended.unwrap(), None);
+    stop(services).await;
+}
+
 async fn connection(redis: &Redis) -> RedisConnection {
     redis.connection().await.unwrap()
 }

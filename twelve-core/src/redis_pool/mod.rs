@@ -24,7 +24,7 @@ use pool::{Lent, Pool};
 pub(crate) const CONNECT: Duration = Duration::from_secs(2);
 
 /// How long one command may take. redis-rs would give up after 500 ms, which cuts off a slow but healthy one.
-pub(crate) const COMMAND: Duration = Duration::from_secs(5);
+const COMMAND: Duration = Duration::from_secs(5);
 
 /// Redis: nothing is opened before the first use.
 ///
@@ -77,7 +77,7 @@ impl Redis {
 }
 
 /// What all connections have in common.
-fn timeouts() -> AsyncConnectionConfig {
+pub(crate) fn timeouts() -> AsyncConnectionConfig {
     AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT))
         .set_response_timeout(Some(COMMAND))

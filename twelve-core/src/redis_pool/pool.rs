@@ -172,7 +172,7 @@ impl Pool {
     }
 
     /// Gives up all connections that are there by now, unless the one that was `opened` then is given up already, or others were less than `pace` ago.
-    fn give_up(&self, opened: Instant, pace: Duration, why: &str) {
+    pub(crate) fn give_up(&self, opened: Instant, pace: Duration, why: &str) {
         let is_news = self.given_up.send_if_modified(|given_up| {
             let now = Instant::now();
             let is_due = given_up.is_none_or(|last| opened > last && now - last >= pace);
@@ -187,6 +187,15 @@ impl Pool {
                 "the connections to Redis are given up, others will be opened"
             );
         }
+    }
+
+    /// Ends when what was opened at that moment is given up.
+    pub(crate) async fn until_given_up(&self, opened: Instant) {
+        let mut given_up = self.given_up.subscribe();
+        // The sender lives as long as this.
+        let _ = given_up
+            .wait_for(|given_up| given_up.is_some_and(|moment| opened <= moment))
+            .await;
     }
 
     fn is_given_up(&self, opened: &Opened) -> bool {
