@@ -17,8 +17,13 @@ pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
     let process = ProcessType::new("release", ProcessKind::Custom, needs, move |context| {
         release(context, Arc::clone(&migrations), plan)
     });
+    let failed = if plan {
+        "the release would fail"
+    } else {
+        "the release failed"
+    };
     cli.run(&process, Logs::Stderr)?
-        .map_err(|failure| failure.into_error("the release failed"))
+        .map_err(|failure| failure.into_error(failed))
 }
 
 async fn release(
@@ -29,7 +34,7 @@ async fn release(
     let db = context.db()?;
     context.lifecycle().ready();
     tokio::select! {
-        // What runs is rolled back with its connection.
+        // What runs is rolled back with its connection, which Postgres notices within a second.
         () = context.lifecycle().draining() => Err(Failure::new("it was told to stop")),
         done = async {
             if plan { show(&migrations, &db).await } else { apply(&migrations, &db).await }
@@ -38,23 +43,20 @@ async fn release(
 }
 
 async fn show(migrations: &Migrations, db: &Db) -> Result<(), Error> {
-    let pending = migrations.pending(db).await?;
-    if pending.is_empty() {
-        return output::print("-- nothing to do\n");
-    }
-    for step in pending {
+    let plan = migrations.plan(db).await?;
+    for step in &plan.pending {
         let heading = format!("-- {} {} {}\n", step.owner, step.version, step.description);
         output::print(&format!("{heading}{}\n", step.sql))?;
+    }
+    plan.check()?;
+    if plan.pending.is_empty() {
+        output::print("-- nothing to do\n")?;
     }
     Ok(())
 }
 
 async fn apply(migrations: &Migrations, db: &Db) -> Result<(), Error> {
     let applied = migrations.apply(db).await?;
-    for step in &applied {
-        let (version, description) = (step.version, &step.description);
-        tracing::info!(owner = step.owner, version, description, "applied");
-    }
     tracing::info!(applied = applied.len(), "the database is up to date");
     Ok(())
 }

@@ -22,7 +22,7 @@ use std::{
 };
 use url::Url;
 
-use twelve_core::{Config, Db, Environment, Error, Reader, migrations::Migrations};
+use twelve_core::{Config, Environment, Error, Reader, migrations::Migrations};
 
 use super::{app::servers, clock};
 
@@ -156,10 +156,11 @@ async fn template(
         connection.execute(AssertSqlSafe(drop_old)).await?;
         let create = format!(r#"CREATE DATABASE "{draft}""#);
         connection.execute(AssertSqlSafe(create)).await?;
-        let db = Db::new(PgConnectOptions::from_str(&with_database(url, &draft)?)?, 3);
-        migrations.apply(&db).await?;
-        (&db).execute(clock::INSTALL).await?;
-        db.close().await;
+        let options = PgConnectOptions::from_str(&with_database(url, &draft)?)?;
+        let mut inside = options.disable_statement_logging().connect().await?;
+        migrations.apply_on(&mut inside).await?;
+        inside.execute(clock::INSTALL).await?;
+        inside.close().await?;
         let rename = format!(r#"ALTER DATABASE "{draft}" RENAME TO "{name}""#);
         connection.execute(AssertSqlSafe(rename)).await?;
     }

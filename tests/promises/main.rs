@@ -19,6 +19,7 @@ mod failover;
 mod idempotency;
 mod listing;
 mod mail;
+mod migrations;
 mod misdeeds;
 mod outage;
 mod problems;

@@ -151,6 +151,10 @@ impl Finished {
         self
     }
 
+    pub(crate) fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
     pub(crate) fn is_success(&self) -> bool {
         self.status.success()
     }
