@@ -148,12 +148,8 @@ impl Migrations {
         for step in &steps {
             let applied = connection.apply(step.history, step.migration).await;
             applied.map_err(|error| step.failed(error))?;
-            let Migration {
-                version,
-                description,
-                ..
-            } = step.migration;
-            tracing::info!(owner = step.owner, version, %description, "applied");
+            let (version, description) = (step.migration.version, &*step.migration.description);
+            tracing::info!(owner = step.owner, version, description, "applied");
         }
         Ok(steps.iter().map(Step::pending).collect())
     }
