@@ -119,7 +119,8 @@ impl Migrations {
     ///
     /// Postgres cannot be reached or is older than 14, a statement failed, or the database's history is not that of these migrations.
     pub async fn apply(&self, db: &Db) -> Result<Vec<Pending>, Error> {
-        let mut connection = db.direct().acquire().await?;
+        let direct = db.direct();
+        let (mut connection, _) = direct.connect().await?;
         self.apply_on(&mut connection).await
     }
 
@@ -135,7 +136,7 @@ impl Migrations {
             .await;
         let lock = lock::wait(connection).await?;
         let applied = self.apply_locked(connection).await;
-        // In every case: it belongs to the session, which may go back to a pool.
+        // In every case: it belongs to the session, which may go on.
         let unlocked = lock::free(connection, lock).await;
         let applied = applied?;
         unlocked?;
@@ -160,7 +161,8 @@ impl Migrations {
     ///
     /// Postgres cannot be reached or is older than 14, or a release could not even read or begin its history.
     pub async fn plan(&self, db: &Db) -> Result<Plan, Error> {
-        let mut connection = db.direct().acquire().await?;
+        let direct = db.direct();
+        let (mut connection, _) = direct.connect().await?;
         let mut transaction = connection.begin().await?;
         let Findings { steps, refusals } = self.examine(&mut transaction).await?;
         transaction.rollback().await?;
