@@ -15,7 +15,7 @@ const HELD: &str = "a connection without a transaction is held until it is dropp
 /// A connection of the pool, to which it goes back when this is dropped.
 ///
 /// `&mut DbConnection` is an sqlx executor with the deadline of [`Db`](super::Db)'s statements.
-/// What is asked of the [`PgConnection`] itself, to which it dereferences, has no deadline.
+/// What is asked of the [`PgConnection`] itself, to which it dereferences, has no deadline, and an error of it is not heard: a connection that knows an older schema stays in the pool.
 pub struct DbConnection(Lease);
 
 impl DbConnection {
@@ -78,6 +78,7 @@ impl DbTransaction {
     ///
     /// [`Error::is_unavailable`] when the connection was lost: it is then unknown whether it took effect; another error when a statement had failed, or Postgres refused.
     pub async fn commit(mut self) -> Result<(), Error> {
+        self.0.expect_whole().await?;
         self.0.commit().await.map_err(Error::from)
     }
 

@@ -29,8 +29,10 @@ impl Fault {
         match error {
             // A deadline of ours.
             error if carried(error).is_some() => Self::Unanswered,
-            // Bytes of a statement that is not complete never take effect.
+            // What was not sent as a whole is not committed, but by a procedure that commits on its own.
             sqlx::Error::Io(error) if error.kind() == ErrorKind::BrokenPipe => Self::LostBefore,
+            // sqlx has counted them, and sent nothing.
+            sqlx::Error::Protocol(text) if text.contains("too many arguments") => Self::Statement,
             sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => Self::Lost,
             sqlx::Error::Encode(_)
             | sqlx::Error::RowNotFound
@@ -71,6 +73,8 @@ fn is_outdated(error: &PgDatabaseError) -> bool {
         "0A000" => error.routine() == Some("RevalidateCachedQuery"),
         "XX000" => error.message().starts_with("cache lookup failed for type"),
         "42704" => error.routine() == Some("lookup_type_cache"),
+        // Somebody has thrown away the prepared statement that sqlx remembers: DISCARD ALL, or a pooler.
+        "26000" => true,
         _ => false,
     }
 }

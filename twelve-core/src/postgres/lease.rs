@@ -10,7 +10,7 @@ use futures_util::stream::{BoxStream, TryStreamExt};
 use sqlx::{Connection, Executor, PgConnection, postgres::PgRow, postgres::PgTransactionManager};
 use sqlx_core::transaction::TransactionManager;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use super::{
     executor::Step,
@@ -18,13 +18,16 @@ use super::{
     pool::{Member, Pool, in_background},
     statement::Statement,
 };
-use crate::Error;
+use crate::{Error, error::sqlstate};
 
 /// How much longer than a statement may take its answer is waited for, by nobody but the pool.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// How long a server may take to say whether it takes writes.
 const ROLE: Duration = Duration::from_millis(500);
+
+/// The code of every statement in a transaction that has failed: `in_failed_sql_transaction`.
+const ABORTED: &str = "25P02";
 
 /// A standby takes no writes, nor does a server that was told so.
 const IS_READ_ONLY: &str =
@@ -33,21 +36,34 @@ const IS_READ_ONLY: &str =
 /// A connection on loan.
 ///
 /// It knows whether an answer is still to come: a statement was cut off by its deadline, or by a handler that was dropped.
-/// Such a connection keeps its place in the pool until the answer has come, so that no more runs in Postgres than the pool allows.
-/// A server that stays silent for longer than a statement may take loses the connection.
+/// Such a connection keeps its place in the pool until the answer has come, or for as long as a statement may take and 1 s more: then it is closed.
 pub(super) struct Lease {
     pool: Pool,
     /// Nothing after it was given up.
     member: Option<Member>,
     /// Why it was.
     given_up: Option<Error>,
-    /// How long one statement may take.
+    /// How long one statement may take, and what is outstanding is waited for.
     patience: Duration,
+    /// Counts among the transactions that may be open, until this one has ended.
+    permit: Option<OwnedSemaphorePermit>,
     state: State,
     /// Is a transaction of ours open on it, or about to be?
     has_begun: bool,
-    /// Was it lent to somebody whose statements' ends this lease does not learn of?
-    was_lent: bool,
+    past: Past,
+    /// Is the statement at work a text, which may hold several, and a transaction of its own?
+    is_text: bool,
+}
+
+/// What is known of the statements of a transaction.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Past {
+    /// They have succeeded.
+    Whole,
+    /// One has failed.
+    Failed,
+    /// The connection was lent, and nobody knows.
+    Unheard,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -68,15 +84,22 @@ impl Lease {
             pool,
             member: Some(member),
             given_up: None,
-            patience: Duration::MAX,
+            permit: None,
+            patience: Duration::ZERO,
             state: State::Quiet,
             has_begun: false,
-            was_lent: false,
+            past: Past::Whole,
+            is_text: false,
         }
     }
 
     pub(super) fn with_patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
+        self
+    }
+
+    pub(super) fn with_permit(mut self, permit: OwnedSemaphorePermit) -> Self {
+        self.permit = Some(permit);
         self
     }
 
@@ -101,21 +124,30 @@ impl Lease {
     ///
     /// It was given up, with the transaction on it.
     pub(super) fn lend(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
-        self.was_lent = true;
-        self.state = State::Lent;
+        let is_lost = self.is_lost();
+        if self.past == Past::Whole {
+            self.past = Past::Unheard;
+        }
+        self.state = if is_lost { State::Lost } else { State::Lent };
         self.held()
     }
 
     /// The connection, with an answer to come.
     fn connection(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
-        self.state = State::Owed;
+        if !self.is_lost() {
+            self.state = State::Owed;
+        }
         self.held()
     }
 
     fn held(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
         match &mut self.member {
-            Some(member) => Ok(&mut member.connection),
-            None => Err(self.given_up.clone().unwrap_or_else(outdated).into()),
+            // Nobody knows what would be read from one that is lost.
+            Some(member) if self.state != State::Lost => Ok(&mut member.connection),
+            _ => {
+                let lost = || Error::unavailable("the connection to Postgres is lost");
+                Err(self.given_up.clone().unwrap_or_else(lost).into())
+            }
         }
     }
 
@@ -148,24 +180,37 @@ impl Lease {
     }
 
     pub(super) async fn rollback(&mut self) -> Result<(), sqlx::Error> {
+        if self.past == Past::Unheard {
+            // Says whether what somebody else has asked had failed.
+            let _ = self.ask_whether_it_lives().await;
+        }
+        let is_doubtful = self.past == Past::Unheard;
         let patience = self.patience;
         let done = within(patience, PgTransactionManager::rollback(self.connection()?)).await;
         self.has_begun &= done.is_err();
         self.hear(done).await?;
-        if self.was_lent {
-            self.distrust().await;
+        if is_doubtful {
+            // Nobody has heard why: another connection is safer.
+            self.ask_role().await;
+            self.state = State::Lost;
         }
         Ok(())
     }
 
-    /// Has the connection closed: nobody has heard why a transaction failed that somebody else used.
-    async fn distrust(&mut self) {
-        self.ask_role().await;
-        self.state = State::Lost;
+    /// Fails in a transaction in which a statement has failed.
+    ///
+    /// Postgres answers its COMMIT with a ROLLBACK and no error, so this must come first.
+    /// It costs a round trip only where a failure is known, or nobody has heard.
+    pub(super) async fn expect_whole(&mut self) -> Result<(), Error> {
+        if self.state == State::Quiet && self.past == Past::Whole {
+            return Ok(());
+        }
+        self.ask_whether_it_lives().await.map_err(|error| {
+            Error::from(error).in_the_way_of("nothing was committed: a statement had failed")
+        })
     }
 
-    /// Asks for nothing, which fails in a transaction that has failed.
-    pub(super) async fn ask_whether_it_lives(&mut self) -> Result<(), sqlx::Error> {
+    async fn ask_whether_it_lives(&mut self) -> Result<(), sqlx::Error> {
         let patience = self.patience;
         let answer = within(patience, self.connection()?.execute("SELECT 1")).await;
         self.hear(answer).await.map(drop)
@@ -176,6 +221,7 @@ impl Lease {
         statement: Statement,
     ) -> Result<Option<PgRow>, sqlx::Error> {
         let patience = self.patience;
+        self.is_text = statement.is_text();
         let answer = within(patience, self.connection()?.fetch_optional(statement)).await;
         self.hear(answer).await
     }
@@ -184,6 +230,7 @@ impl Lease {
     pub(super) fn stream(&mut self, statement: Statement) -> BoxStream<'_, Step> {
         Box::pin(async_stream::try_stream! {
             let patience = self.patience;
+            self.is_text = statement.is_text();
             let mut steps = self.connection()?.fetch_many(statement);
             let end = loop {
                 match within(patience, steps.try_next()).await {
@@ -202,27 +249,47 @@ impl Lease {
         let error = match answer {
             Ok(answer) => {
                 self.state = State::Quiet;
+                // In a transaction nothing succeeds after a failure.
+                if self.past == Past::Unheard {
+                    self.past = Past::Whole;
+                }
                 return Ok(answer);
             }
             Err(error) => error,
         };
         match Fault::of(&error) {
-            Fault::Statement => self.state = State::Quiet,
-            Fault::Unanswered => self.pool.suspect(),
+            Fault::Statement => {
+                self.state = State::Quiet;
+                if sqlstate(&error).as_deref() != Some(ABORTED) {
+                    // Whatever came before has succeeded.
+                    self.past = Past::Failed;
+                } else if !self.has_begun {
+                    // A transaction that somebody began in words of their own.
+                    self.state = State::Lost;
+                }
+            }
+            Fault::Unanswered => {
+                self.pool.suspect();
+                // It has been waited for long enough.
+                self.patience = Duration::ZERO;
+            }
             Fault::Lost | Fault::LostBefore => {
                 self.state = State::Lost;
                 self.pool.suspect();
             }
             Fault::Outdated | Fault::OutdatedInside => {
                 self.state = State::Quiet;
-                self.pool.outdate();
+                if let Some(member) = &self.member {
+                    self.pool.outdate(member);
+                }
                 if self.has_begun {
                     drop(self.give_up(outdated()));
                 }
             }
             Fault::ReadOnly => {
                 self.state = State::Quiet;
-                if self.is_server_read_only().await {
+                // Whoever asked for such a server is mistaken to write.
+                if !self.pool.target().is_for_reading() && self.is_server_read_only().await {
                     return Err(read_only().because(error).into());
                 }
             }
@@ -234,11 +301,9 @@ impl Lease {
     async fn is_server_read_only(&mut self) -> bool {
         let is_known = self.pool.is_read_only();
         if !self.has_begun {
-            // A statement alone is told so by nobody else. The server may have changed its mind by the time of its answer, which is for the siblings.
-            if !is_known {
-                self.ask_role().await;
-            }
-            return true;
+            let is_read_only = is_known || self.ask_role().await;
+            // One statement alone is refused by nobody but the server, even if that has begun to take writes meanwhile.
+            return is_read_only || !self.is_text;
         }
         // A transaction that has failed answers no question.
         let mut given_up = self.give_up(read_only());
@@ -263,6 +328,7 @@ impl Lease {
             pool: self.pool.clone(),
             member: self.member.take(),
             given_up: None,
+            permit: self.permit.take(),
             ..*self
         }
     }
@@ -293,7 +359,8 @@ impl Drop for Lease {
                 pool: self.pool.clone(),
                 member,
                 has_begun: self.has_begun,
-                was_lent: self.was_lent,
+                is_unheard: self.past == Past::Unheard,
+                _permit: self.permit.take(),
             };
             let limit = self.patience.saturating_add(GRACE);
             in_background(settling.settle(limit));
@@ -310,7 +377,8 @@ struct Settling {
     pool: Pool,
     member: Member,
     has_begun: bool,
-    was_lent: bool,
+    is_unheard: bool,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Settling {
@@ -326,8 +394,8 @@ impl Settling {
         let Self {
             pool, mut member, ..
         } = self;
-        // As in `distrust`.
-        let is_doubtful = self.has_begun && self.was_lent;
+        // As in `Lease::rollback`.
+        let is_doubtful = self.has_begun && self.is_unheard;
         if is_quiet && is_known && !is_doubtful {
             return pool.give_back(member);
         }

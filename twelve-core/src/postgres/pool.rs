@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A connection is opened by a task, not by whoever waits: a request that its client takes back leaves no half-opened connection behind.
-//! A connect that fails concerns only those who need a new connection, and they wait for one that is given back while there are some.
+//! A connect that fails concerns only those who need a new connection, and they wait for one that is given back while some are lent.
 
 use sqlx::{Connection, PgConnection};
 use std::{
@@ -22,13 +22,16 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::{lease::Lease, target::Target};
+use super::{
+    lease::Lease,
+    target::{Target, is_telling, silent},
+};
 use crate::{Error, error::sqlstate};
 
 /// How long a handler waits for a connection, connecting included.
 const ACQUIRE: Duration = Duration::from_secs(2);
 
-/// How long the test of an idle connection may take, and a farewell to the server.
+/// How long the test of an idle connection may take, and closing one in order.
 const TEST: Duration = Duration::from_millis(500);
 
 /// A connection that was idle for longer is tested before it is handed out.
@@ -38,6 +41,9 @@ const TEST_AFTER_IDLE: Duration = Duration::from_secs(5);
 
 /// How often the server is looked at while it takes no connections, or no writes.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// The same while it refuses who we are, or how many: each try is a line in its log.
+const LOOK_AT_REFUSAL: Duration = Duration::from_secs(1);
 
 /// A server that has gone silent is not waited for when no connection has come back for this long.
 const STALLED: Duration = Duration::from_millis(500);
@@ -95,14 +101,17 @@ struct State {
 pub(super) struct Member {
     pub(super) connection: PgConnection,
     opened: Instant,
+    expires: Instant,
     idle_since: Instant,
 }
 
 #[derive(Clone)]
 struct Refusal {
     error: Error,
-    /// Did the server say nothing at all? Connections that are open may then be as dead.
+    /// Did no server answer? Connections that are open may then be as dead.
     is_silent: bool,
+    /// When to try again.
+    pause: Duration,
 }
 
 /// What somebody who asks for a connection gets at once.
@@ -117,7 +126,7 @@ impl Pool {
     pub(super) fn new(target: Target, size: u32) -> Self {
         Self(Arc::new(Inner {
             target,
-            size,
+            size: size.max(1),
             state: Mutex::default(),
             back: Notify::new(),
             freed: Notify::new(),
@@ -139,12 +148,16 @@ impl Pool {
             match self.turn()? {
                 Turn::Trusted(lease) => return Ok(lease),
                 Turn::Untested(mut lease) => {
-                    if lease.test(TEST).await {
+                    let limit = TEST.min(deadline.saturating_duration_since(Instant::now()));
+                    if lease.test(limit).await {
                         return Ok(lease);
                     }
                     // Its siblings may be as dead, and so may be the server.
                     self.suspect();
                     self.look();
+                    if Instant::now() >= deadline {
+                        return Err(self.not_in_time());
+                    }
                 }
                 // One that comes back, or is new, has just worked.
                 Turn::Later(turn) => {
@@ -164,7 +177,7 @@ impl Pool {
         }
         while let Some(member) = state.idle.pop() {
             if !state.is_current(&member) {
-                self.bid_farewell(member);
+                self.close_in_order(member);
                 continue;
             }
             let is_trusted = state.is_trusted(&member);
@@ -200,9 +213,10 @@ impl Pool {
             self.refuse(&mut state, refusal);
             return error;
         }
-        drop(state);
-        // Busy, or lost with their server? A look tells the next ones.
-        self.look();
+        if state.is_stalled() {
+            // Busy, or lost with their server? A connect finds out, for those who ask next.
+            self.look_with(&mut state);
+        }
         Error::unavailable(
             "as many connections to Postgres as TWELVE_DATABASE_POOL allows were busy for 2 s",
         )
@@ -214,7 +228,7 @@ impl Pool {
         let now = Instant::now();
         state.given_back = Some(now);
         if state.is_closed || !state.is_current(&member) {
-            return self.bid_farewell(member);
+            return self.close_in_order(member);
         }
         member.idle_since = now;
         if let Some(waiting) = state.next_in_line() {
@@ -227,7 +241,7 @@ impl Pool {
     }
 
     /// Closes a connection in order, which takes its place for that long.
-    fn bid_farewell(&self, member: Member) {
+    fn close_in_order(&self, member: Member) {
         let pool = self.clone();
         in_background(async move {
             let _ = timeout(TEST, member.connection.close()).await;
@@ -261,11 +275,19 @@ impl Pool {
     }
 
     async fn open(self) {
-        let opened = self.0.target.open().await;
+        let opened = tokio::select! {
+            opened = self.0.target.open() => opened,
+            // The server had gone silent, and this attempt with it.
+            () = self.back() => {
+                self.state().opening -= 1;
+                return self.free();
+            }
+        };
         let mut state = self.state();
         state.opening -= 1;
         match opened {
             Ok((connection, _)) => {
+                self.recover(&mut state);
                 drop(state);
                 self.give_back(Member::new(connection));
             }
@@ -288,14 +310,21 @@ impl Pool {
         self.look_with(state);
     }
 
+    /// Forgets the refusal: a connection was to be had.
+    fn recover(&self, state: &mut State) {
+        if let Some(refusal) = state.refusal.take() {
+            tracing::info!("Postgres takes connections again");
+            if refusal.is_silent {
+                self.0.back.notify_waiters();
+            }
+        }
+    }
+
     /// Takes in the connection by which a look has found the server: as one of the pool's, if there is room.
     fn welcome(&self, member: Member) {
         let mut state = self.state();
         state.is_looking = false;
-        if state.refusal.take().is_some() {
-            tracing::info!("Postgres takes connections again");
-            self.0.back.notify_waiters();
-        }
+        self.recover(&mut state);
         if state.taken < self.0.size as usize && !state.is_closed {
             state.taken += 1;
             self.grow(&mut state);
@@ -319,9 +348,12 @@ impl Pool {
         self.state().suspected = Some(Instant::now());
     }
 
-    /// A connection was found useless: it and its siblings are closed.
-    pub(super) fn outdate(&self) {
-        self.state().outdated = Some(Instant::now());
+    /// A connection was found useless: it and its siblings are closed, unless that is known already.
+    pub(super) fn outdate(&self, member: &Member) {
+        let mut state = self.state();
+        if state.is_current(member) {
+            state.outdated = Some(Instant::now());
+        }
     }
 
     /// Remembers that the server takes no writes, and that other connections may lead to one that does.
@@ -338,7 +370,7 @@ impl Pool {
         found.is_some_and(|found| found.elapsed() < LOOK_EVERY)
     }
 
-    /// The end of a refusal: a connection that outlived the silence of its server is not worth waiting for.
+    /// Waits until Postgres takes connections again after a silence. One that is silent even then is not worth waiting for.
     pub(super) async fn back(&self) {
         self.0.back.notified().await;
     }
@@ -352,7 +384,7 @@ impl Pool {
             std::mem::take(&mut state.idle)
         };
         for member in idle {
-            self.bid_farewell(member);
+            self.close_in_order(member);
         }
         loop {
             let freed = self.0.freed.notified();
@@ -372,20 +404,33 @@ impl Pool {
 
 /// Waits until Postgres takes connections again; one task serves all.
 async fn look(pool: Weak<Inner>) {
-    loop {
+    for turn in 1.. {
         let Some(pool) = pool.upgrade().map(Pool) else {
             return;
         };
-        if pool.state().refusal.is_some() {
-            tokio::time::sleep(LOOK_EVERY).await;
+        let pause = pool.state().refusal.as_ref().map(|refusal| refusal.pause);
+        if let Some(pause) = pause {
+            tokio::time::sleep(pause).await;
         }
-        match pool.0.target.open().await {
+        // An attempt that began in a silence may miss its end, but a slow server needs a long one.
+        let limit = if turn % 4 == 0 {
+            Duration::MAX
+        } else {
+            ACQUIRE
+        };
+        let opened = timeout(limit, pool.0.target.open()).await;
+        let refusal = match opened.unwrap_or_else(|_| Err(silent())) {
             Ok((connection, _)) => return pool.welcome(Member::new(connection)),
-            Err(error) if !pool.state().is_closed => {
-                pool.refuse(&mut pool.state(), Refusal::of(error));
-            }
-            Err(_) => return,
+            Err(error) => Refusal::of(error),
+        };
+        let mut state = pool.state();
+        // That it refuses one more than the pool may have says nothing.
+        let is_one_too_many = state.refusal.is_none() && !refusal.is_silent;
+        if state.is_closed || is_one_too_many {
+            state.is_looking = false;
+            return;
         }
+        pool.refuse(&mut state, refusal);
     }
 }
 
@@ -399,12 +444,15 @@ async fn sweep(pool: Weak<Inner>) {
         let mut state = pool.state();
         let (old, idle) = std::mem::take(&mut state.idle)
             .into_iter()
-            .partition(|member| member.idle_since.elapsed() > IDLE || !state.is_current(member));
+            .partition(|member| {
+                member.idle_since.elapsed() > IDLE && state.refusal.is_none()
+                    || !state.is_current(member)
+            });
         state.idle = idle;
         drop(state);
         let old: Vec<Member> = old;
         for member in old {
-            pool.bid_farewell(member);
+            pool.close_in_order(member);
         }
     }
 }
@@ -415,8 +463,9 @@ impl State {
         self.taken - self.opening - self.idle.len()
     }
 
+    /// One that has grown old is kept while there is no other.
     fn is_current(&self, member: &Member) -> bool {
-        member.opened.elapsed() < LIFETIME
+        (Instant::now() < member.expires || self.refusal.is_some())
             && self
                 .outdated
                 .is_none_or(|outdated| outdated < member.opened)
@@ -434,8 +483,12 @@ impl State {
     /// The error for somebody who needs a connection while none will come.
     fn hopeless(&self) -> Option<Error> {
         let refusal = self.refusal.as_ref()?;
-        let is_stalled = || self.given_back.is_none_or(|at| at.elapsed() > STALLED);
-        (self.lent() == 0 || refusal.is_silent && is_stalled()).then(|| refusal.error.clone())
+        (self.lent() == 0 || refusal.is_silent && self.is_stalled()).then(|| refusal.error.clone())
+    }
+
+    /// Has no connection come back for a while?
+    fn is_stalled(&self) -> bool {
+        self.given_back.is_none_or(|at| at.elapsed() > STALLED)
     }
 
     /// Tells those who wait in vain.
@@ -454,6 +507,8 @@ impl Member {
         Self {
             connection,
             opened: now,
+            // Those that were opened together do not end together.
+            expires: now + LIFETIME.mul_f64(0.9 + fastrand::f64() / 10.0),
             idle_since: now,
         }
     }
@@ -461,18 +516,24 @@ impl Member {
 
 impl Refusal {
     fn of(cause: sqlx::Error) -> Self {
-        let is_silent = match &cause {
-            sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::TimedOut,
-            _ => false,
-        };
+        let code = sqlstate(&cause).unwrap_or_default();
         Self {
+            is_silent: !is_telling(&cause),
+            // Classes 28, 3D and 53 of the manual's appendix A do not end by themselves in a moment.
+            pause: if ["28", "3D", "53"]
+                .iter()
+                .any(|class| code.starts_with(class))
+            {
+                LOOK_AT_REFUSAL
+            } else {
+                LOOK_EVERY
+            },
             error: refused(cause),
-            is_silent,
         }
     }
 
     fn silent() -> Self {
-        Self::of(super::target::silent())
+        Self::of(silent())
     }
 }
 

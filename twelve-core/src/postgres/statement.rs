@@ -31,13 +31,27 @@ impl Statement {
 }
 
 impl Statement {
+    /// Is it sent as a text, which may hold several statements?
+    pub(super) fn is_text(&self) -> bool {
+        self.arguments.is_none()
+    }
+
+    /// Can it commit on its own, before its end?
+    fn may_commit(&self) -> bool {
+        let text = self.sql.as_str().trim_start();
+        let end = text.find(|c: char| !c.is_ascii_alphabetic());
+        let word = &text[..end.unwrap_or(text.len())];
+        word.eq_ignore_ascii_case("CALL") || word.eq_ignore_ascii_case("DO")
+    }
+
     /// May it be run once more after it has failed like this? It was never begun.
     ///
     /// A text may hold several statements, of which the first have been committed.
     pub(super) fn is_repeatable_after(&self, error: &sqlx::Error) -> bool {
         match Fault::of(error) {
+            _ if self.may_commit() => false,
             Fault::LostBefore => true,
-            Fault::Outdated => self.arguments.is_some(),
+            Fault::Outdated => !self.is_text(),
             _ => false,
         }
     }

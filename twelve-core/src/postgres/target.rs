@@ -4,11 +4,11 @@ use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions}
 use std::{borrow::Cow, io::ErrorKind::TimedOut, time::Duration};
 use tokio::time::timeout;
 
-use crate::Error;
+use crate::{Error, error::carried};
 
 /// How long connecting to one host may take, unless `connect_timeout` says otherwise.
 ///
-/// It is longer than a handler waits: what takes longer than that still ends as a connection of the pool.
+/// It is longer than a handler waits: a connect that takes longer still adds its connection to the pool.
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// The same where there are several hosts, so that one that has vanished leaves time for the others.
@@ -86,6 +86,14 @@ impl Target {
         self
     }
 
+    /// Are servers wanted that take no writes?
+    pub(super) fn is_for_reading(&self) -> bool {
+        !matches!(
+            self.wanted,
+            Wanted::Any | Wanted::ReadWrite | Wanted::Primary
+        )
+    }
+
     /// The first host.
     pub(super) fn first(&self) -> &PgConnectOptions {
         &self.hosts[0]
@@ -120,14 +128,7 @@ impl Target {
             let opening = timeout(self.patience, open_if(host, wanted));
             match opening.await.unwrap_or_else(|_| Err(silent())) {
                 Ok(connection) => return Ok((connection, host)),
-                Err(error)
-                    if told
-                        .as_ref()
-                        .is_none_or(|told| told.as_database_error().is_none()) =>
-                {
-                    told = Some(error);
-                }
-                Err(_) => {}
+                Err(error) => told = Some(told.filter(is_telling).unwrap_or(error)),
             }
         }
         Err(told.unwrap_or_else(silent))
@@ -158,6 +159,11 @@ fn place(host: &PgConnectOptions) -> String {
         None => Cow::Borrowed(host.get_host()),
     };
     format!("{name}:{}", host.get_port())
+}
+
+/// Did a server answer?
+pub(super) fn is_telling(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some() || carried(error).is_some()
 }
 
 /// A server that has not answered in time.

@@ -16,13 +16,16 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+use tokio::time::timeout;
 
 use super::{Db, lease::Lease};
 use crate::{Error, FromContext, Needs, Run, UnitOfWork, run::extractable};
 
 /// How long a transaction waits for its turn.
 const TURN: Duration = Duration::from_secs(2);
+
+/// How long the answer to a request waits for a rollback.
+const ROLLBACK: Duration = Duration::from_secs(1);
 
 /// The transaction of this run: it takes its connection on first use.
 ///
@@ -39,8 +42,6 @@ pub struct Tx {
 struct Open {
     lease: Lease,
     after_commit: Vec<Box<dyn FnOnce() + Send + Sync>>,
-    /// Counts against the transactions that may be open at once.
-    _permit: OwnedSemaphorePermit,
 }
 
 impl Tx {
@@ -99,9 +100,8 @@ impl Tx {
             })?
             .map_err(|closed| Error::unavailable("the process is closing").because(closed))?;
         Ok(Open {
-            lease: self.db.begin_on_a_lease().await?,
+            lease: self.db.begin_on_a_lease().await?.with_permit(permit),
             after_commit: Vec::new(),
-            _permit: permit,
         })
     }
 
@@ -163,10 +163,7 @@ impl Slot {
         let Some(mut open) = self.take()? else {
             return Ok(());
         };
-        // Postgres answers a COMMIT after a failed statement with a ROLLBACK and no error: it must be asked first.
-        open.lease.ask_whether_it_lives().await.map_err(|error| {
-            Error::from(error).in_the_way_of("nothing was committed: a statement had failed")
-        })?;
+        open.lease.expect_whole().await?;
         Self::finish(open).await
     }
 
@@ -196,11 +193,14 @@ impl Slot {
     ///
     /// One that is in the middle of a statement is not waited for: its connection ends it, and keeps its place in the pool for that long.
     pub async fn rollback(&self) {
-        if let Ok(Some(mut open)) = self.take()
-            && !open.lease.is_owed()
-            && let Err(error) = open.lease.rollback().await
-        {
-            // The connection is lost, and with it the transaction: that is a rollback too.
+        let Ok(Some(mut open)) = self.take() else {
+            return;
+        };
+        if open.lease.is_owed() {
+            return;
+        }
+        // What is not done by then the connection does by itself; one that is lost has lost the transaction, which is a rollback too.
+        if let Ok(Err(error)) = timeout(ROLLBACK, open.lease.rollback()).await {
             tracing::debug!(%error, "a transaction was lost rather than rolled back");
         }
     }

@@ -5,7 +5,7 @@
 
 use percent_encoding::percent_decode_str;
 use sqlx::{ConnectOptions, postgres::PgConnectOptions};
-use std::time::Duration;
+use std::{net::IpAddr, num::NonZeroU16, time::Duration};
 use url::Url;
 
 use super::target::{Target, Wanted};
@@ -46,6 +46,8 @@ const HARMLESS: [(&str, &[&str]); 9] = [
     ("sslsni", &["1"]),
 ];
 
+const ENCODE: &str = "a / ? # or @ in its password must be written as %2F %3F %23 %40";
+
 /// Where `DATABASE_URL` points to.
 #[derive(Clone, Debug)]
 pub(super) struct PostgresUrl(Target);
@@ -67,9 +69,9 @@ impl Value for PostgresUrl {
             let (key, value) = pair.split_once('=').ok_or("a parameter without a =")?;
             wishes.hear(&decoded(key)?, &decoded(value)?)?;
         }
-        if wishes.hosts.is_none() && !parts.hosts.is_empty() {
+        if !parts.hosts.is_empty() {
             let (names, numbers) = parts.hosts()?;
-            wishes.hosts = Some(names);
+            wishes.hosts = wishes.hosts.or(Some(names));
             wishes.ports = wishes.ports.or(Some(numbers));
         }
         let mut target = Target::new(wishes.options(&parts)?)
@@ -83,8 +85,9 @@ impl Value for PostgresUrl {
 
     /// All but the password, in whichever place it stands.
     fn show(text: &str) -> String {
-        let Ok(parts) = Parts::of(text) else {
-            return <Url as Value>::show(text);
+        // A password that is not encoded ends up anywhere in what cannot be read.
+        let (Ok(parts), true) = (Parts::of(text), Self::parse(text).is_ok()) else {
+            return "[not shown]".into();
         };
         let mut shown = format!("{}://", parts.scheme);
         if let Some((user, password)) = parts.user {
@@ -103,12 +106,18 @@ impl Value for PostgresUrl {
         {
             shown.push(if place == 0 { '?' } else { '&' });
             match pair.split_once('=') {
-                Some((key, _)) if key.contains("pass") => shown = shown + key + "=" + HIDDEN,
+                Some((key, _)) if is_secret(key) => shown = shown + key + "=" + HIDDEN,
                 _ => shown += pair,
             }
         }
         shown
     }
+}
+
+/// Does such a parameter hold a password?
+fn is_secret(key: &str) -> bool {
+    let key = percent_decode_str(key).decode_utf8_lossy();
+    key.to_ascii_lowercase().contains("pass")
 }
 
 /// `postgres://user:password@host:port,host:port/database?key=value`, still encoded.
@@ -127,10 +136,13 @@ impl<'t> Parts<'t> {
             return Err("it does not begin with postgres://".into());
         }
         if text.contains('#') {
-            return Err("a # in it must be written as %23".into());
+            return Err(ENCODE.into());
         }
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        if path.contains('@') {
+            return Err(ENCODE.into());
+        }
         let (user, hosts) = match authority.rsplit_once('@') {
             Some((user, hosts)) => (Some(user), hosts),
             None => (None, authority),
@@ -155,7 +167,11 @@ impl<'t> Parts<'t> {
             let (host, port) = match part.strip_prefix('[') {
                 Some(ip) => {
                     let (ip, port) = ip.split_once(']').ok_or("an IPv6 address without its ]")?;
-                    (ip, port.strip_prefix(':').unwrap_or(port))
+                    let port = port.strip_prefix(':').or(port.is_empty().then_some(port));
+                    (
+                        ip,
+                        port.ok_or("an IPv6 address is followed by something else than its port")?,
+                    )
                 }
                 None => part.split_once(':').unwrap_or((part, "")),
             };
@@ -191,7 +207,15 @@ impl Wishes {
         match key {
             "host" => self.hosts = self.hosts.take().or(Some(list())),
             // libpq connects to the address and uses the name for TLS and passwords only; sqlx knows one of the two.
-            "hostaddr" => self.hosts = Some(list()),
+            "hostaddr" => {
+                if value
+                    .split(',')
+                    .any(|address| address.parse::<IpAddr>().is_err())
+                {
+                    return Err("hostaddr is a list of IP addresses".into());
+                }
+                self.hosts = Some(list());
+            }
             "port" => self.ports = Some(list()),
             "target_session_attrs" => {
                 self.wanted = Wanted::parse(value).ok_or(
@@ -214,6 +238,7 @@ impl Wishes {
                     seconds.ok_or("connect_timeout is a number of seconds from 1 to 60")?;
                 self.patience = Some(Duration::from_secs(seconds));
             }
+            "ssl" if value == "true" => self.rest.push(("sslmode".into(), "require".into())),
             // What it falls back from is always there: twelve names its connections.
             "fallback_application_name" => {}
             _ if PASSED_ON.contains(&key) || key.starts_with("options[") => {
@@ -224,7 +249,7 @@ impl Wishes {
                 Some((_, values)) => {
                     return Err(format!("{key} can only be {} here", values.join(" or ")));
                 }
-                None => return Err(format!("{key} is not supported: leave it out")),
+                None => return Err(format!("{key} is not supported")),
             },
         }
         Ok(())
@@ -263,7 +288,7 @@ impl Wishes {
                 query.append_pair("host", host);
             }
             if !port.is_empty() {
-                let port: u16 = port
+                let port: NonZeroU16 = port
                     .parse()
                     .map_err(|_| "its port is no number from 1 to 65535")?;
                 query.append_pair("port", &port.to_string());
@@ -306,7 +331,11 @@ mod tests {
                 "postgres://%2Frun%2Fpostgresql/db",
                 &["/run/postgresql:5432"],
             ),
-            ("postgres://h/db?hostaddr=10.0.0.7", &["10.0.0.7:5432"]),
+            ("postgres://h:7/db?hostaddr=10.0.0.7", &["10.0.0.7:7"]),
+            (
+                "postgres://localhost:7/db?host=/run/postgresql",
+                &["/run/postgresql:7"],
+            ),
             (
                 "postgres://h/db?sslmode=require&channel_binding=prefer",
                 &["h:5432"],
@@ -374,6 +403,13 @@ mod tests {
             ("postgres://h:port/db", "its port is no number"),
             ("postgres://[::1/db", "an IPv6 address without its ]"),
             ("postgres://u:a#b@h/db", "%23"),
+            ("postgres://u:12/b@h/db", "%2F"),
+            ("postgres://h:0/db", "its port is no number"),
+            ("postgres://[::1]7/db", "something else than its port"),
+            (
+                "postgres://h/db?hostaddr=name",
+                "hostaddr is a list of IP addresses",
+            ),
             ("postgres://%ff@h/db", "not UTF-8"),
         ];
         for (text, sentence) in table {
@@ -386,13 +422,20 @@ mod tests {
     fn no_password_is_shown_in_any_place() {
         for (text, shown) in [
             (
-                "postgres://u:hush@h1:1,h2/db?x=1",
-                "postgres://u:***@h1:1,h2/db?x=1",
+                "postgres://u:hush@h1:1,h2/db?sslmode=require",
+                "postgres://u:***@h1:1,h2/db?sslmode=require",
             ),
             (
                 "postgres://u@/db?host=/run&password=hush",
                 "postgres://u@/db?host=/run&password=***",
             ),
+            (
+                "postgres://h/db?user=u&p%61ssword=hush",
+                "postgres://h/db?user=u&p%61ssword=***",
+            ),
+            ("postgres://u:12/hush@h/db", "[not shown]"),
+            ("postgres://u:a?hush@h/db", "[not shown]"),
+            ("postgres://u:12#hush@h/db", "[not shown]"),
             ("hush", "[not shown]"),
         ] {
             assert_eq!(PostgresUrl::show(text), shown);
