@@ -73,8 +73,8 @@ fn is_outdated(error: &PgDatabaseError) -> bool {
         "0A000" => error.routine() == Some("RevalidateCachedQuery"),
         "XX000" => error.message().starts_with("cache lookup failed for type"),
         "42704" => error.routine() == Some("lookup_type_cache"),
-        // Somebody has thrown away the prepared statement that sqlx remembers: DISCARD ALL, or a pooler.
-        "26000" => true,
+        // Somebody has thrown away a prepared statement of sqlx's: DISCARD ALL, or a pooler.
+        "26000" => error.message().contains("sqlx_s_"),
         _ => false,
     }
 }

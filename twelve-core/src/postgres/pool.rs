@@ -288,6 +288,7 @@ impl Pool {
         match opened {
             Ok((connection, _)) => {
                 self.recover(&mut state);
+                self.grow(&mut state);
                 drop(state);
                 self.give_back(Member::new(connection));
             }

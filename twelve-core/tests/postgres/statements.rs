@@ -48,3 +48,26 @@ const SWAPPED: &str = "
     DROP TABLE pair;
     CREATE TABLE pair AS SELECT 2 AS two, 1 AS one, 3 AS three;
     COMMIT";
+
+/// As a pooler does that knows no prepared statements.
+#[tokio::test]
+async fn a_statement_that_somebody_has_thrown_away_is_prepared_anew() {
+    let database = Database::with(THINGS).await;
+    let db = database.db.clone();
+    sqlx::query(SELECT).fetch_all(&db).await.unwrap();
+    let throw_away = sqlx::raw_sql("DEALLOCATE ALL").execute(&db);
+    throw_away.await.unwrap();
+    assert_eq!(sqlx::query(SELECT).fetch_all(&db).await.unwrap().len(), 3);
+}
+
+/// The one statement that meets it fails, and the connection goes with it.
+#[tokio::test]
+async fn a_text_that_leaves_a_failed_transaction_behind_spoils_nothing_for_long() {
+    let database = Database::with(THINGS).await;
+    let db = database.db.clone();
+    let text = sqlx::raw_sql("BEGIN; SELECT 1 / 0; COMMIT").execute(&db);
+    text.await.unwrap_err();
+    let met = sqlx::query(SELECT).fetch_all(&db).await.unwrap_err();
+    assert_eq!(met.as_database_error().unwrap().code().unwrap(), "25P02");
+    sqlx::query(SELECT).fetch_all(&db).await.unwrap();
+}

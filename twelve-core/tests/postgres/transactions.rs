@@ -95,3 +95,16 @@ async fn insert(tx: &mut Tx) -> Result<(), sqlx::Error> {
     let insert = sqlx::query("INSERT INTO things (id, name) VALUES (4, 'four')");
     insert.execute(tx).await.map(drop)
 }
+
+/// Postgres answers such a COMMIT with a ROLLBACK, and no error.
+#[tokio::test]
+async fn a_transaction_of_ones_own_does_not_commit_after_a_failure_that_was_swallowed() {
+    let mut database = Database::with(THINGS).await;
+    let mut transaction = database.db.begin().await.unwrap();
+    let insert = sqlx::query("INSERT INTO things VALUES (4, 'four')");
+    insert.execute(&mut transaction).await.unwrap();
+    let failure = sqlx::query("SELECT 1 / 0").execute(&mut transaction).await;
+    failure.unwrap_err();
+    transaction.commit().await.unwrap_err();
+    assert_eq!(database.number("SELECT count(*) FROM things").await, 3);
+}
