@@ -210,4 +210,12 @@ mod tests {
         assert_eq!(<Url as Value>::show("s3cret@nowhere"), "[not shown]");
         assert_eq!(<Url as Value>::show("me:s3cret@db/shop"), "[not shown]");
     }
+
+    /// `idna_adapter` is pinned for the sake of the build: to one that knows Unicode, not to the stub.
+    #[test]
+    fn a_url_may_name_a_host_beyond_ascii() {
+        // One of the URL Standard's own examples of hosts.
+        let url = <Url as Value>::parse("https://faß.example/").unwrap();
+        assert_eq!(url.host_str(), Some("xn--fa-hia.example"));
+    }
 }
