@@ -4,6 +4,8 @@
 #[cfg(test)]
 extern crate self as twelve;
 
+#[cfg(not(all(feature = "mail", feature = "redis")))]
+mod absent;
 mod app;
 #[cfg(all(feature = "dev", feature = "mail"))]
 mod catcher;
@@ -24,6 +26,9 @@ mod wiring;
 pub use app::App;
 pub use task::{Args, TaskRun};
 
+#[cfg(not(all(feature = "mail", feature = "redis")))]
+#[doc(hidden)]
+pub use absent::*;
 pub use axum;
 pub use clap;
 pub use twelve_core::{
@@ -157,6 +162,10 @@ pub use twelve_macros::Job;
 #[cfg(feature = "mail")]
 pub use twelve_macros::Mail;
 
+#[cfg(not(feature = "mail"))]
+#[doc(hidden)]
+pub use twelve_macros::AbsentMail as Mail;
+
 #[cfg(feature = "test")]
 pub use twelve_macros::test;
 
@@ -170,10 +179,8 @@ pub mod prelude {
         Idempotency, Job, JobId, Jobs, Json, Missed, Outcome, Policy, Priority, Problem, Queues,
         Res, Result, Router, Schedule, Secret, Shutdown, StepKey, Steps, Tick, Tx, Unique,
     };
-    #[cfg(feature = "mail")]
-    pub use crate::{Attachment, Mail, Mailer, Preview};
-    #[cfg(feature = "redis")]
-    pub use crate::{Redis, RedisConnection};
+    #[allow(deprecated, reason = "so are the names of features that are off")]
+    pub use crate::{Attachment, Mail, Mailer, Preview, Redis, RedisConnection};
     pub use axum::{http::StatusCode, response::IntoResponse};
     pub use serde::{Deserialize, Serialize};
     pub use std::process::ExitCode;

@@ -73,6 +73,17 @@ pub fn derive_mail(input: TokenStream) -> TokenStream {
     mail::derive(&parse_macro_input!(input as DeriveInput)).into()
 }
 
+/// Stands in for `Mail` where twelve's feature `mail` is off, and says so.
+#[proc_macro_derive(AbsentMail, attributes(mail))]
+pub fn absent_mail(_: TokenStream) -> TokenStream {
+    quote::quote! {
+        ::core::compile_error! {
+            "`derive(Mail)` needs the feature `mail` of twelve, in `Cargo.toml`: twelve = { …, features = [\"mail\"] }"
+        }
+    }
+    .into()
+}
+
 /// Makes a struct of extractors an extractor.
 ///
 /// Fields are extracted in the order they stand in, and the first failure ends the extraction.

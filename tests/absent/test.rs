@@ -1,0 +1,4 @@
+#[twelve::test]
+async fn an_order_is_charged(app: twelve::test::TestApp) {}
+
+fn main() {}

@@ -1,0 +1,3 @@
+use twelve::web::ws::WebSocketUpgrade;
+
+fn main() {}
