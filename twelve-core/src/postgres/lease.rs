@@ -43,8 +43,10 @@ pub(super) struct Lease {
     member: Option<Member>,
     /// Why it was.
     given_up: Option<Error>,
-    /// How long one statement may take, and what is outstanding is waited for.
+    /// How long one statement may take.
     patience: Duration,
+    /// How long what is outstanding is waited for once nobody has the lease any more.
+    rest: Duration,
     /// Counts among the transactions that may be open, until this one has ended.
     permit: Option<OwnedSemaphorePermit>,
     state: State,
@@ -86,6 +88,7 @@ impl Lease {
             given_up: None,
             permit: None,
             patience: Duration::ZERO,
+            rest: GRACE,
             state: State::Quiet,
             has_begun: false,
             past: Past::Whole,
@@ -95,6 +98,7 @@ impl Lease {
 
     pub(super) fn with_patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
+        self.rest = patience.saturating_add(GRACE);
         self
     }
 
@@ -271,7 +275,7 @@ impl Lease {
             Fault::Unanswered => {
                 self.pool.suspect();
                 // It has been waited for long enough.
-                self.patience = Duration::ZERO;
+                self.rest = GRACE;
             }
             Fault::Lost | Fault::LostBefore => {
                 self.state = State::Lost;
@@ -362,8 +366,7 @@ impl Drop for Lease {
                 is_unheard: self.past == Past::Unheard,
                 _permit: self.permit.take(),
             };
-            let limit = self.patience.saturating_add(GRACE);
-            in_background(settling.settle(limit));
+            in_background(settling.settle(self.rest));
         } else {
             self.pool.give_back(member);
         }
