@@ -91,11 +91,11 @@ impl Database {
         rows.await[0]["now"].as_i64().expect("a whole second")
     }
 
-    /// How many connections Postgres has to this database.
+    /// How many connections clients have to this database; autovacuum comes when it likes.
     pub(crate) async fn connections(&self) -> i64 {
         // Asked from another database, so that the question is not counted.
         let mut connection = connect(&self.server.url).await;
-        sqlx::query_scalar("select count(*) from pg_stat_activity where datname = $1")
+        sqlx::query_scalar("select count(*) from pg_stat_activity where datname = $1 and backend_type = 'client backend'")
             .bind(&self.name)
             .fetch_one(&mut connection)
             .await
@@ -110,7 +110,7 @@ impl Database {
     /// The processes of Postgres that serve this database's connections.
     pub(crate) async fn backends(&self) -> Vec<i64> {
         let mut connection = connect(&self.server.url).await;
-        sqlx::query_scalar("select pid::bigint from pg_stat_activity where datname = $1")
+        sqlx::query_scalar("select pid::bigint from pg_stat_activity where datname = $1 and backend_type = 'client backend'")
             .bind(&self.name)
             .fetch_all(&mut connection)
             .await
