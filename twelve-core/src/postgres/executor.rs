@@ -153,53 +153,10 @@ fn in_our_words(error: sqlx::Error) -> sqlx::Error {
     }
 }
 
-impl<'c> Executor<'c> for &Db {
-    type Database = Postgres;
-
-    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Step>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Postgres>,
-    {
-        many(Alone::on(self), Statement::of(query))
-    }
-
-    fn fetch_optional<'e, 'q: 'e, E>(
-        self,
-        query: E,
-    ) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Postgres>,
-    {
-        optional(Alone::on(self), Statement::of(query))
-    }
-
-    fn prepare_with<'e>(
-        self,
-        sql: SqlStr,
-        parameters: &'e [PgTypeInfo],
-    ) -> BoxFuture<'e, Result<PgStatement, sqlx::Error>>
-    where
-        'c: 'e,
-    {
-        let db = self.clone();
-        Box::pin(async move { db.acquire().await?.prepare_with(sql, parameters).await })
-    }
-
-    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Description, sqlx::Error>>
-    where
-        'c: 'e,
-    {
-        let db = self.clone();
-        Box::pin(async move { db.acquire().await?.describe(sql).await })
-    }
-}
-
-/// What has a connection of its own, and so can be asked for it.
+/// Statements run at a place; what else an executor does needs the connection itself.
 macro_rules! executor_on {
     ($type:ty, |$this:ident| $place:expr, $connection:expr) => {
-        impl<'c> Executor<'c> for &'c mut $type {
+        impl<'c> Executor<'c> for $type {
             type Database = Postgres;
 
             fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Step>
@@ -250,10 +207,7 @@ macro_rules! executor_on {
     };
 }
 
-executor_on!(Tx, |tx| InTx::of(tx), tx.connection().await?);
-executor_on!(DbConnection, |connection| connection, &mut **connection);
-executor_on!(
-    DbTransaction,
-    |transaction| transaction,
-    transaction.connection()?
-);
+executor_on!(&'c Db, |db| Alone::on(db), db.acquire().await?);
+executor_on!(&'c mut Tx, |tx| InTx::of(tx), tx.connection().await?);
+executor_on!(&'c mut DbConnection, |own| own, &mut **own);
+executor_on!(&'c mut DbTransaction, |own| own, own.connection()?);

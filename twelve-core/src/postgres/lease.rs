@@ -128,11 +128,12 @@ impl Lease {
     ///
     /// It was given up, with the transaction on it.
     pub(super) fn lend(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
-        let is_lost = self.is_lost();
         if self.past == Past::Whole {
             self.past = Past::Unheard;
         }
-        self.state = if is_lost { State::Lost } else { State::Lent };
+        if !self.is_lost() {
+            self.state = State::Lent;
+        }
         self.held()
     }
 
