@@ -42,8 +42,12 @@ impl Value for Address {
         Ok(Self(info.set_redis_settings(redis)))
     }
 
+    /// A password that is not encoded ends up anywhere in what cannot be read.
     fn show(text: &str) -> String {
-        <Url as Value>::show(text)
+        match Self::parse(text) {
+            Ok(_) => <Url as Value>::show(text),
+            Err(_) => "[not shown]".into(),
+        }
     }
 }
 
@@ -189,7 +193,7 @@ mod tests {
 
     /// A password with a character that means something in URLs is easily left as it is.
     #[test]
-    fn no_refusal_shows_a_part_of_a_password() {
+    fn neither_a_refusal_nor_a_listing_shows_a_part_of_a_password() {
         for text in [
             "redis://:se?cret@h",
             "redis://ada:1?cret@h",
@@ -200,6 +204,8 @@ mod tests {
         ] {
             let refused = parsed(text).expect_err(text);
             assert!(!refused.contains("cret"), "{text}: {refused}");
+            assert_eq!(Address::show(text), "[not shown]", "{text}");
         }
+        assert_eq!(Address::show("redis://:cret@h/3"), "redis://:***@h/3");
     }
 }
