@@ -165,6 +165,7 @@ impl Cli {
 /// Says what went wrong, once, to people.
 fn report(app: &str, error: &Error) -> Exit {
     // Nobody may be listening; the exit code still tells.
-    let _ = writeln!(stderr(), "{app}: {}", chain(error));
+    let text = format!("{app}: {}", chain(error));
+    let _ = writeln!(stderr(), "{}", output::plain(&text));
     Exit::from(error)
 }

@@ -11,8 +11,8 @@ use twelve_core::Error;
 /// The version of the JSON documents: it changes when a member is renamed or removed.
 const VERSION: u32 = 1;
 
-/// Prints text, but no control characters: what a job or an error holds must not steer the terminal.
-fn plain(text: &str) -> String {
+/// The text without control characters: what a job or an error holds must not steer the terminal.
+pub(super) fn plain(text: &str) -> String {
     let plain = |character: char| match character {
         '\n' => character.to_string(),
         character if character.is_control() => character.escape_default().to_string(),

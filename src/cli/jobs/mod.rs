@@ -53,7 +53,8 @@ fn warn_of_an_unknown_kind(cli: &Cli, kind: &str) {
 
 fn warn(cli: &Cli, text: &str) {
     // Nobody may be listening.
-    let _ = writeln!(stderr(), "{}: {text}", cli.app.name);
+    let text = format!("{}: {text}", cli.app.name);
+    let _ = writeln!(stderr(), "{}", output::plain(&text));
 }
 
 /// The jobs that the options name.

@@ -1,5 +1,7 @@
 //! Logs: JSON for machines, readable lines on a terminal, one event stream on one file descriptor.
 
+mod fields;
+
 use std::{
     ffi::OsStr,
     io::{self, IsTerminal},
@@ -13,6 +15,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
+use self::fields::Fields;
 use crate::{Environment, Value};
 
 /// The variable that says how a line looks: a [`LogFormat`].
@@ -124,20 +127,31 @@ fn subscribe<W>(writer: W, format: Format, filter: Targets) -> bool
 where
     W: for<'w> fmt::MakeWriter<'w> + Send + Sync + 'static,
 {
-    let layer = fmt::layer().with_writer(writer);
-    let layer: Box<dyn Layer<Registry> + Send + Sync> = match format {
-        Format::Text { colours } => layer.with_ansi(colours).with_filter(filter).boxed(),
-        Format::Json => layer.json().flatten_event(true).with_filter(filter).boxed(),
-    };
     tracing_subscriber::registry()
-        .with(layer)
+        .with(layer(writer, format).with_filter(filter))
         .try_init()
         .is_ok()
+}
+
+fn layer<W>(writer: W, format: Format) -> Box<dyn Layer<Registry> + Send + Sync>
+where
+    W: for<'w> fmt::MakeWriter<'w> + Send + Sync + 'static,
+{
+    let layer = fmt::layer();
+    match format {
+        Format::Text { colours } => layer
+            .with_writer(writer)
+            .with_ansi(colours)
+            .fmt_fields(Fields)
+            .boxed(),
+        Format::Json => layer.with_writer(writer).json().flatten_event(true).boxed(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::{Arc, Mutex};
 
     #[test]
     fn lines_are_text_on_a_terminal_and_json_elsewhere_unless_somebody_says_otherwise() {
@@ -153,5 +167,39 @@ mod tests {
         assert_eq!(of(&[(LOG_FORMAT, "text")], false), text(false));
         let forced = [(LOG_FORMAT, "text"), ("CLICOLOR_FORCE", "1")];
         assert_eq!(of(&forced, false), text(true));
+    }
+
+    /// What was written.
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_event_is_one_line_of_text_whatever_it_says() {
+        let written = Written::default();
+        let writer = written.clone();
+        let layer = layer(move || writer.clone(), Format::Text { colours: true });
+        let subscriber = tracing_subscriber::registry().with(layer);
+        tracing::subscriber::with_default(subscriber, || {
+            let said = "no\r\nsuch\ttable\0\u{1b}[2J\u{85}\u{9b}2J";
+            let _span = tracing::error_span!("job", kind = %said).entered();
+            tracing::error!(error = %said, "panicked: {said}");
+        });
+        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        let escaped = text.matches(r"no\r\nsuch\ttable\u{0}").count();
+        assert_eq!(escaped, 3, "{text}");
+        assert!(text.contains("\u{1b}["), "it has its colours: {text}");
+        assert!(!text.contains("\u{1b}[2J"), "{text}");
+        assert!(!text.contains(['\u{85}', '\u{9b}']), "{text}");
     }
 }
