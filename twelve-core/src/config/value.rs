@@ -11,6 +11,22 @@ use uuid::Uuid;
 /// What stands in the place of a password.
 pub(crate) const HIDDEN: &str = "***";
 
+/// Parameters of a URL that are no secrets, of Postgres and of others; whatever else a query holds may be one.
+const OPEN: [&str; 12] = [
+    "application_name",
+    "connect_timeout",
+    "db",
+    "dbname",
+    "host",
+    "port",
+    "protocol",
+    "sslmode",
+    "sslrootcert",
+    "target_session_attrs",
+    "tls",
+    "user",
+];
+
 /// The longest duration; `derive(Job)` has the same, for both are written in the same form.
 const LONGEST: Duration = Duration::from_hours(365 * 24);
 
@@ -109,7 +125,7 @@ impl Value for Url {
         Self::parse(text).map_err(|error| error.to_string())
     }
 
-    /// A URL may carry a password, before its host or in its query: it is left out, and a text that is no URL is not shown at all.
+    /// Shows only what is known to be no secret: passwords, fragments and most parameters are left out, and a text that is no URL is not shown at all.
     fn show(text: &str) -> String {
         let Ok(mut url) = Self::parse(text) else {
             return "[not shown]".into();
@@ -118,16 +134,30 @@ impl Value for Url {
         if url.cannot_be_a_base() {
             return "[not shown]".into();
         }
+        // Of a URL that has a user or a password, either can be replaced.
         if url.password().is_some() {
-            // A URL that had a password can have another one.
             let _ = url.set_password(Some(HIDDEN));
         }
-        let is_secret = |name: &str| name.contains("pass") || name.contains("secret");
-        if url.query_pairs().any(|(name, _)| is_secret(&name)) {
+        // To a web API, the name is as often a token as a name.
+        if url.scheme().starts_with("http") && !url.username().is_empty() {
+            let _ = url.set_username(HIDDEN);
+        }
+        // What stands before an `@` may be a password with a `/` in it.
+        if url.path().contains('@') {
+            url.set_path(HIDDEN);
+        }
+        if url.fragment().is_some() {
+            url.set_fragment(Some(HIDDEN));
+        }
+        if url.query().is_some() {
             let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
             let shown = pairs.iter().map(|(name, value)| {
-                let value = if is_secret(name) { HIDDEN } else { value };
-                (name.as_str(), value)
+                // Without a value, the name itself is what is said.
+                match (OPEN.contains(&name.as_str()), value.is_empty()) {
+                    (true, _) => (name.as_str(), value.as_str()),
+                    (false, true) => (HIDDEN, ""),
+                    (false, false) => (name.as_str(), HIDDEN),
+                }
             });
             url.query_pairs_mut().clear().extend_pairs(shown);
         }
@@ -199,16 +229,39 @@ mod tests {
 
     #[test]
     fn a_urls_password_is_not_shown() {
-        assert_eq!(
-            <Url as Value>::show("postgres://me:s3cret@db/shop"),
-            "postgres://me:***@db/shop"
-        );
-        assert_eq!(
-            <Url as Value>::show("postgres://db/shop?user=me&password=s3cret"),
-            "postgres://db/shop?user=me&password=***"
-        );
-        assert_eq!(<Url as Value>::show("s3cret@nowhere"), "[not shown]");
-        assert_eq!(<Url as Value>::show("me:s3cret@db/shop"), "[not shown]");
+        let show = <Url as Value>::show;
+        for (url, shown) in [
+            ("postgres://me:s3cret@db/shop", "postgres://me:***@db/shop"),
+            (
+                "postgres://db/shop?user=me&password=s3cret&sslmode=require",
+                "postgres://db/shop?user=me&password=***&sslmode=require",
+            ),
+            (
+                "https://api.example/v1?key=s3cret&access_token=s3cret&Signature=s3cret",
+                "https://api.example/v1?key=***&access_token=***&Signature=***",
+            ),
+            (
+                "https://api.example/v1?s3cret",
+                "https://api.example/v1?***=",
+            ),
+            (
+                "https://s3cret@errors.example/1",
+                "https://***@errors.example/1",
+            ),
+            (
+                "https://me:s3cret@api.example/",
+                "https://***:***@api.example/",
+            ),
+            ("https://app.example/#s3cret", "https://app.example/#***"),
+            // A password with a slash that was not encoded.
+            ("smtp://s3/cret@mail.example", "smtp://s3/***"),
+            ("redis://:s3cret@redis/1", "redis://:***@redis/1"),
+            ("s3cret@nowhere", "[not shown]"),
+            ("me:s3cret@db/shop", "[not shown]"),
+            ("https://api.example/v1?", "https://api.example/v1?"),
+        ] {
+            assert_eq!(show(url), shown);
+        }
     }
 
     /// `idna_adapter` is pinned for the sake of the build: to one that knows Unicode, not to the stub.

@@ -51,7 +51,7 @@ pub(super) fn routes() -> Router {
 /// Who is asking: this sandbox knows one merchant.
 async fn by_merchant(settings: Conf<SandboxSettings>, headers: HeaderMap) -> Result<&'static str> {
     match bearer(&headers) {
-        Some(key) if key == settings.key.reveal() => Ok("merchant"),
+        Some(key) if settings.key.matches(key) => Ok("merchant"),
         _ => Err(Problem::unauthorized().into()),
     }
 }

@@ -116,13 +116,11 @@ impl Value for SmtpUrl {
         Self::of(&url)
     }
 
-    /// A user without a password is wrong, and may be a token.
+    /// What cannot be read may have a password anywhere: one that is not encoded, or one without its user.
     fn show(text: &str) -> String {
-        match Url::parse(text) {
-            Ok(url) if !url.username().is_empty() && url.password().is_none() => {
-                "[not shown]".into()
-            }
-            _ => <Url as Value>::show(text),
+        match Self::parse(text) {
+            Ok(_) => <Url as Value>::show(text),
+            Err(_) => "[not shown]".into(),
         }
     }
 }
