@@ -17,7 +17,7 @@ pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
     {
         return Err(Error::usage(format!("`{name}` is not a process type")));
     }
-    let mut reports = probe(&cli.app.name, &cli.environment);
+    let mut reports = probe(&cli.app.name, &cli.environment)?;
     reports.retain(|report| wanted.is_none_or(|name| report.process_type == *name));
     if reports.is_empty() {
         let app = &cli.app.name;

@@ -16,7 +16,7 @@ use std::{
 
 use twelve_core::{Environment, Error};
 
-use crate::services::{Directory, Services, Wanted};
+use crate::services::{Directory, Services, Wanted, private};
 
 /// The surroundings of one worktree and app; the private servers live as long as this.
 #[derive(Debug)]
@@ -149,7 +149,7 @@ impl Surroundings {
             .defaults
             .iter()
             .map(|(name, value)| format!("{name}='{value}'\n"));
-        fs::write(&path, lines.collect::<String>()).map_err(|error| failed(&path, error))?;
+        private::write(&path, &lines.collect::<String>()).map_err(|error| failed(&path, error))?;
         Ok(OnlyOne {
             _lock: lock,
             variables: path,
@@ -169,24 +169,24 @@ impl Surroundings {
             );
             Error::internal(message).because(error)
         };
-        match dotenvy::from_path_iter(&path) {
-            Ok(lines) => {
-                for line in lines {
+        match private::read(&path) {
+            Ok(published) => {
+                for line in dotenvy::from_read_iter(published) {
                     let (name, value) = line.map_err(unreadable)?;
                     self.set_default(&name, &value);
                 }
                 Ok(())
             }
             // It is just starting, or just ending.
-            Err(dotenvy::Error::Io(error)) if error.kind() == ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(unreadable(error)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(unreadable(dotenvy::Error::Io(error))),
         }
     }
 
     /// The lock that a `dev` holds, unless one does.
     fn lock(&self) -> Result<Option<File>, Error> {
         let path = self.file("lock");
-        let lock = File::create(&path).map_err(|error| failed(&path, error))?;
+        let lock = private::open(&path).map_err(|error| failed(&path, error))?;
         match lock.try_lock() {
             Ok(()) => Ok(Some(lock)),
             Err(TryLockError::WouldBlock) => Ok(None),

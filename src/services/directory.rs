@@ -1,10 +1,10 @@
 //! Where the servers of one worktree live, and whether that place is safe.
 
 use std::env;
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -201,10 +201,12 @@ impl Directory {
 }
 
 fn create(path: &Path, mode: u32) -> Result<(), Error> {
+    let io_error = |source| Error::io("create", path, source);
     match DirBuilder::new().mode(mode).create(path) {
-        Ok(()) => {}
+        // A umask may have taken away more than others' rights.
+        Ok(()) => fs::set_permissions(path, Permissions::from_mode(mode)).map_err(io_error)?,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(source) => return Err(Error::io("create", path, source)),
+        Err(source) => return Err(io_error(source)),
     }
     check(path, account::effective_uid())
 }

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::directory::Afterwards;
 use super::launch::launch;
 use super::lifeline::Locked;
-use super::{Directory, Error};
+use super::{Directory, Error, private};
 
 const SCRIPT: &str = include_str!("guardian.sh");
 
@@ -89,10 +89,8 @@ fn forget_the_last(directory: &Directory) -> Result<(), Error> {
 
 fn start(directory: &Directory, lifeline: &Locked) -> Result<(), Error> {
     let script = directory.file("guardian", "sh");
-    let fresh = directory.file("guardian", "new");
-    // Renamed into place: a guardian of another version may still be reading the old one.
-    fs::write(&fresh, SCRIPT).map_err(|source| Error::io("write", &fresh, source))?;
-    fs::rename(&fresh, &script).map_err(|source| Error::io("write", &script, source))?;
+    // A guardian of another version may still be reading the old one.
+    private::write(&script, SCRIPT).map_err(|source| Error::io("write", &script, source))?;
     let ticks = directory.linger.as_millis() / directory.tick.as_millis().max(1);
     let arguments = [
         script.into_os_string(),

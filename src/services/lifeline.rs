@@ -4,12 +4,12 @@
 //! A child that inherits the file as standard input therefore holds the lock too, and so do the child's children, until the last of them is gone, however it ended.
 //! That answers "is it alive?" without process ids, which are reused, and without a process in between that could be killed by itself.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::Error;
+use super::{Error, private};
 
 /// A file that is locked as long as this value, or a process that got it as standard input, lives.
 #[derive(Debug)]
@@ -78,14 +78,7 @@ impl Locked {
 }
 
 fn open(path: &Path) -> Result<File, Error> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(|source| Error::io("open", path, source))
+    private::open(path).map_err(|source| Error::io("open", path, source))
 }
 
 #[cfg(test)]

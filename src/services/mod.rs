@@ -54,6 +54,7 @@ mod guardian;
 mod launch;
 mod lifeline;
 mod postgres;
+pub(crate) mod private;
 mod redis;
 mod server;
 mod users;

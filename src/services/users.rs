@@ -1,6 +1,6 @@
 //! Who uses the servers of a directory.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::process;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::process::{Pid, test_kill_process};
 
-use super::{Directory, Error};
+use super::{Directory, Error, private};
 
 /// A registered user; it is forgotten when this is dropped, or when its process is gone.
 ///
@@ -23,7 +23,7 @@ impl User {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let path = directory.users().join(format!("{}-{count}", process::id()));
-        File::create(&path).map_err(|source| Error::io("create", &path, source))?;
+        private::open(&path).map_err(|source| Error::io("create", &path, source))?;
         Ok(Self { path })
     }
 

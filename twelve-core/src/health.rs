@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Context, Environment};
+use crate::{Context, Environment, Error};
 
 /// How long a probe waits for an answer; a stopped process accepts, but never answers.
 const PROBE: Duration = Duration::from_secs(1);
@@ -119,17 +119,27 @@ fn answer(context: &Context) -> String {
 }
 
 /// Asks every process of this app on this host; sockets of dead processes are removed.
-#[must_use]
-pub fn probe(app: &str, environment: &Environment) -> Vec<Report> {
-    let Ok(entries) = fs::read_dir(directory(app, environment)) else {
-        return Vec::new();
+///
+/// # Errors
+///
+/// Their directory belongs to somebody else, who could answer in their place, or it cannot be read.
+pub fn probe(app: &str, environment: &Environment) -> Result<Vec<Report>, Error> {
+    let directory = directory(app, environment);
+    let entries = match check_private(&directory).and_then(|()| fs::read_dir(&directory)) {
+        Ok(entries) => entries,
+        // None has been started yet.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => {
+            let message = "the processes of this app cannot be asked: run this as their user, or set TWELVE_STATE_DIR as theirs is";
+            return Err(Error::internal(message).because(error));
+        }
     };
     let mut reports: Vec<Report> = entries
         .flatten()
         .filter_map(|entry| ask(&entry.path()))
         .collect();
     reports.sort_by(|a, b| (&a.process_type, a.pid).cmp(&(&b.process_type, b.pid)));
-    reports
+    Ok(reports)
 }
 
 /// Asks one process of this app; `None` when it does not answer probes, or not yet.
@@ -140,7 +150,9 @@ pub fn probe_one(
     process_type: &str,
     pid: u32,
 ) -> Option<Report> {
-    ask(&directory(app, environment).join(socket(process_type, pid)))
+    let directory = directory(app, environment);
+    check_private(&directory).ok()?;
+    ask(&directory.join(socket(process_type, pid)))
 }
 
 fn socket(process_type: &str, pid: u32) -> String {
@@ -183,17 +195,62 @@ fn directory(app: &str, environment: &Environment) -> PathBuf {
     base.join(app)
 }
 
-/// Creates the directory for this user alone, and refuses one that somebody else has put there.
+/// Creates the directory for this user alone, whatever the umask is, and refuses one that somebody else has put there.
 fn create_private(directory: &Path) -> io::Result<()> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(directory)?;
+    check_private(directory)
+}
+
+/// Refuses a directory in which somebody else could listen, as anybody can make one below the system's temporary one.
+fn check_private(directory: &Path) -> io::Result<()> {
     for directory in directory.ancestors().take(2) {
-        if fs::symlink_metadata(directory)?.uid() != getuid().as_raw() {
-            let message = format!("{} belongs to somebody else", directory.display());
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
-        }
+        let link = fs::symlink_metadata(directory)?;
+        let found = fs::metadata(directory)?;
+        let is_ours = |found: &fs::Metadata| found.uid() == getuid().as_raw();
+        // Write access for all, without the bit by which only owners move what is inside.
+        let is_open = found.mode() & 0o1002 == 0o002;
+        let problem = if !found.is_dir() {
+            "is no directory"
+        } else if !is_ours(&link) || !is_ours(&found) {
+            "belongs to somebody else"
+        } else if is_open {
+            "may be written by everybody"
+        } else {
+            continue;
+        };
+        let message = format!("{} {problem}", directory.display());
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs::Permissions, os::unix::fs::PermissionsExt};
+
+    #[test]
+    fn a_directory_in_which_others_could_answer_is_not_believed() {
+        let base = std::env::temp_dir().join(format!("twelve-health-{}", process::id()));
+        let environment = Environment::default().with("TWELVE_STATE_DIR", &*base.to_string_lossy());
+        let probed = || probe("shop", &environment);
+        assert_eq!(probed().unwrap(), [], "no process has been started");
+
+        create_private(&base.join("shop")).unwrap();
+        assert_eq!(fs::metadata(&base).unwrap().mode() & 0o777, 0o700);
+        assert_eq!(probed().unwrap(), []);
+
+        fs::set_permissions(&base, Permissions::from_mode(0o777)).unwrap();
+        let error = crate::chain(&probed().unwrap_err());
+        assert!(error.contains("may be written by everybody"), "{error}");
+        assert!(create_private(&base.join("shop")).is_err());
+        fs::remove_dir_all(&base).unwrap();
+
+        // The system's own directories belong to root: to somebody else, unless this is root.
+        let error = check_private(Path::new("/etc/passwd")).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+    }
 }

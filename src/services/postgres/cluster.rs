@@ -1,6 +1,6 @@
 //! The data directory, created once for each major version of Postgres.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,9 +8,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{NAME, Postgres, ROLE};
-use crate::services::Error;
 use crate::services::launch::quiet;
 use crate::services::lifeline::Locked;
+use crate::services::server::remove_file;
+use crate::services::{Error, private};
 
 /// A second or two is usual; a loaded machine takes its time.
 const INITDB_LIMIT: Duration = Duration::from_mins(2);
@@ -46,7 +47,8 @@ pub(super) fn ensure(
 fn initdb(postgres: &Postgres, home: &Path, data: &Path, lifeline: &Locked) -> Result<(), Error> {
     let binary = &postgres.binaries.initdb;
     let log_path = &postgres.initdb_log;
-    let log = File::create(log_path).map_err(|source| Error::io("create", log_path, source))?;
+    remove_file(log_path)?;
+    let log = private::open(log_path).map_err(|source| Error::io("create", log_path, source))?;
     let io_error = |source| Error::io("run", binary, source);
     let mut command = Command::new(binary);
     command
