@@ -33,6 +33,8 @@ pub(super) async fn guard(request: Request, next: Next) -> Response {
         (StatusCode::MISDIRECTED_REQUEST, "this is no host of mine\n").into_response()
     } else if !request.method().is_safe() && !is_from_page(headers) {
         (StatusCode::FORBIDDEN, "only the page itself may do that\n").into_response()
+    } else if !may_load(&request) {
+        (StatusCode::FORBIDDEN, "no other site may load this\n").into_response()
     } else {
         next.run(request).await
     };
@@ -68,6 +70,20 @@ fn is_from_page(headers: &HeaderMap) -> bool {
     let host = text(headers, "host").unwrap_or_default();
     let origin = text(headers, "origin").is_none_or(|origin| origin == format!("http://{host}"));
     site && origin
+}
+
+/// Another site may link to a page, and neither embed nor load it: a resource isolation policy by
+/// [Fetch Metadata](https://www.w3.org/TR/fetch-metadata/).
+///
+/// Attached images are for everyone: the HTML of a mail is of no origin, so it is another site itself.
+fn may_load(request: &Request) -> bool {
+    let says = |name, values: &[&str]| {
+        text(request.headers(), name).is_some_and(|value| values.contains(&value))
+    };
+    let is_image =
+        || says("sec-fetch-dest", &["image"]) && request.uri().path().contains("/attachments/");
+    let is_link = || says("sec-fetch-mode", &["navigate"]) && says("sec-fetch-dest", &["document"]);
+    !says("sec-fetch-site", &["cross-site", "same-site"]) || is_link() || is_image()
 }
 
 /// A value that is no text is no value we know.

@@ -596,6 +596,41 @@ async fn the_page_answers_to_loopback_names_alone() {
     assert!(policy.contains("frame-ancestors 'none'"));
 }
 
+/// What browsers say of a request, as the Fetch Metadata specification has it.
+#[tokio::test]
+async fn another_site_may_link_to_the_page_and_load_nothing_but_images() {
+    let catcher = start();
+    catcher.mailer().send(order_confirmation()).await.unwrap();
+    let mail = catcher.json("/mails/1.json").await;
+    let attachments = mail["attachments"].as_array().unwrap();
+    let image = attachments.iter().find(|one| one["type"] == "image/png");
+    let image = image.unwrap()["url"].as_str().unwrap();
+    for (path, site, mode, dest, status) in [
+        ("/", "none", "navigate", "document", 200),
+        ("/mails.json", "same-origin", "cors", "empty", 200),
+        ("/mails/1/html", "same-origin", "navigate", "iframe", 200),
+        ("/mails/1", "cross-site", "navigate", "document", 200),
+        (image, "cross-site", "no-cors", "image", 200),
+        ("/", "cross-site", "navigate", "iframe", 403),
+        ("/mails.json", "cross-site", "no-cors", "script", 403),
+        ("/mails.json", "cross-site", "no-cors", "image", 403),
+        ("/mails.json", "cross-site", "cors", "empty", 403),
+        ("/mails.json", "same-site", "cors", "empty", 403),
+        (image, "cross-site", "cors", "empty", 403),
+    ] {
+        let headers = [
+            ("sec-fetch-site", site),
+            ("sec-fetch-mode", mode),
+            ("sec-fetch-dest", dest),
+        ];
+        let answer = catcher.ask(Method::GET, path, &headers).await;
+        assert_eq!(answer.status().as_u16(), status, "{path} {headers:?}");
+    }
+    let bare = [("sec-fetch-site", "cross-site")];
+    let answer = catcher.ask(Method::GET, "/mails.json", &bare).await;
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+}
+
 #[tokio::test]
 async fn only_the_page_and_programs_may_empty_the_inbox() {
     let catcher = start();
