@@ -29,7 +29,6 @@ const LIMIT: Duration = Duration::from_secs(20);
 struct Running {
     smtp: String,
     page: String,
-    smtp_url: String,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<io::Result<()>>,
 }
@@ -46,7 +45,6 @@ fn start_with(
     let smtp_url = catcher.smtp_url().unwrap();
     Running {
         smtp: smtp_url.strip_prefix("smtp://").unwrap().to_owned(),
-        smtp_url,
         page: catcher.page_url().unwrap(),
         stop,
         ended: tokio::spawn(catcher.run(async {
@@ -113,8 +111,10 @@ impl Running {
     }
 
     fn mailer(&self) -> AsyncSmtpTransport<Tokio1Executor> {
-        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(&self.smtp_url);
-        transport.unwrap().build()
+        let (host, port) = self.smtp.rsplit_once(':').unwrap();
+        AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host)
+            .port(port.parse().unwrap())
+            .build()
     }
 }
 

@@ -3,6 +3,13 @@
 use crate::harness::binaries;
 use crate::harness::process::{Finished, Launch};
 use crate::harness::shop::COMMAND_BOUND;
+use crate::harness::smtp::{Offers, SmtpServer};
+
+/// Who has signed the certificate of the tests' SMTP server.
+const AUTHORITY: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/twelve-worker/tests/mail/authority.crt.pem"
+);
 
 async fn letters<const N: usize>(arguments: [&str; N], variables: &[(&str, &str)]) -> Finished {
     Launch::new(&binaries::example("letters"))
@@ -69,6 +76,29 @@ async fn a_test_mail_tells_why_it_was_not_sent() {
     nobody
         .expect_code(64)
         .expect_in_stderr("`nobody` is not an address");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_test_mail_goes_over_tls_to_a_server_that_is_trusted_and_to_no_other() {
+    for scheme in ["smtp", "smtps"] {
+        let offers = Offers {
+            tls: scheme == "smtps",
+            starttls: scheme == "smtp",
+            auth: true,
+        };
+        let server = SmtpServer::start(offers, 0, |_, _| None).await;
+        let url = format!("{scheme}://me:s3cret@localhost:{}", server.port);
+        let send = ["mail", "send-test", "ada@example.org"];
+        let stranger = [("MAIL_FROM", "shop@shop.example"), ("SMTP_URL", &*url)];
+        let refused = letters(send, &stranger).await.expect_code(78);
+        refused.expect_in_stderr("certificate");
+        assert!(!server.heard().contains(&"AUTH".to_owned()), "{scheme}");
+
+        let trusted = [stranger[0], stranger[1], ("SSL_CERT_FILE", AUTHORITY)];
+        letters(send, &trusted).await.expect_code(0);
+        assert_eq!(server.received().len(), 1, "{scheme}");
+        assert!(server.heard().contains(&"AUTH".to_owned()), "{scheme}");
+    }
 }
 
 #[tokio::test]

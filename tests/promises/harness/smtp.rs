@@ -7,4 +7,4 @@
 #[path = "../../../twelve-worker/tests/mail/server.rs"]
 mod server;
 
-pub(crate) use server::{Act, SmtpServer};
+pub(crate) use server::{Act, Offers, SmtpServer};

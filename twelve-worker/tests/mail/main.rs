@@ -3,6 +3,7 @@
 mod delivery;
 mod fixture;
 mod outage;
+mod replies;
 mod server;
 mod shutdown;
 mod tls;

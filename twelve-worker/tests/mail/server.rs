@@ -19,6 +19,7 @@ use tokio_rustls::{
     },
 };
 
+/// Signed by `authority.crt.pem`, beside it.
 const CERTIFICATE: &[u8] = include_bytes!("localhost.crt.pem");
 const KEY: &[u8] = include_bytes!("localhost.key.pem");
 
@@ -27,6 +28,8 @@ const KEY: &[u8] = include_bytes!("localhost.key.pem");
 pub(crate) enum Act {
     /// Answers this.
     Say(&'static str),
+    /// Answers these bytes, which may be no text.
+    SayBytes(Vec<u8>),
     /// Answers this, and closes the connection.
     Leave(&'static str),
     /// Closes the connection without an answer.
@@ -69,6 +72,8 @@ impl Received {
 /// What a server offers in its greeting.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Offers {
+    /// TLS from the first byte.
+    pub(crate) tls: bool,
     pub(crate) starttls: bool,
     pub(crate) auth: bool,
 }
@@ -150,6 +155,11 @@ impl Conversation {
     }
 
     async fn converse(&self, stream: TcpStream) -> io::Result<()> {
+        if self.offers.tls {
+            let mut encrypted = BufStream::new(acceptor().accept(stream).await?);
+            self.answer(&mut encrypted, "HELLO", "220 test").await?;
+            return self.serve(&mut encrypted, false).await.map(drop);
+        }
         let mut plain = BufStream::new(stream);
         self.answer(&mut plain, "HELLO", "220 test").await?;
         if let Turn::StartTls = self.serve(&mut plain, self.offers.starttls).await? {
@@ -234,18 +244,22 @@ impl Conversation {
         };
         let act = (self.script)(command, before);
         let text = match &act {
-            None | Some(Act::WaitFor(_)) => proper,
-            Some(Act::Say(text) | Act::Leave(text)) => text,
+            None | Some(Act::WaitFor(_)) => proper.as_bytes(),
+            Some(Act::Say(text) | Act::Leave(text)) => text.as_bytes(),
+            Some(Act::SayBytes(text)) => text,
             Some(Act::HangUp) => return Err(io::ErrorKind::ConnectionAborted.into()),
         };
         if let Some(Act::WaitFor(go_on)) = &act {
             go_on.notified().await;
         }
-        stream.write_all(format!("{text}\r\n").as_bytes()).await?;
+        stream.write_all(&[text, b"\r\n"].concat()).await?;
         stream.flush().await?;
         match act {
             Some(Act::Leave(_)) => Err(io::ErrorKind::ConnectionAborted.into()),
-            act => Ok(!matches!(act, Some(Act::Say(_)))),
+            // To go on with a message, 354 must have been said.
+            Some(Act::Say(_)) => Ok(false),
+            Some(Act::SayBytes(text)) => Ok(text.starts_with(b"354")),
+            _ => Ok(true),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Encryption and credentials; with a certificate that is trusted, `tests/smtp` does it by hand.
+//! Encryption and credentials; the promises have a certificate that is trusted, which takes a process of its own.
 
 use crate::{
     fixture::App,
@@ -12,7 +12,7 @@ const ADA: &str = "ada@example.org";
 async fn to_this_host_a_mail_is_encrypted_if_the_server_offers_it() {
     let offers = Offers {
         starttls: true,
-        auth: false,
+        ..Offers::default()
     };
     let server = SmtpServer::start(offers, 0, |_, _| None).await;
     let app = App::of(&server).await;
@@ -29,6 +29,7 @@ async fn without_a_trusted_certificate_nothing_is_sent() {
     let with_starttls = Offers {
         starttls: true,
         auth: true,
+        ..Offers::default()
     };
     for (offers, problem) in [
         (with_starttls, "certificate"),
@@ -56,8 +57,8 @@ async fn without_a_trusted_certificate_nothing_is_sent() {
 #[tokio::test]
 async fn wrong_credentials_are_not_the_mails_fault() {
     let offers = Offers {
-        starttls: false,
         auth: true,
+        ..Offers::default()
     };
     let server = SmtpServer::start(offers, 0, |command, before| {
         (command == "AUTH" && before == 0).then_some(Act::Say("535 5.7.8 who are you"))

@@ -5,8 +5,8 @@ use lettre::{
     transport::smtp::{
         Error,
         authentication::{Credentials, Mechanism},
-        client::{AsyncSmtpConnection, TlsParameters},
-        commands::{Data, Mail, Rcpt, Rset},
+        client::{AsyncSmtpConnection, AsyncTokioStream},
+        commands::{Data, Ehlo, Mail, Rcpt, Rset, Starttls},
         extension::ClientId,
         response::Response,
     },
@@ -18,9 +18,18 @@ use std::{
     sync::OnceLock,
     time::Duration,
 };
-use tokio::time::{error::Elapsed, timeout};
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::{TcpStream, lookup_host},
+    time::{error::Elapsed, timeout},
+};
+use tokio_rustls::client::TlsStream;
 
-use super::url::{SmtpUrl, Tls};
+use super::{
+    replies::Replies,
+    tls::{Tls, Trust},
+    url::{Encryption, SmtpUrl},
+};
 use crate::{engine::host, mail::SendError};
 
 /// How long reaching one address of the host may take.
@@ -50,7 +59,7 @@ const CLOSING: u16 = 421;
 pub(in crate::mail) struct Server {
     url: SmtpUrl,
     hello: ClientId,
-    tls: OnceLock<TlsParameters>,
+    tls: OnceLock<Tls>,
 }
 
 impl Server {
@@ -77,23 +86,14 @@ impl Server {
 
     async fn open(&self) -> Result<AsyncSmtpConnection, NotOpened> {
         let url = &self.url;
-        let implicit = match url.tls {
-            Tls::Implicit => Some(self.tls()?),
-            _ => None,
+        let tcp = reach(&url.host, url.port).await?;
+        let stream: Box<dyn AsyncTokioStream> = match url.tls {
+            Encryption::Implicit => Box::new(Replies::new(self.encrypted(tcp).await?)),
+            Encryption::Required | Encryption::Opportunistic => self.upgraded(tcp).await?,
+            Encryption::None => Box::new(Replies::new(tcp)),
         };
-        let to = (url.host.as_str(), url.port);
         let mut connection =
-            AsyncSmtpConnection::connect_tokio1(to, Some(CONNECT), &self.hello, implicit, None)
-                .await?;
-        let wants_tls = match url.tls {
-            Tls::Required if !connection.can_starttls() => return Err(NotOpened::NoTls),
-            Tls::Required => true,
-            Tls::Opportunistic => connection.can_starttls(),
-            Tls::Implicit | Tls::None => false,
-        };
-        if wants_tls {
-            connection.starttls(self.tls()?, &self.hello).await?;
-        }
+            AsyncSmtpConnection::connect_with_transport(stream, &self.hello).await?;
         if let Some((user, password)) = &url.credentials {
             let credentials = Credentials::new(user.clone(), password.clone());
             let mechanisms = [Mechanism::Plain, Mechanism::Login];
@@ -102,14 +102,47 @@ impl Server {
         Ok(connection)
     }
 
-    /// The certificates that are trusted: those of the system, or of `SSL_CERT_FILE`. They are read once.
-    fn tls(&self) -> Result<TlsParameters, Error> {
+    /// The connection in TLS if the server offers that by STARTTLS (RFC 3207).
+    ///
+    /// lettre takes it over as a new one: it hears the last reply as a greeting, and says EHLO again.
+    async fn upgraded(&self, tcp: TcpStream) -> Result<Box<dyn AsyncTokioStream>, NotOpened> {
+        let mut stream = Replies::new(tcp);
+        let mut reply = stream.next().await?;
+        if !reply.starts_with('2') {
+            return Ok(Box::new(Replies::after(&reply, stream.into_inner())));
+        }
+        let hello = Ehlo::new(self.hello.clone()).to_string();
+        stream.write_all(hello.as_bytes()).await?;
+        let offers = stream.next().await?;
+        let mut offers = offers.lines().filter_map(|line| line.get(4..));
+        if offers.any(|offer| offer.trim().eq_ignore_ascii_case("STARTTLS")) {
+            stream.write_all(Starttls.to_string().as_bytes()).await?;
+            reply = stream.next().await?;
+            if reply.starts_with('2') {
+                let encrypted = self.encrypted(stream.into_inner()).await?;
+                return Ok(Box::new(Replies::after(&reply, encrypted)));
+            }
+        } else if self.url.tls == Encryption::Required {
+            return Err(NotOpened::NoTls);
+        }
+        Ok(Box::new(Replies::after(&reply, stream.into_inner())))
+    }
+
+    async fn encrypted(&self, tcp: TcpStream) -> Result<TlsStream<TcpStream>, NotOpened> {
+        let tls = self.tls().map_err(NotOpened::Tls)?;
+        tls.connect(tcp).await.map_err(NotOpened::Tls)
+    }
+
+    /// What every connection shares; the system's certificates are read once.
+    fn tls(&self) -> io::Result<Tls> {
         if let Some(known) = self.tls.get() {
             return Ok(known.clone());
         }
-        let tls = TlsParameters::builder(self.url.host.clone())
-            .dangerous_accept_invalid_certs(self.url.tls == Tls::Opportunistic)
-            .build()?;
+        let trust = match self.url.tls {
+            Encryption::Opportunistic => Trust::Anybody,
+            _ => Trust::Authorities,
+        };
+        let tls = Tls::new(&self.url.host, trust)?;
         Ok(self.tls.get_or_init(|| tls).clone())
     }
 
@@ -118,24 +151,47 @@ impl Server {
         let problem = format!("{}:{}: {why}", self.url.host, self.url.port);
         match why {
             NotOpened::NoTls => SendError::Misconfigured(problem),
-            NotOpened::Smtp(error)
-                if error.is_permanent()
-                    || error.is_client()
-                    || error.is_tls()
-                    || is_about_tls(error) =>
-            {
+            // A connection that breaks in the handshake is an outage; a certificate is not.
+            NotOpened::Tls(error) if is_of_rustls(error) => SendError::Misconfigured(problem),
+            NotOpened::Smtp(error) if error.is_permanent() || error.is_client() => {
                 SendError::Misconfigured(problem)
             }
-            NotOpened::Smtp(_) => SendError::Unreachable(problem),
+            NotOpened::Io(_) | NotOpened::Tls(_) | NotOpened::Smtp(_) => {
+                SendError::Unreachable(problem)
+            }
         }
     }
+}
+
+/// Connects to the first address of the host that answers.
+async fn reach(host: &str, port: u16) -> io::Result<TcpStream> {
+    let mut why = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for address in lookup_host((host, port)).await? {
+        match timeout(CONNECT, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => why = error,
+            Err(_) => {
+                let problem = format!("no answer within {CONNECT:?}");
+                why = io::Error::new(io::ErrorKind::TimedOut, problem);
+            }
+        }
+    }
+    Err(why)
 }
 
 /// Why there is no connection.
 enum NotOpened {
     /// TLS is required, and the server does not offer it.
     NoTls,
+    Tls(io::Error),
+    Io(io::Error),
     Smtp(Error),
+}
+
+impl From<io::Error> for NotOpened {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
 }
 
 impl From<Error> for NotOpened {
@@ -150,6 +206,7 @@ impl Display for NotOpened {
             Self::NoTls => f.write_str(
                 "it offers no STARTTLS: `smtps://` speaks TLS at once, `?tls=none` goes without",
             ),
+            Self::Tls(error) | Self::Io(error) => error.fmt(f),
             Self::Smtp(error) => f.write_str(&words(error)),
         }
     }
@@ -165,12 +222,12 @@ fn hello(host: &str) -> ClientId {
     }
 }
 
-/// A handshake that fails for a certificate is reported as a broken connection; rustls' own errors are invalid data (tokio-rustls).
-fn is_about_tls(error: &Error) -> bool {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    causes
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .any(|cause| cause.kind() == io::ErrorKind::InvalidData)
+/// Is it about certificates, or the protocol? tokio-rustls gives its own kind only to a connection that broke.
+fn is_of_rustls(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::Other
+    )
 }
 
 /// The server's own words behind their code; else what went wrong, without lettre's layers around it.

@@ -12,13 +12,13 @@ use url::{Host, Url};
 pub(in crate::mail) struct SmtpUrl {
     pub(super) host: String,
     pub(super) port: u16,
-    pub(super) tls: Tls,
+    pub(super) tls: Encryption,
     pub(super) credentials: Option<(String, String)>,
 }
 
 /// When the connection is encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tls {
+pub(super) enum Encryption {
     /// From the first byte.
     Implicit,
     /// By STARTTLS, or not at all.
@@ -43,10 +43,10 @@ impl SmtpUrl {
         let credentials = credentials(url)?;
         let is_private = is_loopback(&host) && credentials.is_none();
         let tls = match (tls_of(url)?.as_deref(), is_smtps) {
-            (None | Some("required"), true) => Tls::Implicit,
-            (None, false) if is_private => Tls::Opportunistic,
-            (None | Some("required"), false) => Tls::Required,
-            (Some("none"), false) => Tls::None,
+            (None | Some("required"), true) => Encryption::Implicit,
+            (None, false) if is_private => Encryption::Opportunistic,
+            (None | Some("required"), false) => Encryption::Required,
+            (Some("none"), false) => Encryption::None,
             (Some("none"), true) => {
                 return Err("smtps and `tls=none` contradict each other".into());
             }
@@ -143,16 +143,20 @@ mod tests {
     #[test]
     fn the_scheme_tells_when_tls_begins() {
         for (text, port, tls) in [
-            ("smtps://mail.example", 465, Tls::Implicit),
-            ("smtps://127.0.0.1:1465", 1465, Tls::Implicit),
-            ("smtp://mail.example", 587, Tls::Required),
-            ("smtp://mail.example:25?tls=none", 25, Tls::None),
-            ("smtp://u:p@mail.example:25?tls=none", 25, Tls::None),
-            ("smtp://localhost:1025", 1025, Tls::Opportunistic),
-            ("smtp://127.0.0.1:1025/", 1025, Tls::Opportunistic),
-            ("smtp://[::1]:1025", 1025, Tls::Opportunistic),
-            ("smtp://localhost:1025?tls=required", 1025, Tls::Required),
-            ("smtp://u:p@localhost:1025", 1025, Tls::Required),
+            ("smtps://mail.example", 465, Encryption::Implicit),
+            ("smtps://127.0.0.1:1465", 1465, Encryption::Implicit),
+            ("smtp://mail.example", 587, Encryption::Required),
+            ("smtp://mail.example:25?tls=none", 25, Encryption::None),
+            ("smtp://u:p@mail.example:25?tls=none", 25, Encryption::None),
+            ("smtp://localhost:1025", 1025, Encryption::Opportunistic),
+            ("smtp://127.0.0.1:1025/", 1025, Encryption::Opportunistic),
+            ("smtp://[::1]:1025", 1025, Encryption::Opportunistic),
+            (
+                "smtp://localhost:1025?tls=required",
+                1025,
+                Encryption::Required,
+            ),
+            ("smtp://u:p@localhost:1025", 1025, Encryption::Required),
         ] {
             let url = url(text);
             assert_eq!((url.port, url.tls), (port, tls), "{text}");
