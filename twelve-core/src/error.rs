@@ -139,6 +139,8 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         if let Some(ours) = carried(&error) {
             ours.clone()
+        } else if sqlstate(&error).as_deref() == Some(CANCELED) {
+            Self::unavailable("Postgres has ended a statement early").because(error)
         } else if is_outage(&error) {
             Self::unavailable("Postgres is unavailable").because(error)
         } else {
@@ -161,9 +163,12 @@ pub(crate) fn carried(error: &sqlx::Error) -> Option<&Error> {
     }
 }
 
+/// The code of a statement that took longer than `statement_timeout`, or that somebody has cancelled: `query_canceled`.
+const CANCELED: &str = "57014";
+
 /// Says whether Postgres itself is at fault, rather than the statement.
 ///
-/// The codes are those of the manual's appendix A: class 08 connection, 53 resources, 57P0x shutdown.
+/// The codes are those of the manual's appendix A: class 08 connection, 53 resources, 57 operator intervention.
 /// A connection that knows an older schema is at fault too.
 pub(crate) fn is_outage(error: &sqlx::Error) -> bool {
     match error {
@@ -175,7 +180,7 @@ pub(crate) fn is_outage(error: &sqlx::Error) -> bool {
         other => {
             Fault::of(other).is_outdated()
                 || sqlstate(other).is_some_and(|code| {
-                    code.starts_with("08") || code.starts_with("53") || code.starts_with("57P")
+                    code.starts_with("08") || code.starts_with("53") || code.starts_with("57")
                 })
         }
     }
@@ -362,7 +367,12 @@ fn append(text: &mut String, part: &str) {
 /// Postgres' own words with the code to look up; sqlx adds a line number that is one of Postgres' source.
 fn said_by_postgres(error: &dyn DatabaseError) -> String {
     let code = error.code().unwrap_or_default();
-    format!("{} (SQLSTATE {code})", error.message())
+    let hint = if code == CANCELED {
+        "; TWELVE_DATABASE_TIMEOUT says how long a statement may take"
+    } else {
+        ""
+    };
+    format!("{} (SQLSTATE {code}){hint}", error.message())
 }
 
 fn causes<'a>(

@@ -166,12 +166,12 @@ impl Jobs {
         let queues = due_now(&drafts);
         match within.0 {
             Target::Own(transaction) => {
-                let connection = transaction.connection()?;
+                let connection = transaction.limited_connection()?;
                 self.inner.store.enqueue_in(connection, drafts).await
             }
             Target::Connection(connection) => self.inner.store.enqueue_in(connection, drafts).await,
             Target::Tx(tx) => {
-                let connection = tx.connection().await?;
+                let connection = tx.limited_connection().await?;
                 let enqueued = self.inner.store.enqueue_in(connection, drafts).await?;
                 let waker = self.inner.waker.clone();
                 tx.after_commit(move || waker.wake(queues));

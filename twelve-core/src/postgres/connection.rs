@@ -63,12 +63,23 @@ impl DbTransaction {
         &mut self.0
     }
 
-    /// The connection on which it is open; what is asked of it directly has no deadline.
+    /// The connection on which it is open; what is asked of it directly has no deadline, up to the transaction's end.
     ///
     /// # Errors
     ///
     /// The transaction was lost with its connection.
-    pub fn connection(&mut self) -> Result<&mut PgConnection, Error> {
+    pub async fn connection(&mut self) -> Result<&mut PgConnection, Error> {
+        self.0.unlimit().await?;
+        Ok(self.0.lend()?)
+    }
+
+    /// The same for statements that Postgres ends after `TWELVE_DATABASE_TIMEOUT`.
+    ///
+    /// # Errors
+    ///
+    /// The transaction was lost with its connection.
+    #[doc(hidden)]
+    pub fn limited_connection(&mut self) -> Result<&mut PgConnection, Error> {
         Ok(self.0.lend()?)
     }
 

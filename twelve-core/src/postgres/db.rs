@@ -25,7 +25,8 @@ const KEPT_FOR_STATEMENTS: u32 = 2;
 ///
 /// `&Db` is an sqlx executor: `sqlx::query("…").fetch_all(&db)`.
 /// A connection is opened on the first statement, not before.
-/// A statement, or the next row of a stream, may take 10 s, or what `TWELVE_DATABASE_TIMEOUT` says.
+/// A statement may take 10 s to its last row, or what `TWELVE_DATABASE_TIMEOUT` says: then Postgres ends it, and it has had no effect.
+/// What takes longer runs on a connection of its own, from [`acquire`](Self::acquire).
 /// While Postgres is down, statements fail at once with an error that names the cause; they work again within half a second of its return.
 ///
 /// A connection that will not get better is closed, and its siblings of the same age with it: one whose server has become a standby, and one that knows a table or a type as it was before a migration.
@@ -38,7 +39,6 @@ pub struct Db(Arc<Inner>);
 struct Inner {
     pool: Pool,
     transactions: Arc<Semaphore>,
-    patience: Duration,
     /// Postgres itself, when the others are connections to a pooler.
     direct: Option<Target>,
 }
@@ -54,7 +54,7 @@ impl Db {
     #[must_use]
     pub fn sibling(&self, size: u32) -> Self {
         let target = self.0.pool.target().clone();
-        Self::with(target, self.0.direct.clone(), size, self.0.patience)
+        Self::with(target, self.0.direct.clone(), size, self.0.pool.limit())
     }
 
     /// A pool that no pooler stands before: for what belongs to a session, such as LISTEN and locks.
@@ -63,17 +63,16 @@ impl Db {
     #[must_use]
     pub fn direct(&self) -> Self {
         match &self.0.direct {
-            Some(direct) => Self::with(direct.clone(), None, 1, self.0.patience),
+            Some(direct) => Self::with(direct.clone(), None, 1, self.0.pool.limit()),
             None => self.clone(),
         }
     }
 
-    fn with(target: Target, direct: Option<Target>, size: u32, patience: Duration) -> Self {
+    fn with(target: Target, direct: Option<Target>, size: u32, limit: Duration) -> Self {
         let transactions = size.saturating_sub(KEPT_FOR_STATEMENTS).max(1) as usize;
         Self(Arc::new(Inner {
-            pool: Pool::new(target, size),
+            pool: Pool::new(target, size, limit),
             transactions: Arc::new(Semaphore::new(transactions)),
-            patience,
             direct,
         }))
     }
@@ -90,13 +89,17 @@ impl Db {
         ))
     }
 
-    /// A connection of the pool, for what belongs to one connection.
+    /// A connection of the pool, for what belongs to one connection, or takes long.
+    ///
+    /// What is asked of it directly, as in `execute(&mut *connection)` on its [`PgConnection`], has no deadline.
     ///
     /// # Errors
     ///
     /// [`Error::is_unavailable`] with the cause when Postgres cannot be reached, or every connection was busy for 2 s.
     pub async fn acquire(&self) -> Result<DbConnection, Error> {
-        Ok(DbConnection::new(self.lease().await?))
+        let mut lease = self.lease().await?;
+        lease.unlimit().await?;
+        Ok(DbConnection::new(lease))
     }
 
     /// A transaction of one's own, for what has no [`Tx`](super::Tx): it is undone unless [`commit`](DbTransaction::commit) is called.
@@ -108,13 +111,14 @@ impl Db {
         Ok(DbTransaction::new(self.begin_on_a_lease().await?))
     }
 
-    /// A connection beside the pool's, and the options that it was opened with: those of one host, if the URL names several.
+    /// A connection beside the pool's, without a deadline, and the options that it was opened with: those of one host, if the URL names several.
     ///
     /// # Errors
     ///
     /// [`Error::is_unavailable`] with the cause.
     pub async fn connect(&self) -> Result<(PgConnection, &PgConnectOptions), Error> {
-        self.0.pool.target().open().await.map_err(refused)
+        let opened = self.0.pool.target().open(None).await.map_err(refused)?;
+        Ok((opened.connection, opened.options))
     }
 
     /// Closes the connections; the pool gives none away any more. Waits for those that are in use.
@@ -135,7 +139,7 @@ impl Db {
     }
 
     pub(super) async fn lease(&self) -> Result<Lease, Error> {
-        Ok(self.0.pool.acquire().await?.with_patience(self.0.patience))
+        self.0.pool.acquire().await
     }
 
     /// A connection with a transaction on it. One that is lost with its BEGIN has lost nothing.

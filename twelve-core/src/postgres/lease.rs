@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! answered ────────────────────────────► back to the pool
-//! answer outstanding ─► settled ───────► back to the pool, or closed after a transaction
-//! lost, or silent for too long ────────► closed
+//! answer outstanding ─► settled ───────► back to the pool
+//! lost, or silent for too long ────────► closed; its place is free when Postgres knows
 //! ```
 
 use futures_util::stream::{BoxStream, TryStreamExt};
@@ -16,12 +16,19 @@ use super::{
     executor::Step,
     fault::Fault,
     pool::{Member, Pool, in_background},
+    session::{CHECK, begin_with},
     statement::Statement,
 };
 use crate::{Error, error::sqlstate};
 
-/// How much longer than a statement may take its answer is waited for, by nobody but the pool.
-const GRACE: Duration = Duration::from_secs(1);
+/// How much longer than a statement may take its answer is waited for: what Postgres says of its own timeout is certain, where a deadline of ours leaves open what becomes of the statement.
+const SLACK: Duration = Duration::from_millis(250);
+
+/// How much longer it is waited for by nobody but the pool, before the connection is closed.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// How long the place of such a connection stays taken once it is closed: Postgres ends the statement when it looks for us, and only then is there room for another.
+const NOTICE: Duration = CHECK;
 
 /// How long a server may take to say whether it takes writes.
 const ROLE: Duration = Duration::from_millis(500);
@@ -36,14 +43,14 @@ const IS_READ_ONLY: &str =
 /// A connection on loan.
 ///
 /// It knows whether an answer is still to come: a statement was cut off by its deadline, or by a handler that was dropped.
-/// Such a connection keeps its place in the pool until the answer has come, or for as long as a statement may take and 1 s more: then it is closed.
+/// Such a connection keeps its place in the pool until the answer has come, or for as long as a statement may take and 1 s more; half a second before the end it is closed.
 pub(super) struct Lease {
     pool: Pool,
     /// Nothing after it was given up.
     member: Option<Member>,
     /// Why it was.
     given_up: Option<Error>,
-    /// How long one statement may take.
+    /// How long one answer is waited for.
     patience: Duration,
     /// How long what is outstanding is waited for once nobody has the lease any more.
     rest: Duration,
@@ -52,6 +59,8 @@ pub(super) struct Lease {
     state: State,
     /// Is a transaction of ours open on it, or about to be?
     has_begun: bool,
+    /// May statements on it take as long as they like?
+    is_unlimited: bool,
     past: Past,
     /// Is the statement at work a text, which may hold several, and a transaction of its own?
     is_text: bool,
@@ -82,24 +91,20 @@ enum State {
 
 impl Lease {
     pub(super) fn new(pool: Pool, member: Member) -> Self {
+        let limit = pool.limit();
         Self {
             pool,
             member: Some(member),
             given_up: None,
             permit: None,
-            patience: Duration::ZERO,
-            rest: GRACE,
+            patience: limit.saturating_add(SLACK),
+            rest: limit.saturating_add(GRACE),
             state: State::Quiet,
             has_begun: false,
+            is_unlimited: false,
             past: Past::Whole,
             is_text: false,
         }
-    }
-
-    pub(super) fn with_patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
-        self.rest = patience.saturating_add(GRACE);
-        self
     }
 
     pub(super) fn with_permit(mut self, permit: OwnedSemaphorePermit) -> Self {
@@ -137,6 +142,35 @@ impl Lease {
         self.held()
     }
 
+    /// Lets statements on it take as long as they like, up to the end of the transaction, or of this lease.
+    ///
+    /// # Errors
+    ///
+    /// The connection is lost, or Postgres did not answer.
+    pub(super) async fn unlimit(&mut self) -> Result<(), sqlx::Error> {
+        let has_limit = self.has_begun || self.member.as_ref().is_some_and(|it| it.is_limited);
+        if self.is_unlimited || !has_limit {
+            return Ok(());
+        }
+        self.is_unlimited = true;
+        let unlimit = if self.has_begun {
+            "SET LOCAL statement_timeout = 0"
+        } else {
+            "SET statement_timeout = 0"
+        };
+        let patience = self.patience;
+        let answer = within(patience, self.connection()?.execute(unlimit)).await;
+        let answer = self.hear(answer).await.map(drop);
+        // A transaction that has failed may still be asked to go back to a savepoint.
+        match answer {
+            Err(error) if sqlstate(&error).as_deref() == Some(ABORTED) => {
+                self.is_unlimited = false;
+                Ok(())
+            }
+            answer => answer,
+        }
+    }
+
     /// The connection, with an answer to come.
     fn connection(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
         if !self.is_lost() {
@@ -169,11 +203,10 @@ impl Lease {
     pub(super) async fn begin(&mut self) -> Result<(), sqlx::Error> {
         self.has_begun = true;
         let patience = self.patience;
-        let begun = within(
-            patience,
-            PgTransactionManager::begin(self.connection()?, None),
-        )
-        .await;
+        let has_limit = self.member.as_ref().is_some_and(|it| it.is_limited);
+        let words = (!has_limit).then(|| begin_with(self.pool.limit()));
+        let begun = PgTransactionManager::begin(self.connection()?, words);
+        let begun = within(patience, begun).await;
         self.hear(begun).await
     }
 
@@ -181,6 +214,7 @@ impl Lease {
         let patience = self.patience;
         let done = within(patience, PgTransactionManager::commit(self.connection()?)).await;
         self.has_begun &= done.is_err();
+        self.is_unlimited &= done.is_err();
         self.hear(done).await
     }
 
@@ -193,6 +227,7 @@ impl Lease {
         let patience = self.patience;
         let done = within(patience, PgTransactionManager::rollback(self.connection()?)).await;
         self.has_begun &= done.is_err();
+        self.is_unlimited &= done.is_err();
         self.hear(done).await?;
         if is_doubtful {
             // Nobody has heard why: another connection is safer.
@@ -275,8 +310,8 @@ impl Lease {
             }
             Fault::Unanswered => {
                 self.pool.suspect();
-                // It has been waited for long enough.
-                self.rest = GRACE;
+                // It has been waited for almost long enough.
+                self.rest = GRACE.saturating_sub(SLACK);
             }
             Fault::Lost | Fault::LostBefore => {
                 self.state = State::Lost;
@@ -359,11 +394,12 @@ impl Drop for Lease {
         if self.is_lost() {
             drop(member);
             self.pool.free();
-        } else if self.state != State::Quiet || self.has_begun {
+        } else if self.state != State::Quiet || self.has_begun || self.is_unlimited {
             let settling = Settling {
                 pool: self.pool.clone(),
                 member,
                 has_begun: self.has_begun,
+                is_unlimited: self.is_unlimited,
                 is_unheard: self.past == Past::Unheard,
                 _permit: self.permit.take(),
             };
@@ -381,33 +417,73 @@ struct Settling {
     pool: Pool,
     member: Member,
     has_begun: bool,
+    is_unlimited: bool,
     is_unheard: bool,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
+/// What became of it.
+enum Settled {
+    /// The next one may have it.
+    Ready,
+    /// It answers, but another connection is safer; or it was lost.
+    Useless,
+    /// An answer is still to come.
+    Owed,
+}
+
 impl Settling {
-    /// Ends the transaction, and waits for what is outstanding.
     async fn settle(mut self, limit: Duration) {
-        // sqlx does not know of a transaction whose BEGIN was cut off.
-        let is_known = roll_back(&mut self.member.connection) || !self.has_begun;
-        let is_quiet = tokio::select! {
-            is_quiet = timeout(limit, quiet(&mut self.member.connection)) => is_quiet.unwrap_or(false),
+        let pool = self.pool.clone();
+        let settled = tokio::select! {
+            settled = timeout(limit, self.end()) => settled.unwrap_or(Settled::Owed),
             // The server had gone silent and is back, or another one is: this is one of the old connections.
-            () = self.pool.back() => false,
+            () = pool.back() => Settled::Useless,
         };
         let Self {
-            pool, mut member, ..
+            member, _permit, ..
         } = self;
-        // As in `Lease::rollback`.
-        let is_doubtful = self.has_begun && self.is_unheard;
-        if is_quiet && is_known && !is_doubtful {
-            return pool.give_back(member);
+        match settled {
+            Settled::Ready => return pool.give_back(member),
+            Settled::Useless => drop(member),
+            Settled::Owed => {
+                drop(member);
+                // Else there would be more statements in Postgres than the pool has places.
+                let _ = timeout(NOTICE, pool.back()).await;
+            }
         }
-        if is_quiet && is_doubtful {
-            ask_role(&pool, &mut member.connection).await;
-        }
-        drop(member);
         pool.free();
+    }
+
+    /// Waits for what is outstanding, and ends the transaction.
+    ///
+    /// A connection that is still good is kept: clients that take their requests back must not make Postgres open one for each.
+    async fn end(&mut self) -> Settled {
+        let connection = &mut self.member.connection;
+        if !quiet(connection).await {
+            return Settled::Useless;
+        }
+        let ended = if self.has_begun {
+            // As in `Lease::rollback`: has what somebody else has asked failed?
+            let is_whole = !self.is_unheard || connection.execute("SELECT 1").await.is_ok();
+            // sqlx does not know of a transaction whose BEGIN was cut off.
+            if !roll_back(connection) {
+                connection.execute("ROLLBACK").await.map(drop)
+            } else if is_whole {
+                connection.ping().await
+            } else {
+                ask_role(&self.pool, connection).await;
+                return Settled::Useless;
+            }
+        } else if self.is_unlimited {
+            connection
+                .execute("RESET statement_timeout")
+                .await
+                .map(drop)
+        } else {
+            Ok(())
+        };
+        ended.map_or(Settled::Useless, |()| Settled::Ready)
     }
 }
 
@@ -460,7 +536,8 @@ async fn within<T>(
     answer: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {
     timeout(limit, answer).await.unwrap_or_else(|_| {
-        let message = format!("Postgres has not answered for {limit:?} (TWELVE_DATABASE_TIMEOUT)");
+        let message =
+            format!("Postgres has not answered for {limit:?}, longer than TWELVE_DATABASE_TIMEOUT");
         Err(Error::unavailable(message).into())
     })
 }

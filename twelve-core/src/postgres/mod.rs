@@ -11,6 +11,7 @@ mod executor;
 mod fault;
 mod lease;
 mod pool;
+mod session;
 mod settings;
 mod statement;
 mod target;

@@ -24,7 +24,7 @@ use tokio::{
 
 use super::{
     lease::Lease,
-    target::{Target, is_telling, silent},
+    target::{Opened, Target, is_telling, silent},
 };
 use crate::{Error, error::sqlstate};
 
@@ -63,6 +63,8 @@ pub(super) struct Pool(Arc<Inner>);
 struct Inner {
     target: Target,
     size: u32,
+    /// How long a statement may take.
+    limit: Duration,
     state: Mutex<State>,
     /// Postgres takes connections again.
     back: Notify,
@@ -100,6 +102,8 @@ struct State {
 /// A connection of the pool.
 pub(super) struct Member {
     pub(super) connection: PgConnection,
+    /// Does Postgres end a statement on it that takes too long?
+    pub(super) is_limited: bool,
     opened: Instant,
     expires: Instant,
     idle_since: Instant,
@@ -123,9 +127,10 @@ enum Turn {
 
 impl Pool {
     /// A pool that opens nothing yet.
-    pub(super) fn new(target: Target, size: u32) -> Self {
+    pub(super) fn new(target: Target, size: u32, limit: Duration) -> Self {
         Self(Arc::new(Inner {
             target,
+            limit,
             size: size.max(1),
             state: Mutex::default(),
             back: Notify::new(),
@@ -139,6 +144,11 @@ impl Pool {
 
     pub(super) fn size(&self) -> u32 {
         self.0.size
+    }
+
+    /// How long a statement may take.
+    pub(super) fn limit(&self) -> Duration {
+        self.0.limit
     }
 
     /// A connection that works, as far as can be known.
@@ -276,7 +286,7 @@ impl Pool {
 
     async fn open(self) {
         let opened = tokio::select! {
-            opened = self.0.target.open() => opened,
+            opened = self.0.target.open(Some(self.0.limit)) => opened,
             // The server had gone silent, and this attempt with it.
             () = self.back() => {
                 self.state().opening -= 1;
@@ -286,11 +296,11 @@ impl Pool {
         let mut state = self.state();
         state.opening -= 1;
         match opened {
-            Ok((connection, _)) => {
+            Ok(opened) => {
                 self.recover(&mut state);
                 self.grow(&mut state);
                 drop(state);
-                self.give_back(Member::new(connection));
+                self.give_back(Member::new(opened));
             }
             Err(error) => {
                 state.taken -= 1;
@@ -419,9 +429,9 @@ async fn look(pool: Weak<Inner>) {
         } else {
             ACQUIRE
         };
-        let opened = timeout(limit, pool.0.target.open()).await;
+        let opened = timeout(limit, pool.0.target.open(Some(pool.0.limit))).await;
         let refusal = match opened.unwrap_or_else(|_| Err(silent())) {
-            Ok((connection, _)) => return pool.welcome(Member::new(connection)),
+            Ok(opened) => return pool.welcome(Member::new(opened)),
             Err(error) => Refusal::of(error),
         };
         let mut state = pool.state();
@@ -503,10 +513,11 @@ impl State {
 }
 
 impl Member {
-    fn new(connection: PgConnection) -> Self {
+    fn new(opened: Opened<'_>) -> Self {
         let now = Instant::now();
         Self {
-            connection,
+            connection: opened.connection,
+            is_limited: opened.is_limited,
             opened: now,
             // Those that were opened together do not end together.
             expires: now + LIFETIME.mul_f64(0.9 + fastrand::f64() / 10.0),

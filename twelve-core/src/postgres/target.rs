@@ -4,6 +4,7 @@ use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions}
 use std::{borrow::Cow, io::ErrorKind::TimedOut, time::Duration};
 use tokio::time::timeout;
 
+use super::session::Host;
 use crate::{Error, error::carried};
 
 /// How long connecting to one host may take, unless `connect_timeout` says otherwise.
@@ -19,11 +20,20 @@ const CONNECT_ONE_OF_MANY: Duration = Duration::from_secs(1);
 /// Hosts, `target_session_attrs`, `load_balance_hosts` and `connect_timeout` mean what they mean to libpq; its manual, "Parameter Key Words".
 #[derive(Clone, Debug)]
 pub(super) struct Target {
-    /// One for each host; never empty.
-    hosts: Vec<PgConnectOptions>,
+    /// Never empty.
+    hosts: Vec<Host>,
     wanted: Wanted,
     is_shuffled: bool,
     patience: Duration,
+}
+
+/// A connection that was opened.
+pub(super) struct Opened<'t> {
+    pub(super) connection: PgConnection,
+    /// How.
+    pub(super) options: &'t PgConnectOptions,
+    /// Does Postgres end a statement on it that takes too long?
+    pub(super) is_limited: bool,
 }
 
 /// Which servers are wanted: libpq's `target_session_attrs`.
@@ -52,7 +62,8 @@ impl Target {
         };
         let hosts = hosts
             .into_iter()
-            .map(ConnectOptions::disable_statement_logging);
+            .map(ConnectOptions::disable_statement_logging)
+            .map(Host::new);
         Self {
             hosts: hosts.collect(),
             wanted: Wanted::Any,
@@ -79,8 +90,9 @@ impl Target {
     /// Gives each connection a name, unless the URL did.
     pub(super) fn named(mut self, name: &str) -> Self {
         for host in &mut self.hosts {
-            if host.get_application_name().is_none() {
-                *host = host.clone().application_name(name);
+            let options = host.options_mut();
+            if options.get_application_name().is_none() {
+                *options = options.clone().application_name(name);
             }
         }
         self
@@ -96,38 +108,39 @@ impl Target {
 
     /// The first host.
     pub(super) fn first(&self) -> &PgConnectOptions {
-        &self.hosts[0]
+        self.hosts[0].options()
     }
 
-    /// A connection to the first host that is there and is what is wanted; and how it was opened.
+    /// A connection to the first host that is there and is what is wanted; a statement on it may take as long as `limit`, if there is one.
     ///
     /// # Errors
     ///
     /// Of several the one by which a server answered, since it tells most.
-    pub(super) async fn open(&self) -> Result<(PgConnection, &PgConnectOptions), sqlx::Error> {
-        let mut hosts: Vec<&PgConnectOptions> = self.hosts.iter().collect();
+    pub(super) async fn open(&self, limit: Option<Duration>) -> Result<Opened<'_>, sqlx::Error> {
+        let mut hosts: Vec<&Host> = self.hosts.iter().collect();
         if self.is_shuffled {
             fastrand::shuffle(&mut hosts);
         }
         match self.wanted {
-            Wanted::PreferStandby => match self.open_one_of(&hosts, Wanted::Standby).await {
+            Wanted::PreferStandby => match self.open_one_of(&hosts, Wanted::Standby, limit).await {
                 Ok(opened) => Ok(opened),
-                Err(_) => self.open_one_of(&hosts, Wanted::Any).await,
+                Err(_) => self.open_one_of(&hosts, Wanted::Any, limit).await,
             },
-            wanted => self.open_one_of(&hosts, wanted).await,
+            wanted => self.open_one_of(&hosts, wanted, limit).await,
         }
     }
 
     async fn open_one_of<'a>(
         &self,
-        hosts: &[&'a PgConnectOptions],
+        hosts: &[&'a Host],
         wanted: Wanted,
-    ) -> Result<(PgConnection, &'a PgConnectOptions), sqlx::Error> {
+        limit: Option<Duration>,
+    ) -> Result<Opened<'a>, sqlx::Error> {
         let mut told: Option<sqlx::Error> = None;
         for host in hosts {
-            let opening = timeout(self.patience, open_if(host, wanted));
+            let opening = timeout(self.patience, open_if(host, wanted, limit));
             match opening.await.unwrap_or_else(|_| Err(silent())) {
-                Ok(connection) => return Ok((connection, host)),
+                Ok(opened) => return Ok(opened),
                 Err(error) => told = Some(told.filter(is_telling).unwrap_or(error)),
             }
         }
@@ -135,22 +148,27 @@ impl Target {
     }
 }
 
-async fn open_if(host: &PgConnectOptions, wanted: Wanted) -> Result<PgConnection, sqlx::Error> {
-    let mut connection = host.connect().await?;
-    if wanted == Wanted::Any {
-        return Ok(connection);
-    }
-    let (in_recovery, read_only) = sqlx::query_as(ROLE).fetch_one(&mut connection).await?;
-    match wanted.misses(in_recovery, read_only) {
-        None => Ok(connection),
-        Some(wish) => {
+async fn open_if(
+    host: &Host,
+    wanted: Wanted,
+    limit: Option<Duration>,
+) -> Result<Opened<'_>, sqlx::Error> {
+    let (mut connection, is_limited) = host.connect(limit).await?;
+    if wanted != Wanted::Any {
+        let (in_recovery, read_only) = sqlx::query_as(ROLE).fetch_one(&mut connection).await?;
+        if let Some(wish) = wanted.misses(in_recovery, read_only) {
             // It is being left either way.
             let _ = connection.close().await;
-            let place = place(host);
+            let place = place(host.options());
             let message = format!("{place} is no server with target_session_attrs={wish}");
-            Err(Error::unavailable(message).into())
+            return Err(Error::unavailable(message).into());
         }
     }
+    Ok(Opened {
+        connection,
+        options: host.options(),
+        is_limited,
+    })
 }
 
 fn place(host: &PgConnectOptions) -> String {
@@ -204,7 +222,10 @@ mod tests {
     impl Target {
         /// The hosts with their ports.
         pub(in crate::postgres) fn places(&self) -> Vec<String> {
-            self.hosts.iter().map(place).collect()
+            self.hosts
+                .iter()
+                .map(|host| place(host.options()))
+                .collect()
         }
     }
 

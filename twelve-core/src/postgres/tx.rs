@@ -63,12 +63,24 @@ impl Tx {
         }
     }
 
-    /// The connection with the transaction open on it; what is asked of it directly has no deadline.
+    /// The connection with the transaction open on it; what is asked of it directly has no deadline, up to the transaction's end.
     ///
     /// # Errors
     ///
     /// Postgres cannot be reached, or too many transactions were open for 2 s.
     pub async fn connection(&mut self) -> Result<&mut PgConnection, Error> {
+        let lease = self.lease().await?;
+        lease.unlimit().await?;
+        Ok(lease.lend()?)
+    }
+
+    /// The same for statements that Postgres ends after `TWELVE_DATABASE_TIMEOUT`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`connection`](Self::connection).
+    #[doc(hidden)]
+    pub async fn limited_connection(&mut self) -> Result<&mut PgConnection, Error> {
         Ok(self.lease().await?.lend()?)
     }
 

@@ -46,6 +46,9 @@ const HARMLESS: [(&str, &[&str]); 9] = [
     ("sslsni", &["1"]),
 ];
 
+/// What each of our connections sets by itself.
+const TIMEOUT: &str = "statement_timeout";
+
 const ENCODE: &str = "a / ? # or @ in its password must be written as %2F %3F %23 %40";
 
 /// Where `DATABASE_URL` points to.
@@ -241,6 +244,14 @@ impl Wishes {
             "ssl" if value == "true" => self.rest.push(("sslmode".into(), "require".into())),
             // What it falls back from is always there: twelve names its connections.
             "fallback_application_name" => {}
+            // It would hold for `release` too, whose statements may take as long as they like.
+            _ if key.starts_with("options")
+                && (key.contains(TIMEOUT) || value.contains(TIMEOUT)) =>
+            {
+                return Err(format!(
+                    "{TIMEOUT} is what TWELVE_DATABASE_TIMEOUT says: set that"
+                ));
+            }
             _ if PASSED_ON.contains(&key) || key.starts_with("options[") => {
                 self.rest.push((key.to_owned(), value.to_owned()));
             }
@@ -396,6 +407,14 @@ mod tests {
             (
                 "postgres://h/db?connect_timeout=0",
                 "connect_timeout is a number of seconds",
+            ),
+            (
+                "postgres://h/db?options=-c%20statement_timeout%3D5s",
+                "TWELVE_DATABASE_TIMEOUT",
+            ),
+            (
+                "postgres://h/db?options[statement_timeout]=5s",
+                "TWELVE_DATABASE_TIMEOUT",
             ),
             ("postgres://h/db?sslmode", "a parameter without a ="),
             ("postgres://h/db?sslmode=sometimes", "sometimes"),

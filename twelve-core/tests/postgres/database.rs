@@ -2,7 +2,9 @@
 
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection, postgres::PgConnectOptions};
 use twelve::test::TestDatabase;
-use twelve_core::{Db, Error, migrations::Migrations};
+use twelve_core::{
+    Context, Db, Environment, Error, Identity, Lifecycle, Registry, migrations::Migrations,
+};
 
 /// Whole rows of this table are what most tests read.
 pub(crate) const THINGS: &str = "
@@ -16,6 +18,7 @@ pub(crate) struct Database {
     pub(crate) db: Db,
     /// A connection beside it.
     operator: PgConnection,
+    url: String,
     columns: u32,
 }
 
@@ -35,8 +38,33 @@ impl Database {
         Self {
             db: Db::new(options, connections),
             operator,
+            url: database.url().to_owned(),
             columns: 0,
         }
+    }
+
+    /// The same pool in a process that is told how long a statement may take.
+    pub(crate) fn told_timeout(&self, timeout: &str) -> Db {
+        let environment = Environment::default()
+            .with("DATABASE_URL", &*self.url)
+            .with("TWELVE_DATABASE_TIMEOUT", timeout);
+        let identity = Identity::new("core", "tests");
+        let context = Context::new(
+            identity,
+            environment,
+            Lifecycle::default(),
+            Registry::default(),
+        );
+        context.db().unwrap().sibling(self.db.size())
+    }
+
+    /// Somebody else who holds the table `things` for as long as this connection is open.
+    pub(crate) async fn hold_things(&self) -> PgConnection {
+        let options: PgConnectOptions = self.url.parse().unwrap();
+        let mut holder = options.connect().await.unwrap();
+        let hold = "BEGIN; LOCK TABLE things IN ACCESS EXCLUSIVE MODE";
+        holder.execute(hold).await.unwrap();
+        holder
     }
 
     pub(crate) async fn operate(&mut self, sql: &'static str) {
@@ -68,7 +96,7 @@ impl Database {
                 }
             }
         };
-        let gone = tokio::time::timeout(std::time::Duration::from_secs(10), gone).await;
+        let gone = tokio::time::timeout(std::time::Duration::from_secs(20), gone).await;
         gone.unwrap_or_else(|_| panic!("still there: {from}"));
     }
 

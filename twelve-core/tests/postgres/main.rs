@@ -2,7 +2,9 @@
 
 mod database;
 
+mod abandoned;
 mod author;
+mod deadlines;
 mod read_only;
 mod replan;
 mod schema;

@@ -203,7 +203,7 @@ async fn commit_or_fail(
 /// Puts the ack into the handler's transaction, as its last statement, and commits both.
 async fn commit(engine: &Engine, job: &Claimed, slot: &Slot, ack: &Ack) -> Result<Acked, Error> {
     let mut tx = Tx::of(slot, engine.context.db()?)?;
-    let connection = tx.connection().await?;
+    let connection = tx.limited_connection().await?;
     let acked = engine
         .store
         .ack_in(connection, engine.worker, job.lease, ack)

@@ -76,7 +76,7 @@ pub(super) async fn enqueue(db: &Db, drafts: Vec<Draft>) -> Result<Vec<Enqueued>
         _ => {}
     }
     let mut transaction = db.begin().await?;
-    let enqueued = enqueue_in(transaction.connection()?, drafts).await?;
+    let enqueued = enqueue_in(transaction.limited_connection()?, drafts).await?;
     transaction.commit().await?;
     Ok(enqueued)
 }

@@ -172,7 +172,7 @@ impl Calendar {
         drafts.retain(|draft| new.contains(draft.id.as_uuid()));
         let enqueued = drafts.len();
         if enqueued > 0 {
-            let connection = transaction.connection()?;
+            let connection = transaction.limited_connection()?;
             self.store.enqueue_in(connection, drafts).await?;
         }
         transaction.commit().await?;

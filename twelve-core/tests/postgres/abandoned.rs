@@ -1,0 +1,87 @@
+//! Clients that take their requests back: statements that nobody waits for stay within the pool's places, and cost no connections.
+
+use sqlx::{Connection, Executor};
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
+use twelve_core::{Db, Slot, Tx};
+
+use crate::database::{Database, SELECT, THINGS, backend};
+
+/// Those of the process that is told its timeout.
+const BACKENDS: &str = "
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'core/tests'";
+
+#[tokio::test]
+async fn statements_that_nobody_waits_for_never_are_more_than_the_pool_has_places() {
+    const PLACES: u32 = 3;
+    let mut database = Database::pooled(PLACES, THINGS).await;
+    let db = database.told_timeout("500ms");
+    let holder = database.hold_things().await;
+    let began = Instant::now();
+    let mut most = 0;
+    // Several times as long as a place stays taken.
+    while began.elapsed() < Duration::from_secs(5) {
+        take_back(&db).await;
+        most = most.max(database.number(BACKENDS).await);
+    }
+    println!("at most {most} backends for {PLACES} places");
+    assert!(most <= i64::from(PLACES), "{most} backends");
+    assert!(most > 0, "nothing was asked");
+    holder.close().await.unwrap();
+    sqlx::query(SELECT).fetch_all(&db).await.unwrap();
+}
+
+/// Drops a statement a moment after it was sent.
+async fn take_back(db: &Db) {
+    let asking = sqlx::query(SELECT).fetch_all(db);
+    let _ = timeout(Duration::from_millis(5), asking).await;
+}
+
+/// A connection for each request that is taken back would be a storm of connects.
+#[tokio::test]
+async fn transactions_that_were_taken_back_cost_no_connection() {
+    let mut database = Database::with(THINGS).await;
+    let db = database.db.clone();
+    let before = backend(&db).await;
+    for way in [Way::Lent, Way::CutOffInBegin, Way::CutOffInStatement] {
+        for _ in 0..5 {
+            take_transaction_back(&db, way).await;
+            assert_eq!(backend(&db).await, before, "after {way:?}");
+        }
+    }
+    let open =
+        "pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
+    database.until_none(open).await;
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    /// Its plain connection was lent, as `enqueue_in` does.
+    Lent,
+    CutOffInBegin,
+    CutOffInStatement,
+}
+
+async fn take_transaction_back(db: &Db, way: Way) {
+    let slot = Slot::default();
+    let mut tx = Tx::of(&slot, db.clone()).unwrap();
+    match way {
+        Way::Lent => {
+            let plain = tx.limited_connection().await.unwrap();
+            plain.execute("SELECT 1").await.unwrap();
+        }
+        Way::CutOffInBegin => once(tx.limited_connection()).await,
+        Way::CutOffInStatement => {
+            (&mut tx).execute("SELECT 1").await.unwrap();
+            once((&mut tx).execute("SELECT pg_sleep(0.1)")).await;
+        }
+    }
+}
+
+/// Polls it until it waits for the first answer, and drops it.
+async fn once<T>(asking: impl Future<Output = T>) {
+    let mut asking = std::pin::pin!(asking);
+    let polled = futures_util::poll!(asking.as_mut());
+    assert!(polled.is_pending(), "answered at once");
+}
