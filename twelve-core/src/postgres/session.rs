@@ -63,7 +63,7 @@ impl Host {
         &mut self.options
     }
 
-    /// Opens a session in which a statement may take as long as `limit`, if there is one, and tells whether that holds.
+    /// Opens a session in which a statement may take as long as `limit`, and tells whether that holds; without one it may take as long as it likes, whatever the role's own limit is.
     ///
     /// What a server has refused is not asked of it again.
     pub(super) async fn connect(
@@ -95,8 +95,9 @@ impl Takes {
             let check = CHECK.as_millis();
             options = options.options([("client_connection_check_interval", check)]);
         }
-        if let (Some(limit), Self::All | Self::Timeout) = (limit, self) {
-            options = options.options([("statement_timeout", milliseconds(limit))]);
+        if self != Self::Nothing {
+            let limit = limit.map_or(0, milliseconds);
+            options = options.options([("statement_timeout", limit)]);
         }
         options
     }

@@ -13,6 +13,12 @@ const INSERT: &str = "INSERT INTO things VALUES (4, 'four')";
 /// Longer than the statements of these tests may take.
 const LONG: &str = "SELECT pg_sleep(1.5)";
 
+/// As an operator gives one to a role.
+const ROLE_LIMIT: &str = "
+DO $$ BEGIN
+    EXECUTE format('ALTER DATABASE %I SET statement_timeout = 7000', current_database());
+END $$";
+
 const WAITING: &str =
     "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
 
@@ -50,7 +56,8 @@ async fn a_statement_that_took_too_long_costs_no_connection_and_is_unavailable()
 
 #[tokio::test]
 async fn handlers_have_a_timeout_in_postgres_and_connections_beside_the_pool_have_none() {
-    let database = Database::with(THINGS).await;
+    let mut database = Database::with(THINGS).await;
+    database.operate(ROLE_LIMIT).await;
     let db = database.told_timeout("1500ms");
     assert_eq!(setting(&db, "statement_timeout").await, "1500ms");
     assert_eq!(
