@@ -6,3 +6,4 @@
 
 mod ground;
 mod http2;
+mod statements;
