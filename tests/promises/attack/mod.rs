@@ -6,4 +6,5 @@
 
 mod ground;
 mod http2;
+mod pooler;
 mod statements;

@@ -62,12 +62,17 @@ impl Pooler {
 
     /// Starts it before this server, which listens on a socket.
     pub(crate) async fn before(postgres: &Postgres) -> Self {
+        Self::before_with(postgres, "").await
+    }
+
+    /// The same with other settings, which win over ours.
+    pub(crate) async fn before_with(postgres: &Postgres, others: &str) -> Self {
         let (role, socket) = parts(&postgres.url);
         let port = port::free();
         // Postgres' sockets are open to one account only, and PgBouncer refuses to run as root.
         let account = account_of(Path::new(socket));
         let settings = format!(
-            "[databases]\n* = host={socket} port=5432 user={role}\n[pgbouncer]\nlisten_port = {port}\n{account}{SETTINGS}"
+            "[databases]\n* = host={socket} port=5432 user={role}\n[pgbouncer]\nlisten_port = {port}\n{account}{SETTINGS}{others}"
         );
         let file = std::env::temp_dir().join(format!("promises-{:08x}.ini", fastrand::u32(..)));
         std::fs::write(&file, settings).expect("write PgBouncer's settings");
