@@ -61,6 +61,13 @@ impl Error {
         Self::new(Kind::Internal, message)
     }
 
+    /// Postgres refuses a write; also for statements on plain connections, whose errors the pool does not hear.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn read_only() -> Self {
+        Self::unavailable("Postgres takes no writes here: it is a standby, or was made read-only")
+    }
+
     fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
         Self(Arc::new(Inner {
             kind,

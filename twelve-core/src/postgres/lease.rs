@@ -330,7 +330,7 @@ impl Lease {
                 self.state = State::Quiet;
                 // Whoever asked for such a server is mistaken to write.
                 if !self.pool.target().is_for_reading() && self.is_server_read_only().await {
-                    return Err(read_only().because(error).into());
+                    return Err(Error::read_only().because(error).into());
                 }
             }
         }
@@ -346,7 +346,7 @@ impl Lease {
             return is_read_only || !self.is_text;
         }
         // A transaction that has failed answers no question.
-        let mut given_up = self.give_up(read_only());
+        let mut given_up = self.give_up(Error::read_only());
         if is_known {
             return true;
         }
@@ -524,10 +524,6 @@ async fn quiet(connection: &mut PgConnection) -> bool {
 /// Whoever runs the whole again finds everything in order.
 pub(super) fn outdated() -> Error {
     Error::unavailable("a table or a type has changed meanwhile: the same works again")
-}
-
-fn read_only() -> Error {
-    Error::unavailable("Postgres takes no writes here: it is a standby, or was made read-only")
 }
 
 /// Awaits an answer of Postgres', but not for ever.

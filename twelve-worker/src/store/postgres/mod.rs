@@ -422,10 +422,7 @@ fn failed(error: sqlx::Error) -> Error {
         }
         // Our own transactions are never told to be read-only: the server is.
         sqlx::Error::Database(database) if database.code().as_deref() == Some("25006") => {
-            Error::unavailable(
-                "Postgres takes no writes here: it is a standby, or was made read-only",
-            )
-            .because(error)
+            Error::read_only().because(error)
         }
         _ => Error::from(error),
     }
