@@ -27,6 +27,13 @@ trait Place: Send {
     /// The connection that it runs on.
     fn lease(&mut self) -> impl Future<Output = Result<&mut Lease, Error>> + Send;
 
+    /// # Errors
+    ///
+    /// The statement does not belong here.
+    fn admit(&self, _: &Statement) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Gives the connection up for another one, unless that would lose what came before.
     fn start_over(&mut self) -> bool {
         false
@@ -49,6 +56,10 @@ impl Alone {
 }
 
 impl Place for Alone {
+    fn admit(&self, statement: &Statement) -> Result<(), Error> {
+        statement.belongs_to_a_connection().map_or(Ok(()), Err)
+    }
+
     async fn lease(&mut self) -> Result<&mut Lease, Error> {
         Ok(self.lease.insert(self.db.lease().await?))
     }
@@ -105,6 +116,7 @@ fn many<'e>(
 ) -> BoxStream<'e, Step> {
     Box::pin(async_stream::try_stream! {
         let statement = statement?;
+        place.admit(&statement)?;
         let mut may_repeat = true;
         loop {
             let mut steps = place.lease().await?.stream(statement.clone());
@@ -133,6 +145,7 @@ fn optional<'e>(
 ) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>> {
     Box::pin(async move {
         let statement = statement?;
+        place.admit(&statement)?;
         let first = place.lease().await?.fetch_optional(statement.clone()).await;
         let answer = match first {
             Err(error) if statement.is_repeatable_after(&error) && place.start_over() => {

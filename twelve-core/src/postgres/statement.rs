@@ -7,6 +7,7 @@ use sqlx::{
 };
 
 use super::fault::Fault;
+use crate::Error;
 
 /// What a query of sqlx's consists of, since that one gives its arguments away only once.
 #[derive(Clone)]
@@ -38,10 +39,32 @@ impl Statement {
 
     /// Can it commit on its own, before its end?
     fn may_commit(&self) -> bool {
+        self.begins_with(&["CALL", "DO"])
+    }
+
+    /// Why it does not stand for itself: on a connection that goes back to the pool it would be the next one's.
+    pub(super) fn belongs_to_a_connection(&self) -> Option<Error> {
+        let sentence = if self.begins_with(&["BEGIN", "START"]) && !self.has_several() {
+            "BEGIN on `&Db` would begin a transaction for whoever has its connection next: take `Tx`, or `db.begin()`"
+        } else if self.begins_with(&["LISTEN"]) {
+            "LISTEN on `&Db` would be heard by nobody: take sqlx's `PgListener`, with `db.options()`"
+        } else {
+            return None;
+        };
+        Some(Error::internal(sentence))
+    }
+
+    fn begins_with(&self, words: &[&str]) -> bool {
         let text = self.sql.as_str().trim_start();
         let end = text.find(|c: char| !c.is_ascii_alphabetic());
-        let word = &text[..end.unwrap_or(text.len())];
-        word.eq_ignore_ascii_case("CALL") || word.eq_ignore_ascii_case("DO")
+        let first = &text[..end.unwrap_or(text.len())];
+        words.iter().any(|word| word.eq_ignore_ascii_case(first))
+    }
+
+    /// Does something follow after a semicolon?
+    fn has_several(&self) -> bool {
+        let text = self.sql.as_str().trim_end();
+        text.trim_end_matches(';').contains(';')
     }
 
     /// May it be run once more after it has failed like this? It was never begun.

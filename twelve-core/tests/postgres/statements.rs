@@ -71,3 +71,32 @@ async fn a_text_that_leaves_a_failed_transaction_behind_spoils_nothing_for_long(
     assert_eq!(met.as_database_error().unwrap().code().unwrap(), "25P02");
     sqlx::query(SELECT).fetch_all(&db).await.unwrap();
 }
+
+/// The next one who had the connection would be in the transaction, and its commit would be nobody's.
+#[tokio::test]
+async fn what_belongs_to_a_connection_is_refused_where_nobody_has_one() {
+    let mut database = Database::with(THINGS).await;
+    let db = database.db.clone();
+    for (text, sentence) in [
+        ("BEGIN", "db.begin()"),
+        (" start transaction read only;", "db.begin()"),
+        ("LISTEN things", "PgListener"),
+    ] {
+        let refused = (&db).execute(text).await.expect_err(text);
+        let refused = format!("{:?}", twelve_core::Error::from(refused));
+        assert!(refused.contains(sentence), "{text}: {refused}");
+        let prepared = sqlx::query(text).fetch_optional(&db).await;
+        prepared.expect_err(text);
+    }
+    sqlx::query("DELETE FROM things")
+        .execute(&db)
+        .await
+        .unwrap();
+    assert_eq!(database.number("SELECT count(*) FROM things").await, 0);
+
+    // Where somebody has one, they are what they always were.
+    let mut own = db.acquire().await.unwrap();
+    (&mut own).execute("LISTEN things").await.unwrap();
+    (&mut own).execute("BEGIN").await.unwrap();
+    (&mut own).execute("ROLLBACK").await.unwrap();
+}
