@@ -51,8 +51,8 @@ impl Pooled {
     async fn expect_ended(&self, table: &str, request: &Request) {
         let mut holder = connect(&self.shop.database.url).await;
         let hold = format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
-        let held = holder.execute(sqlx::AssertSqlSafe(hold)).await;
-        held.expect("hold the table");
+        let done = holder.execute(sqlx::AssertSqlSafe(hold)).await;
+        done.expect("hold the table");
         let asked = self.ask(request).await.expect(503);
         assert!(asked.header("retry-after").is_some(), "{asked}");
         until_true("Postgres to end the statement", SOON, async || {

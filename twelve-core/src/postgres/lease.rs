@@ -15,7 +15,7 @@ use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 use super::{
     executor::Step,
     fault::Fault,
-    pool::{Member, Pool, in_background},
+    pool::{Member, Pool, Task, in_background},
     session::{CHECK, begin_with},
     statement::Statement,
 };
@@ -396,6 +396,7 @@ impl Drop for Lease {
             self.pool.free();
         } else if self.state != State::Quiet || self.has_begun || self.is_unlimited {
             let settling = Settling {
+                task: self.pool.settling(),
                 pool: self.pool.clone(),
                 member,
                 has_begun: self.has_begun,
@@ -414,6 +415,7 @@ impl Drop for Lease {
 ///
 /// It is no lease: a runtime that is shutting down drops the task, and that must not begin another one.
 struct Settling {
+    task: Task,
     pool: Pool,
     member: Member,
     has_begun: bool,
@@ -441,10 +443,16 @@ impl Settling {
             () = pool.back() => Settled::Useless,
         };
         let Self {
-            member, _permit, ..
+            task,
+            member,
+            _permit,
+            ..
         } = self;
         match settled {
-            Settled::Ready => return pool.give_back(member),
+            Settled::Ready => {
+                task.done();
+                return pool.give_back(member);
+            }
             Settled::Useless => drop(member),
             Settled::Owed => {
                 drop(member);
@@ -452,6 +460,7 @@ impl Settling {
                 let _ = timeout(NOTICE, pool.back()).await;
             }
         }
+        task.done();
         pool.free();
     }
 

@@ -13,7 +13,10 @@ use sqlx::{Connection, PgConnection};
 use std::{
     collections::VecDeque,
     future::Future,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use tokio::{
@@ -66,6 +69,8 @@ struct Inner {
     /// How long a statement may take.
     limit: Duration,
     state: Mutex<State>,
+    /// How many tasks of each duty were dropped before their end.
+    dropped: [AtomicUsize; 4],
     /// Postgres takes connections again.
     back: Notify,
     /// A place has become free.
@@ -109,6 +114,26 @@ pub(super) struct Member {
     idle_since: Instant,
 }
 
+/// What a task does in the background, and takes out of the pool's books at its end.
+#[derive(Clone, Copy)]
+enum Duty {
+    /// It has a place.
+    Settle,
+    /// It is an attempt to open a connection.
+    Open,
+    Look,
+    Sweep,
+}
+
+/// A task in the background, which ends when this is dropped.
+///
+/// A runtime that ends drops its tasks, and is not always the last that uses the pool.
+/// Whoever drops them may hold the lock, so the books are corrected by the next one who has it.
+pub(super) struct Task {
+    pool: Weak<Inner>,
+    duty: Option<Duty>,
+}
+
 #[derive(Clone)]
 struct Refusal {
     error: Error,
@@ -133,6 +158,7 @@ impl Pool {
             limit,
             size: size.max(1),
             state: Mutex::default(),
+            dropped: Default::default(),
             back: Notify::new(),
             freed: Notify::new(),
         }))
@@ -252,11 +278,24 @@ impl Pool {
 
     /// Closes a connection in order, which takes its place for that long.
     fn close_in_order(&self, member: Member) {
-        let pool = self.clone();
+        let (pool, task) = (self.clone(), self.settling());
         in_background(async move {
             let _ = timeout(TEST, member.connection.close()).await;
+            task.done();
             pool.free();
         });
+    }
+
+    /// A task that frees the place of a connection, or gives it back.
+    pub(super) fn settling(&self) -> Task {
+        self.task(Duty::Settle)
+    }
+
+    fn task(&self, duty: Duty) -> Task {
+        Task {
+            pool: Arc::downgrade(&self.0),
+            duty: Some(duty),
+        }
     }
 
     /// Frees the place of a connection that is closed.
@@ -277,22 +316,24 @@ impl Pool {
         while state.opening < state.line.len() && state.taken < self.0.size as usize {
             state.opening += 1;
             state.taken += 1;
-            in_background(self.clone().open());
+            in_background(self.clone().open(self.task(Duty::Open)));
         }
         if !std::mem::replace(&mut state.is_sweeping, true) {
-            in_background(sweep(Arc::downgrade(&self.0)));
+            in_background(sweep(self.task(Duty::Sweep)));
         }
     }
 
-    async fn open(self) {
+    async fn open(self, task: Task) {
         let opened = tokio::select! {
             opened = self.0.target.open(Some(self.0.limit)) => opened,
             // The server had gone silent, and this attempt with it.
             () = self.back() => {
+                task.done();
                 self.state().opening -= 1;
                 return self.free();
             }
         };
+        task.done();
         let mut state = self.state();
         state.opening -= 1;
         match opened {
@@ -350,7 +391,7 @@ impl Pool {
 
     fn look_with(&self, state: &mut State) {
         if !state.is_closed && !std::mem::replace(&mut state.is_looking, true) {
-            in_background(look(Arc::downgrade(&self.0)));
+            in_background(look(self.task(Duty::Look)));
         }
     }
 
@@ -409,14 +450,37 @@ impl Pool {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        for duty in [Duty::Settle, Duty::Open, Duty::Look, Duty::Sweep] {
+            let dropped = &self.0.dropped[duty as usize];
+            if dropped.load(Relaxed) > 0 {
+                state.correct(duty, dropped.swap(0, Relaxed));
+            }
+        }
+        state
+    }
+}
+
+impl Task {
+    /// It has come to its end, and whoever calls this enters what it has done.
+    pub(super) fn done(mut self) {
+        self.duty = None;
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        if let (Some(duty), Some(pool)) = (self.duty, self.pool.upgrade()) {
+            pool.dropped[duty as usize].fetch_add(1, Relaxed);
+            pool.freed.notify_waiters();
+        }
     }
 }
 
 /// Waits until Postgres takes connections again; one task serves all.
-async fn look(pool: Weak<Inner>) {
+async fn look(task: Task) {
     for turn in 1.. {
-        let Some(pool) = pool.upgrade().map(Pool) else {
+        let Some(pool) = task.pool.upgrade().map(Pool) else {
             return;
         };
         let pause = pool.state().refusal.as_ref().map(|refusal| refusal.pause);
@@ -431,13 +495,17 @@ async fn look(pool: Weak<Inner>) {
         };
         let opened = timeout(limit, pool.0.target.open(Some(pool.0.limit))).await;
         let refusal = match opened.unwrap_or_else(|_| Err(silent())) {
-            Ok(opened) => return pool.welcome(Member::new(opened)),
+            Ok(opened) => {
+                task.done();
+                return pool.welcome(Member::new(opened));
+            }
             Err(error) => Refusal::of(error),
         };
         let mut state = pool.state();
         // That it refuses one more than the pool may have says nothing.
         let is_one_too_many = state.refusal.is_none() && !refusal.is_silent;
         if state.is_closed || is_one_too_many {
+            task.done();
             state.is_looking = false;
             return;
         }
@@ -446,10 +514,10 @@ async fn look(pool: Weak<Inner>) {
 }
 
 /// Closes what nobody has used for long.
-async fn sweep(pool: Weak<Inner>) {
+async fn sweep(task: Task) {
     loop {
         tokio::time::sleep(SWEEP).await;
-        let Some(pool) = pool.upgrade().map(Pool) else {
+        let Some(pool) = task.pool.upgrade().map(Pool) else {
             return;
         };
         let mut state = pool.state();
@@ -469,6 +537,19 @@ async fn sweep(pool: Weak<Inner>) {
 }
 
 impl State {
+    /// Takes tasks out of the books that were dropped before their end.
+    fn correct(&mut self, duty: Duty, tasks: usize) {
+        match duty {
+            Duty::Settle => self.taken -= tasks,
+            Duty::Open => {
+                self.taken -= tasks;
+                self.opening -= tasks;
+            }
+            Duty::Look => self.is_looking = false,
+            Duty::Sweep => self.is_sweeping = false,
+        }
+    }
+
     /// Connections that somebody has, or that are being settled.
     fn lent(&self) -> usize {
         self.taken - self.opening - self.idle.len()

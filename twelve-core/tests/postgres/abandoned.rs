@@ -84,3 +84,29 @@ async fn once<T>(asking: impl Future<Output = T>) {
     let mut asking = std::pin::pin!(asking);
     let _ = futures_util::poll!(asking.as_mut());
 }
+
+/// A runtime drops its tasks when it ends, those of a pool that others use among them.
+#[test]
+fn a_pool_outlives_the_runtime_that_it_began_in() {
+    const SLEEPING: &str = "
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event = 'PgSleep'";
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(1).enable_all().build().unwrap()
+    };
+    let (first, lasting) = (runtime(), runtime());
+    let mut database = lasting.block_on(Database::with(THINGS));
+    let db = database.db.clone();
+    let statement = {
+        let db = db.clone();
+        first.spawn(async move { (&db).execute("SELECT pg_sleep(60)").await.map(drop) })
+    };
+    lasting.block_on(async { while database.number(SLEEPING).await == 0 {} });
+    // Its connection is waited for by a task of the runtime that ends.
+    statement.abort();
+    lasting.block_on(statement).unwrap_err();
+    drop(first);
+    let answer = lasting.block_on(sqlx::query(SELECT).fetch_all(&db));
+    assert_eq!(answer.unwrap().len(), 3);
+}

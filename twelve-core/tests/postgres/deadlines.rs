@@ -4,7 +4,7 @@
 
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use std::time::{Duration, Instant};
-use twelve_core::{Error, Slot, Tx};
+use twelve_core::{Error, Failure, Slot, Tx};
 
 use crate::database::{Database, SELECT, THINGS, backend};
 
@@ -47,9 +47,10 @@ async fn a_statement_that_took_too_long_costs_no_connection_and_is_unavailable()
     let before = backend(&db).await;
     let late = sqlx::query(LONG).execute(&db).await.unwrap_err();
     assert_eq!(late.as_database_error().unwrap().code().unwrap(), "57014");
-    let late = Error::from(late);
+    // As a handler's `?` has it, too.
+    let late = Failure::from(late);
     assert!(late.is_unavailable());
-    let said = format!("{late:?}");
+    let said = late.to_string();
     assert!(said.contains("TWELVE_DATABASE_TIMEOUT"), "{said}");
     assert_eq!(backend(&db).await, before);
 }
