@@ -13,9 +13,10 @@ use std::time::Duration;
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use super::{
+    background::{Task, in_background},
     executor::Step,
     fault::Fault,
-    pool::{Member, Pool, Task, in_background},
+    pool::{Member, Pool},
     session::{CHECK, begin_with},
     statement::Statement,
 };

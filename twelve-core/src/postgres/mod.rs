@@ -5,6 +5,7 @@
 //! Tx ─────┘         └─ dropped: back to the pool, or settled in the background, or closed
 //! ```
 
+mod background;
 mod connection;
 mod db;
 mod executor;

@@ -12,20 +12,16 @@
 use sqlx::{Connection, PgConnection};
 use std::{
     collections::VecDeque,
-    future::Future,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::{
-    runtime::Handle,
     sync::{Notify, oneshot},
     time::{Instant, timeout, timeout_at},
 };
 
 use super::{
+    background::{Dropped, Duty, Task, in_background},
     lease::Lease,
     target::{Opened, Target, is_telling, silent},
 };
@@ -63,14 +59,13 @@ const SWEEP: Duration = Duration::from_mins(1);
 #[derive(Clone)]
 pub(super) struct Pool(Arc<Inner>);
 
-struct Inner {
+pub(super) struct Inner {
     target: Target,
     size: u32,
     /// How long a statement may take.
     limit: Duration,
     state: Mutex<State>,
-    /// How many tasks of each duty were dropped before their end.
-    dropped: [AtomicUsize; 4],
+    dropped: Dropped,
     /// Postgres takes connections again.
     back: Notify,
     /// A place has become free.
@@ -114,26 +109,6 @@ pub(super) struct Member {
     idle_since: Instant,
 }
 
-/// What a task does in the background, and takes out of the pool's books at its end.
-#[derive(Clone, Copy)]
-enum Duty {
-    /// It has a place.
-    Settle,
-    /// It is an attempt to open a connection.
-    Open,
-    Look,
-    Sweep,
-}
-
-/// A task in the background, which ends when this is dropped.
-///
-/// A runtime that ends drops its tasks, and is not always the last that uses the pool.
-/// Whoever drops them may hold the lock, so the books are corrected by the next one who has it.
-pub(super) struct Task {
-    pool: Weak<Inner>,
-    duty: Option<Duty>,
-}
-
 #[derive(Clone)]
 struct Refusal {
     error: Error,
@@ -158,7 +133,7 @@ impl Pool {
             limit,
             size: size.max(1),
             state: Mutex::default(),
-            dropped: Default::default(),
+            dropped: Dropped::default(),
             back: Notify::new(),
             freed: Notify::new(),
         }))
@@ -292,10 +267,7 @@ impl Pool {
     }
 
     fn task(&self, duty: Duty) -> Task {
-        Task {
-            pool: Arc::downgrade(&self.0),
-            duty: Some(duty),
-        }
+        Task::new(&self.0, duty)
     }
 
     /// Frees the place of a connection that is closed.
@@ -451,36 +423,17 @@ impl Pool {
 
     fn state(&self) -> MutexGuard<'_, State> {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
-        for duty in [Duty::Settle, Duty::Open, Duty::Look, Duty::Sweep] {
-            let dropped = &self.0.dropped[duty as usize];
-            if dropped.load(Relaxed) > 0 {
-                state.correct(duty, dropped.swap(0, Relaxed));
-            }
-        }
+        self.0
+            .dropped
+            .take(|duty, tasks| state.correct(duty, tasks));
         state
-    }
-}
-
-impl Task {
-    /// It has come to its end, and whoever calls this enters what it has done.
-    pub(super) fn done(mut self) {
-        self.duty = None;
-    }
-}
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        if let (Some(duty), Some(pool)) = (self.duty, self.pool.upgrade()) {
-            pool.dropped[duty as usize].fetch_add(1, Relaxed);
-            pool.freed.notify_waiters();
-        }
     }
 }
 
 /// Waits until Postgres takes connections again; one task serves all.
 async fn look(task: Task) {
     for turn in 1.. {
-        let Some(pool) = task.pool.upgrade().map(Pool) else {
+        let Some(pool) = task.pool().map(Pool) else {
             return;
         };
         let pause = pool.state().refusal.as_ref().map(|refusal| refusal.pause);
@@ -517,7 +470,7 @@ async fn look(task: Task) {
 async fn sweep(task: Task) {
     loop {
         tokio::time::sleep(SWEEP).await;
-        let Some(pool) = task.pool.upgrade().map(Pool) else {
+        let Some(pool) = task.pool().map(Pool) else {
             return;
         };
         let mut state = pool.state();
@@ -533,6 +486,14 @@ async fn sweep(task: Task) {
         for member in old {
             pool.close_in_order(member);
         }
+    }
+}
+
+impl Inner {
+    /// Enters a task that was dropped before its end. It must not lock.
+    pub(super) fn lose(&self, duty: Duty) {
+        self.dropped.add(duty);
+        self.freed.notify_waiters();
     }
 }
 
@@ -627,13 +588,6 @@ impl Refusal {
 
     fn silent() -> Self {
         Self::of(silent())
-    }
-}
-
-/// Runs a task that must not depend on whoever needed it; without a runtime the process is ending, and it is dropped.
-pub(super) fn in_background(task: impl Future<Output = ()> + Send + 'static) {
-    if let Ok(runtime) = Handle::try_current() {
-        runtime.spawn(task);
     }
 }
 
