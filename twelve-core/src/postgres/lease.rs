@@ -204,8 +204,8 @@ impl Lease {
     pub(super) async fn begin(&mut self) -> Result<(), sqlx::Error> {
         self.has_begun = true;
         let patience = self.patience;
-        let has_limit = self.member.as_ref().is_some_and(|it| it.is_limited);
-        let words = (!has_limit).then(|| begin_with(self.pool.limit()));
+        let is_limited = self.member.as_ref().is_some_and(|it| it.is_limited);
+        let words = (!is_limited).then(|| begin_with(self.pool.limit()));
         let begun = PgTransactionManager::begin(self.connection()?, words);
         let begun = within(patience, begun).await;
         self.hear(begun).await
@@ -473,23 +473,21 @@ impl Settling {
         if !quiet(connection).await {
             return Settled::Useless;
         }
-        let ended = if self.has_begun {
-            // As in `Lease::rollback`: has what somebody else has asked failed?
-            let is_whole = !self.is_unheard || connection.execute("SELECT 1").await.is_ok();
+        // As in `Lease::rollback`: has what somebody else has asked failed?
+        let is_whole =
+            !self.has_begun || !self.is_unheard || connection.execute("SELECT 1").await.is_ok();
+        let was_known = roll_back(connection);
+        let ended = if !is_whole {
+            ask_role(&self.pool, connection).await;
+            return Settled::Useless;
+        } else if self.has_begun && !was_known {
             // sqlx does not know of a transaction whose BEGIN was cut off.
-            if !roll_back(connection) {
-                connection.execute("ROLLBACK").await.map(drop)
-            } else if is_whole {
-                connection.ping().await
-            } else {
-                ask_role(&self.pool, connection).await;
-                return Settled::Useless;
-            }
-        } else if self.is_unlimited {
-            connection
-                .execute("RESET statement_timeout")
-                .await
-                .map(drop)
+            connection.execute("ROLLBACK").await.map(drop)
+        } else if self.is_unlimited && !self.has_begun {
+            let reset = connection.execute("RESET statement_timeout");
+            reset.await.map(drop)
+        } else if was_known {
+            connection.ping().await
         } else {
             Ok(())
         };

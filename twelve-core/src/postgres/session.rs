@@ -104,10 +104,10 @@ impl Takes {
 
     /// What may be asked of a server that has refused the connection.
     ///
-    /// Postgres' codes are `invalid_parameter_value` and `undefined_object`; PgBouncer says `protocol_violation`, of other faults too.
+    /// Postgres' codes are `invalid_parameter_value` and `undefined_object`; PgBouncer says `protocol_violation`, of other faults too, and RDS Proxy `feature_not_supported`.
     fn fewer_after(self, error: &sqlx::Error) -> Option<Self> {
         match (self, &*sqlstate(error)?) {
-            (Self::All | Self::Timeout, "08P01") | (Self::Timeout, "22023" | "42704") => {
+            (Self::All | Self::Timeout, "08P01" | "0A000") | (Self::Timeout, "22023" | "42704") => {
                 Some(Self::Nothing)
             }
             (Self::All, "22023" | "42704") => Some(Self::Timeout),
