@@ -31,6 +31,9 @@ const GRACE: Duration = Duration::from_millis(500);
 /// How long the place of such a connection stays taken once it is closed: Postgres ends the statement when it looks for us, and only then is there room for another.
 const NOTICE: Duration = CHECK;
 
+/// How long an answer waits for a rollback.
+const ROLLBACK: Duration = Duration::from_secs(1);
+
 /// How long a server may take to say whether it takes writes.
 const ROLE: Duration = Duration::from_millis(500);
 
@@ -216,7 +219,25 @@ impl Lease {
         let done = within(patience, PgTransactionManager::commit(self.connection()?)).await;
         self.has_begun &= done.is_err();
         self.is_unlimited &= done.is_err();
-        self.hear(done).await
+        let done = self.hear(done).await;
+        if done.is_err() {
+            // Postgres says why before it lets go of the locks, and whoever hears that may come again at once.
+            self.undo().await;
+        }
+        done
+    }
+
+    /// Waits for a rollback, for a second.
+    ///
+    /// A connection in the middle of a statement is not waited for: it ends that by itself, and keeps its place in the pool for that long.
+    pub(super) async fn undo(&mut self) {
+        if self.is_owed() || self.is_lost() {
+            return;
+        }
+        // What is not done by then the connection does by itself; one that is lost has lost the transaction, which is a rollback too.
+        if let Ok(Err(error)) = timeout(ROLLBACK, self.rollback()).await {
+            tracing::debug!(%error, "a transaction was lost rather than rolled back");
+        }
     }
 
     pub(super) async fn rollback(&mut self) -> Result<(), sqlx::Error> {

@@ -24,9 +24,6 @@ use crate::{Error, FromContext, Needs, Run, UnitOfWork, run::extractable};
 /// How long a transaction waits for its turn.
 const TURN: Duration = Duration::from_secs(2);
 
-/// How long the answer to a request waits for a rollback.
-const ROLLBACK: Duration = Duration::from_secs(1);
-
 /// The transaction of this run: it takes its connection on first use.
 ///
 /// It commits when the handler returned `Ok` (and, for a request, a status below 400), else it rolls back.
@@ -201,19 +198,10 @@ impl Slot {
         Ok(())
     }
 
-    /// Undoes what the handler did.
-    ///
-    /// One that is in the middle of a statement is not waited for: its connection ends it, and keeps its place in the pool for that long.
+    /// Undoes what the handler did, and waits for that for a second.
     pub async fn rollback(&self) {
-        let Ok(Some(mut open)) = self.take() else {
-            return;
-        };
-        if open.lease.is_owed() {
-            return;
-        }
-        // What is not done by then the connection does by itself; one that is lost has lost the transaction, which is a rollback too.
-        if let Ok(Err(error)) = timeout(ROLLBACK, open.lease.rollback()).await {
-            tracing::debug!(%error, "a transaction was lost rather than rolled back");
+        if let Ok(Some(mut open)) = self.take() {
+            open.lease.undo().await;
         }
     }
 

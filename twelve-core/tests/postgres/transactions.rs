@@ -108,3 +108,26 @@ async fn a_transaction_of_ones_own_does_not_commit_after_a_failure_that_was_swal
     transaction.commit().await.unwrap_err();
     assert_eq!(database.number("SELECT count(*) FROM things").await, 3);
 }
+
+/// Postgres says what is wrong before it lets go of the locks; whoever hears of it may come again at once.
+#[tokio::test]
+async fn when_a_commit_is_refused_its_locks_are_free() {
+    let mut database =
+        Database::with("CREATE TABLE late (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)").await;
+    let db = database.db.clone();
+    for _ in 0..100 {
+        let slot = Slot::default();
+        let mut tx = Tx::of(&slot, db.clone()).unwrap();
+        for statement in [
+            "INSERT INTO late VALUES (1), (1)",
+            "SELECT pg_advisory_xact_lock(n) FROM generate_series(1, 1000) AS n",
+        ] {
+            sqlx::query(statement).execute(&mut tx).await.unwrap();
+        }
+        drop(tx);
+        slot.commit().await.unwrap_err();
+        let free =
+            "SELECT count(*) FROM generate_series(1, 1000) AS n WHERE pg_try_advisory_xact_lock(n)";
+        assert_eq!(database.number(free).await, 1000);
+    }
+}

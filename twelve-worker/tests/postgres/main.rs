@@ -15,3 +15,4 @@ mod schedules;
 mod tickets;
 mod transactions;
 mod turns;
+mod unique;

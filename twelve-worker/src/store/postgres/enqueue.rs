@@ -76,9 +76,17 @@ pub(super) async fn enqueue(db: &Db, drafts: Vec<Draft>) -> Result<Vec<Enqueued>
         _ => {}
     }
     let mut transaction = db.begin().await?;
-    let enqueued = enqueue_in(transaction.limited_connection()?, drafts).await?;
-    transaction.commit().await?;
-    Ok(enqueued)
+    match enqueue_in(transaction.limited_connection()?, drafts).await {
+        Ok(enqueued) => {
+            transaction.commit().await?;
+            Ok(enqueued)
+        }
+        Err(error) => {
+            // Whoever hears of a duplicate may go on at once, and must find the other keys free.
+            let _ = transaction.rollback().await;
+            Err(error)
+        }
+    }
 }
 
 pub(super) async fn enqueue_in(
