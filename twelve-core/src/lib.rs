@@ -26,6 +26,7 @@ mod redis_pool;
 mod resource;
 mod run;
 mod settings;
+mod shortage;
 #[cfg(feature = "redis")]
 mod subscription;
 pub mod supervision;
@@ -48,6 +49,8 @@ pub use redis_pool::{Redis, RedisConnection};
 pub use resource::{Building, IntoResource, Res, Resource};
 pub use run::{Argument, FromContext, Needs, Request, Run, UnitOfWork};
 pub use settings::service_variables;
+#[doc(hidden)]
+pub use shortage::is_out_of_descriptors;
 #[cfg(feature = "redis")]
 pub use subscription::Subscription;
 

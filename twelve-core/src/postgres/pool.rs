@@ -25,7 +25,7 @@ use super::{
     lease::Lease,
     target::{Opened, Target, is_telling, silent},
 };
-use crate::{Error, error::sqlstate};
+use crate::{Error, error::sqlstate, is_out_of_descriptors};
 
 /// How long a handler waits for a connection, connecting included.
 const ACQUIRE: Duration = Duration::from_secs(2);
@@ -84,6 +84,8 @@ struct State {
     opening: usize,
     /// Why the last attempt failed, until one succeeds.
     refusal: Option<Refusal>,
+    /// Why this process itself could not open another one, until it can.
+    shortage: Option<Error>,
     /// Is there a task that waits for the end of the refusal?
     is_looking: bool,
     /// Is there a task that closes what has grown old?
@@ -218,6 +220,9 @@ impl Pool {
         if let Some(refusal) = &state.refusal {
             return refusal.error.clone();
         }
+        if let Some(shortage) = &state.shortage {
+            return shortage.clone();
+        }
         if state.lent() == 0 && state.opening > 0 {
             let refusal = Refusal::silent();
             let error = refusal.error.clone();
@@ -315,6 +320,13 @@ impl Pool {
                 drop(state);
                 self.give_back(Member::new(opened));
             }
+            Err(error) if is_out_of_descriptors(&error) => {
+                state.taken -= 1;
+                state.run_short(refused(error));
+                drop(state);
+                self.0.freed.notify_waiters();
+                in_background(self.grow_later());
+            }
             Err(error) => {
                 state.taken -= 1;
                 self.refuse(&mut state, Refusal::of(error));
@@ -322,6 +334,12 @@ impl Pool {
                 self.0.freed.notify_waiters();
             }
         }
+    }
+
+    /// Postgres is as it was: those who wait get what is given back, or what can be opened in a moment.
+    async fn grow_later(self) {
+        tokio::time::sleep(LOOK_EVERY).await;
+        self.grow(&mut self.state());
     }
 
     /// Remembers that no connection is to be had, tells those who wait in vain, and waits for the end of it.
@@ -336,6 +354,7 @@ impl Pool {
 
     /// Forgets the refusal: a connection was to be had.
     fn recover(&self, state: &mut State) {
+        state.shortage = None;
         if let Some(refusal) = state.refusal.take() {
             tracing::info!("Postgres takes connections again");
             if refusal.is_silent {
@@ -452,6 +471,16 @@ async fn look(task: Task) {
                 task.done();
                 return pool.welcome(Member::new(opened));
             }
+            // What was known of the server is all that is known.
+            Err(error) if is_out_of_descriptors(&error) => {
+                let mut state = pool.state();
+                state.is_looking = state.refusal.is_some() && !state.is_closed;
+                if state.is_looking {
+                    continue;
+                }
+                task.done();
+                return;
+            }
             Err(error) => Refusal::of(error),
         };
         let mut state = pool.state();
@@ -544,6 +573,19 @@ impl State {
         self.given_back.is_none_or(|at| at.elapsed() > STALLED)
     }
 
+    /// Remembers that this process cannot open another connection; those who wait are told when there is none at all.
+    fn run_short(&mut self, shortage: Error) {
+        if self.shortage.is_none() {
+            tracing::error!(error = %crate::error::chain(&shortage), "no new connection to Postgres");
+        }
+        if self.lent() == 0 {
+            for waiting in self.line.drain(..) {
+                let _ = waiting.send(Err(shortage.clone()));
+            }
+        }
+        self.shortage = Some(shortage);
+    }
+
     /// Tells those who wait in vain.
     fn disappoint(&mut self) {
         if let Some(error) = self.hopeless() {
@@ -594,7 +636,9 @@ impl Refusal {
 /// What a failed connect is told as.
 pub(super) fn refused(cause: sqlx::Error) -> Error {
     let code = sqlstate(&cause).unwrap_or_default();
-    let message = if code == "53300" {
+    let message = if is_out_of_descriptors(&cause) {
+        "this process has no file descriptor left to reach Postgres with: raise its limit of open files"
+    } else if code == "53300" {
         "Postgres has no connection left"
     } else if code.starts_with("28") || code.starts_with("3D") {
         // The manual's appendix A: who connects, and to what.

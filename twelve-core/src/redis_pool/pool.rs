@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use super::{CONNECT, answer::Blame, timeouts};
-use crate::Error;
+use crate::{Error, is_out_of_descriptors};
 
 /// How long an idle connection may take to prove that it is there: half of [`CONNECT`], so that there is time to open another.
 const PROOF: Duration = CONNECT.checked_div(2).unwrap();
@@ -91,11 +91,13 @@ impl Pool {
                     return Ok(self.lend(opened, permit));
                 }
             }
-            let unreachable = Error::unavailable("Redis cannot be reached");
             let unreachable = match timeout_at(deadline, self.open()).await {
                 Ok(Ok(opened)) => return Ok(self.lend(opened, permit)),
-                Ok(Err(error)) => unreachable.because(error),
-                Err(elapsed) => unreachable.because(elapsed),
+                Ok(Err(error)) if is_out_of_descriptors(&error) => {
+                    Error::unavailable("this process has no file descriptor left to reach Redis with: raise its limit of open files").because(error)
+                }
+                Ok(Err(error)) => Error::unavailable("Redis cannot be reached").because(error),
+                Err(elapsed) => Error::unavailable("Redis cannot be reached").because(elapsed),
             };
             // A server that takes no more connections, or another password by now, still serves those that there are.
             let Some(coming) = self.line_up() else {
