@@ -1,5 +1,7 @@
 //! The process under attack, and what is measured of it.
 
+#![allow(dead_code, reason = "each attack uses some of it")]
+
 use std::fs;
 use std::sync::{
     Arc,
@@ -64,11 +66,28 @@ impl Ground {
         Self::of("live", variables).await
     }
 
+    /// The shop's `web`, with a hard limit of so many open files.
+    pub(super) async fn web_with(descriptors: u32) -> Self {
+        Self::limited("web", &[], Some(descriptors)).await
+    }
+
     async fn of(process_type: &str, variables: &[(&str, &str)]) -> Self {
+        Self::limited(process_type, variables, None).await
+    }
+
+    async fn limited(
+        process_type: &str,
+        variables: &[(&str, &str)],
+        descriptors: Option<u32>,
+    ) -> Self {
         let redis = Redis::shared().await;
         let shop = Shop::released().await;
         let start = async |process_type| {
             let launch = shop.launch([process_type]).vars(&BUDGET).vars(variables);
+            let launch = match descriptors {
+                Some(count) => launch.within_shell(&format!("ulimit -n {count}")),
+                None => launch,
+            };
             Server::start(launch.var("REDIS_URL", &*redis.url), port::free()).await
         };
         let server = start(process_type).await;
@@ -233,9 +252,12 @@ impl Connections {
         let (seen, url) = (Arc::clone(&most), shop.database.url.clone());
         let watching = tokio::spawn(async move {
             let mut postgres = PgConnection::connect(&url).await.expect("connect");
-            loop {
-                let count = sqlx::query_scalar(CONNECTIONS).fetch_one(&mut postgres);
-                seen.fetch_max(count.await.expect("ask"), Ordering::Relaxed);
+            // Until the database is dropped, at the end of the test.
+            while let Ok(count) = sqlx::query_scalar(CONNECTIONS)
+                .fetch_one(&mut postgres)
+                .await
+            {
+                seen.fetch_max(count, Ordering::Relaxed);
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         });

@@ -4,7 +4,9 @@
 //! `ground` has what all attacks share, `http2` a client that sends any frames it likes.
 //! The full halves are ignored: `script/soak` runs them, with release builds.
 
+mod descriptors;
 mod ground;
 mod http2;
 mod pooler;
 mod statements;
+mod idle;

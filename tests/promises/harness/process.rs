@@ -61,6 +61,16 @@ impl Launch {
         self
     }
 
+    /// Has a shell do something to itself before it becomes this process.
+    pub(crate) fn within_shell(mut self, preparation: &str) -> Self {
+        let binary = self.binary.display().to_string();
+        let script = format!("{preparation} && exec \"$@\"");
+        let words = ["-c".to_owned(), script, "sh".to_owned(), binary];
+        self.arguments.splice(0..0, words);
+        self.binary = "/bin/sh".into();
+        self
+    }
+
     /// Starts it as a process that runs until it is told to end.
     pub(crate) fn spawn(self) -> Process {
         static STARTED: AtomicU32 = AtomicU32::new(0);

@@ -35,10 +35,12 @@ pub(super) async fn until_drained(
             accepted = next(&listener, connections) => accepted,
         };
         match accepted {
-            Ok((stream, permit)) => connections.serve(stream, permit),
+            Ok((stream, entry)) => connections.serve(stream, entry),
             Err(error) if is_about_one_connection(&error) => {}
             Err(error) => {
                 complaints.log(&error);
+                // Idle connections hold what is wanting, if this process itself has used it up.
+                connections.places().make_some_room();
                 tokio::select! {
                     biased;
                     () = lifecycle.draining() => break,
@@ -54,14 +56,14 @@ pub(super) async fn until_drained(
     }
 }
 
-/// The next connection, once there is room for it: beyond the limit, clients wait in the kernel's queue.
+/// The next connection, once one more may be let in.
 async fn next(
     listener: &TcpListener,
     connections: &Connections,
 ) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let permit = connections.room().await;
+    let entry = connections.places().entry().await;
     let (stream, _) = listener.accept().await?;
-    Ok((stream, permit))
+    Ok((stream, entry))
 }
 
 /// Takes what the kernel has accepted on our behalf already, then closes the port.
@@ -71,11 +73,11 @@ async fn next(
 fn accept_the_rest(listener: TcpListener, connections: &Arc<Connections>) -> io::Result<usize> {
     let listener = listener.into_std()?;
     let mut count = 0;
-    while let Some(permit) = connections.room_now() {
+    while let Some(entry) = connections.places().entry_now() {
         match listener.accept() {
             Ok((stream, _)) => {
                 stream.set_nonblocking(true)?;
-                connections.serve(TcpStream::from_std(stream)?, permit);
+                connections.serve(TcpStream::from_std(stream)?, entry);
                 count += 1;
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -104,7 +106,12 @@ struct Complaints(Option<Instant>);
 impl Complaints {
     fn log(&mut self, error: &io::Error) {
         if self.0.is_none_or(|last| last.elapsed() >= LOG_EVERY) {
-            tracing::error!(%error, "connections cannot be accepted");
+            let what = if twelve_core::is_out_of_descriptors(error) {
+                "connections cannot be accepted: this process has no file descriptor left, raise its limit of open files"
+            } else {
+                "connections cannot be accepted"
+            };
+            tracing::error!(%error, "{what}");
             self.0 = Some(Instant::now());
         }
     }

@@ -4,13 +4,35 @@ use std::{
     future::poll_fn,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::Poll,
+    task::{Poll, Waker, ready},
     time::Duration,
 };
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 /// How an HTTP/2 connection begins (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How long a connection may be idle between two requests.
+///
+/// Longer than the 60 s after which common load balancers close theirs: whoever closes first must not be us, or a request meets a closed connection.
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 75 });
+
+/// How often a connection is looked at that has something to do.
+const LOOK_EVERY: Duration = KEEP_ALIVE.checked_div(5).unwrap();
+
+/// How much longer a client has that is there and does nothing which ends its connection, when that has to end.
+const LAST: u32 = 8;
+
+/// Why a connection is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Over {
+    /// The head of a request arrives too slowly.
+    Stalled,
+    /// There was nothing to do for [`KEEP_ALIVE`].
+    Idle,
+    /// Its place is needed.
+    Evicted,
+}
 
 /// What a connection is doing; its socket and its requests report it.
 #[derive(Clone, Debug)]
@@ -31,6 +53,11 @@ struct Doing {
     asked: bool,
     /// Is there an answer that the client does not take?
     blocked: bool,
+    /// Since when there has been nothing in flight, if there is nothing.
+    idle_since: Instant,
+    is_evicted: bool,
+    /// Wakes the task that serves the connection.
+    task: Option<Waker>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +78,9 @@ impl Activity {
             in_flight: 0,
             asked: false,
             blocked: false,
+            idle_since: now,
+            is_evicted: false,
+            task: None,
         })))
     }
 
@@ -79,6 +109,9 @@ impl Activity {
     /// The socket has written so many bytes, or could not write any.
     pub(super) fn wrote(&self, written: Option<usize>) {
         let mut doing = self.lock();
+        if doing.blocked && written.is_some() {
+            doing.idle_since = Instant::now();
+        }
         doing.blocked = written.is_none();
         doing.moved += written.unwrap_or_default() as u64;
     }
@@ -92,28 +125,58 @@ impl Activity {
         InFlight(self.clone())
     }
 
-    /// Resolves when the head of a request has been arriving for longer than `limit`.
+    /// Resolves when the connection has to end by itself; the head of a request may take `head_limit`.
     ///
     /// It is polled by the task that reads the socket, after the reading: so it needs no waker for what that reports.
-    pub(super) async fn stalled(&self, limit: Duration) {
+    /// A request does not move the timer, which would cost each one time: the timer looks again when it fires.
+    pub(super) async fn over(&self, head_limit: Duration) -> Over {
         let mut timer: Option<Pin<Box<Sleep>>> = None;
         poll_fn(|context| {
-            let Some(since) = self.lock().head_since else {
-                return Poll::Pending;
-            };
-            let deadline = since + limit;
-            let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-            if timer.deadline() != deadline {
+            loop {
+                let (deadline, why) = {
+                    let mut doing = self.lock();
+                    if doing.is_evicted {
+                        return Poll::Ready(Over::Evicted);
+                    }
+                    doing.remember(context.waker());
+                    doing.deadline(head_limit)
+                };
+                let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+                if deadline < timer.deadline() {
+                    timer.as_mut().reset(deadline);
+                }
+                ready!(timer.as_mut().poll(context));
+                if deadline <= Instant::now() && why.is_some() {
+                    return Poll::Ready(why.unwrap_or(Over::Idle));
+                }
                 timer.as_mut().reset(deadline);
             }
-            timer.as_mut().poll(context)
         })
-        .await;
+        .await
+    }
+
+    /// Since when the connection has had nothing to do, if that is so.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let doing = self.lock();
+        doing.is_idle().then_some(doing.idle_since)
+    }
+
+    /// Has the connection end, whose place is needed.
+    pub(super) fn evict(&self) {
+        let mut doing = self.lock();
+        doing.is_evicted = true;
+        if let Some(task) = &doing.task {
+            task.wake_by_ref();
+        }
+    }
+
+    pub(super) fn is_evicted(&self) -> bool {
+        self.lock().is_evicted
     }
 
     /// Resolves when the client has made a request, or had `time` since it connected.
     ///
-    /// Polled like [`stalled`](Self::stalled).
+    /// Polled like [`over`](Self::over).
     pub(super) async fn asked_or_had(&self, time: Duration) {
         let accepted = self.lock().accepted;
         let asked = once(|| self.lock().asked);
@@ -124,21 +187,40 @@ impl Activity {
         }
     }
 
-    /// Resolves when it is known that the client speaks HTTP/2. Polled like [`stalled`](Self::stalled).
+    /// Resolves when it is known that the client speaks HTTP/2. Polled like [`over`](Self::over).
     pub(super) async fn speaks_http2(&self) {
         once(|| self.lock().speaks_http2()).await;
     }
 
     /// Resolves when there was nothing to do, and nothing was read or written, for `time`.
+    ///
+    /// It also resolves, after [`LAST`] times that, for a client that takes nothing of its answer, and for one that only makes itself heard: frames of HTTP/2 such as PING come as often as it likes.
     pub(super) async fn silent(&self, time: Duration) {
+        let (mut before, mut since) = (self.lock().moved, Instant::now());
         loop {
-            let before = self.lock().moved;
             sleep(time).await;
-            let doing = self.lock();
-            if doing.in_flight == 0 && !doing.blocked && doing.moved == before {
+            let (doing, now) = (self.lock(), Instant::now());
+            if doing.moved != before {
+                (before, since) = (doing.moved, now);
+            }
+            let is_over = if doing.blocked {
+                now - since >= time * LAST
+            } else if doing.in_flight == 0 {
+                let is_noise = doing.speaks_http2() && now - doing.idle_since >= time * LAST;
+                now - since >= time || is_noise
+            } else {
+                false
+            };
+            if is_over {
                 return;
             }
         }
+    }
+
+    /// Is there no answer under way, nor a protocol in which the client is told of the end?
+    pub(super) fn may_be_cut(&self) -> bool {
+        let doing = self.lock();
+        doing.is_idle() && !doing.speaks_http2()
     }
 
     /// Nothing panics while the lock is held.
@@ -150,6 +232,30 @@ impl Activity {
 impl Doing {
     fn speaks_http2(&self) -> bool {
         self.preface == Preface::Matches(PREFACE.len())
+    }
+
+    /// A head that is arriving is nothing to do yet.
+    fn is_idle(&self) -> bool {
+        self.in_flight == 0 && !self.blocked
+    }
+
+    /// When the connection is over if nothing happens, and why; or when to look again.
+    fn deadline(&self, head_limit: Duration) -> (Instant, Option<Over>) {
+        match self.head_since {
+            Some(since) => (since + head_limit, Some(Over::Stalled)),
+            None if self.is_idle() => (self.idle_since + KEEP_ALIVE, Some(Over::Idle)),
+            None => (Instant::now() + LOOK_EVERY, None),
+        }
+    }
+
+    fn remember(&mut self, task: &Waker) {
+        if !self
+            .task
+            .as_ref()
+            .is_some_and(|known| known.will_wake(task))
+        {
+            self.task = Some(task.clone());
+        }
     }
 }
 
@@ -171,7 +277,11 @@ pub(super) struct InFlight(Activity);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.lock().in_flight -= 1;
+        let mut doing = self.0.lock();
+        doing.in_flight -= 1;
+        if doing.in_flight == 0 {
+            doing.idle_since = Instant::now();
+        }
     }
 }
 
@@ -200,16 +310,50 @@ mod tests {
         let limit = Duration::from_secs(10);
         let activity = Activity::new();
         let request = activity.begin();
-        let patient = tokio::time::timeout(Duration::from_mins(1), activity.stalled(limit));
+        let patient = tokio::time::timeout(Duration::from_mins(1), activity.over(limit));
         assert!(patient.await.is_err(), "a slow handler is no slow head");
         drop(request);
-        let patient = tokio::time::timeout(Duration::from_mins(1), activity.stalled(limit));
-        assert!(patient.await.is_err(), "an idle connection is no slow head");
-
         activity.read(b"GET / HT");
         let begun = Instant::now();
-        activity.stalled(limit).await;
+        assert_eq!(activity.over(limit).await, Over::Stalled);
         assert_eq!(begun.elapsed(), limit);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_idle_from_the_end_of_its_last_request() {
+        let limit = Duration::from_secs(10);
+        let activity = Activity::new();
+        activity.read(PREFACE);
+        let request = activity.begin();
+        let begun = Instant::now();
+        let ending = async {
+            sleep(KEEP_ALIVE * 2).await;
+            // Pings are no request.
+            activity.read(b"ping");
+            drop(request);
+        };
+        let (over, ()) = tokio::join!(activity.over(limit), ending);
+        assert_eq!(over, Over::Idle);
+        assert_eq!(begun.elapsed(), KEEP_ALIVE * 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_only_makes_itself_heard_is_silent_in_the_end() {
+        let second = Duration::from_secs(1);
+        let activity = Activity::new();
+        activity.read(PREFACE);
+        let noise = async {
+            loop {
+                sleep(second / 2).await;
+                activity.read(b"ping");
+            }
+        };
+        let begun = Instant::now();
+        tokio::select! {
+            () = activity.silent(second) => {}
+            () = noise => {}
+        }
+        assert_eq!(begun.elapsed(), second * LAST);
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,20 +6,17 @@ use hyper_util::{
     server::conn::auto::Builder,
 };
 use std::{pin::pin, sync::Arc, time::Duration};
-use tokio::{
-    net::TcpStream,
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
+use tokio::{net::TcpStream, sync::OwnedSemaphorePermit};
 use tokio_util::task::TaskTracker;
 use twelve_core::{Context, Lifecycle};
 
-use super::{activity::Activity, io::Io, request};
+use super::{
+    activity::{Activity, KEEP_ALIVE, Over},
+    io::Io,
+    places::Places,
+    request,
+};
 use crate::{Service, settings::Settings};
-
-/// How long an HTTP/1 connection may be idle between two requests.
-///
-/// Longer than the 60 s after which common load balancers close theirs: whoever closes first must not be us, or a request meets a closed connection.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// How often an HTTP/2 client must prove that it is there, and how long it has for that.
 const PING: Duration = Duration::from_secs(20);
@@ -30,13 +27,16 @@ const STREAMS: u32 = 200;
 /// When a connection is to end: how long it may be silent, and how long a new one has for its first request.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// The same for one whose place is needed.
+const LEAVE: Duration = Duration::from_millis(100);
+
 /// What all connections of a server share.
 pub(super) struct Connections {
     service: Service,
     lifecycle: Lifecycle,
     protocol: Builder<TokioExecutor>,
     header_timeout: Duration,
-    room: Arc<Semaphore>,
+    places: Arc<Places>,
     open: TaskTracker,
 }
 
@@ -47,12 +47,17 @@ enum End {
     Announced,
     /// The process drains.
     Draining,
-    /// The head of a request arrived too slowly.
-    Stalled,
+    /// For a reason of its own.
+    Over(Over),
 }
 
 impl Connections {
-    pub(super) fn new(service: Service, context: &Context, settings: &Settings) -> Self {
+    pub(super) fn new(
+        service: Service,
+        context: &Context,
+        settings: &Settings,
+        places: Arc<Places>,
+    ) -> Self {
         let mut protocol = Builder::new(TokioExecutor::new());
         protocol
             .http1()
@@ -72,25 +77,13 @@ impl Connections {
             lifecycle: context.lifecycle().clone(),
             protocol,
             header_timeout: settings.header_timeout,
-            room: Arc::new(Semaphore::new(
-                settings.max_connections.min(Semaphore::MAX_PERMITS),
-            )),
+            places,
             open: TaskTracker::new(),
         }
     }
 
-    /// Waits until one more connection may be open.
-    pub(super) async fn room(&self) -> OwnedSemaphorePermit {
-        match Arc::clone(&self.room).acquire_owned().await {
-            Ok(permit) => permit,
-            // Nobody closes it.
-            Err(_) => std::future::pending().await,
-        }
-    }
-
-    /// Room for one more connection, if there is any.
-    pub(super) fn room_now(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.room).try_acquire_owned().ok()
+    pub(super) fn places(&self) -> &Places {
+        &self.places
     }
 
     /// The connections that are open, upgraded ones too.
@@ -99,27 +92,35 @@ impl Connections {
     }
 
     /// Serves a connection in a task of its own.
-    pub(super) fn serve(self: &Arc<Self>, stream: TcpStream, permit: OwnedSemaphorePermit) {
+    pub(super) fn serve(self: &Arc<Self>, stream: TcpStream, entry: OwnedSemaphorePermit) {
         // Answers are written whole: waiting to fill a packet only delays them.
         let _ = stream.set_nodelay(true);
         #[cfg(target_os = "linux")]
         end_when_nothing_is_taken(&stream);
+        let activity = Activity::new();
+        let (place, id) = self.places.take(entry, &activity);
         let io = Io {
             stream,
-            activity: Activity::new(),
-            _permit: permit,
+            activity,
+            place,
             _open: self.open.token(),
         };
-        tokio::spawn(Arc::clone(self).run(io));
+        let connections = Arc::clone(self);
+        tokio::spawn(async move {
+            connections.run(io).await;
+            connections.places.leave(id);
+        });
     }
 
-    async fn run(self: Arc<Self>, io: Io) {
+    async fn run(&self, io: Io) {
         let activity = io.activity.clone();
+        let seat = io.place.seat.clone();
         let respond = service_fn(|request: hyper::Request<Incoming>| {
             request::respond(
                 self.service.clone(),
                 self.lifecycle.clone(),
                 activity.begin(),
+                seat.clone(),
                 request,
             )
         });
@@ -131,20 +132,36 @@ impl Connections {
         let end = tokio::select! {
             biased;
             result = connection.as_mut() => return ended(result),
-            () = activity.stalled(self.header_timeout) => End::Stalled,
+            over = activity.over(self.header_timeout) => End::Over(over),
             end = self.last_call(&activity) => end,
         };
+        if matches!(end, End::Over(_)) && activity.may_be_cut() {
+            return;
+        }
         connection.as_mut().graceful_shutdown();
         let patience = async {
-            if end == End::Announced {
-                self.lifecycle.draining().await;
+            match end {
+                End::Announced => {
+                    self.lifecycle.draining().await;
+                    activity.silent(GRACE).await;
+                }
+                End::Over(_) if seat.as_ref().is_some_and(|seat| seat.is_displaced()) => {
+                    tokio::time::sleep(GRACE).await;
+                }
+                End::Over(Over::Evicted) => activity.silent(LEAVE).await,
+                End::Over(_) | End::Draining => activity.silent(GRACE).await,
             }
-            activity.silent(GRACE).await;
+        };
+        let over = async {
+            if matches!(end, End::Over(_)) {
+                std::future::pending::<()>().await;
+            }
+            activity.over(self.header_timeout).await;
         };
         tokio::select! {
             biased;
             result = connection => ended(result),
-            () = activity.stalled(self.header_timeout) => {}
+            () = over => {}
             () = patience => {}
             () = self.lifecycle.overdue() => {}
         }

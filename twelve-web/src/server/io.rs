@@ -8,11 +8,10 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    sync::OwnedSemaphorePermit,
 };
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::activity::Activity;
+use super::{activity::Activity, places::Place};
 
 /// A client's socket.
 ///
@@ -20,7 +19,7 @@ use super::activity::Activity;
 pub(super) struct Io {
     pub(super) stream: TcpStream,
     pub(super) activity: Activity,
-    pub(super) _permit: OwnedSemaphorePermit,
+    pub(super) place: Place,
     pub(super) _open: TaskTrackerToken,
 }
 

@@ -14,8 +14,10 @@ mod accept;
 mod activity;
 mod bad_ports;
 mod connection;
+mod descriptors;
 mod io;
 mod listener;
+mod places;
 mod request;
 
 use std::sync::Arc;
@@ -24,7 +26,7 @@ use twelve_core::{Context, Error, Exit, Failure, ProcessKind, ProcessType};
 
 pub use self::bad_ports::{bad_port_warning, is_bad_port, listen_on_any_port};
 
-use self::connection::Connections;
+use self::{connection::Connections, descriptors::Room, places::Places};
 use crate::{Router, Service, settings::Settings};
 
 /// A process type that serves HTTP on `PORT`.
@@ -58,9 +60,10 @@ impl Server {
         let settings = Settings::of(context)?;
         // The wiring is checked before the port is bound.
         let service = Service::new(router, context, &settings)?;
+        let places = Places::new(Room::of(settings.max_connections));
         Ok(Self {
             listener: listener::open(settings.address, context.environment())?,
-            connections: Arc::new(Connections::new(service, context, &settings)),
+            connections: Arc::new(Connections::new(service, context, &settings, places)),
             context: context.clone(),
         })
     }

@@ -1,5 +1,6 @@
 //! One request of a connection.
 
+use axum::response::IntoResponse;
 use axum::{
     body::{Body, Bytes},
     http::{HeaderValue, Version, header},
@@ -9,12 +10,13 @@ use hyper::{Request, Response, body::Incoming};
 use std::{
     convert::Infallible,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
-use twelve_core::{Lifecycle, State, Tracked};
+use twelve_core::{Lifecycle, Problem, State, Tracked};
 
-use super::activity::InFlight;
-use crate::Service;
+use super::{activity::InFlight, places::Seat};
+use crate::{Service, service::is_probe};
 
 /// The longest path that the tracker's list shows, in bytes.
 const SHOWN: usize = 100;
@@ -24,12 +26,21 @@ pub(super) async fn respond(
     service: Service,
     lifecycle: Lifecycle,
     in_flight: InFlight,
+    seat: Option<Arc<Seat>>,
     request: Request<Incoming>,
 ) -> Result<Response<Answer>, Infallible> {
     let version = request.version();
     let tracked = lifecycle.tracker().begin(name(&request));
-    let mut response = service.respond(request.map(Body::new)).await;
-    if version < Version::HTTP_2 && lifecycle.state() >= State::Announce {
+    let is_full = match seat {
+        Some(seat) if !is_probe(request.uri().path()) => !seat.is_admitted().await,
+        _ => false,
+    };
+    let mut response = if is_full {
+        full()
+    } else {
+        service.respond(request.map(Body::new)).await
+    };
+    if version < Version::HTTP_2 && (is_full || lifecycle.state() >= State::Announce) {
         let close = HeaderValue::from_static("close");
         let headers = response.headers_mut();
         // An upgrade says `Connection: upgrade`, and ends the HTTP connection anyway.
@@ -39,6 +50,12 @@ pub(super) async fn respond(
         body,
         _running: (in_flight, tracked),
     }))
+}
+
+/// The answer to a request whose connection found no place.
+fn full() -> Response<Body> {
+    let full = Problem::new(503, "too-many-connections", "Every connection is in use");
+    full.retry_after(1).into_response()
 }
 
 fn name(request: &Request<Incoming>) -> String {

@@ -12,6 +12,11 @@ use twelve_core::{Lifecycle, Problem, State};
 
 use crate::Json;
 
+/// Is this the path of a probe, which is answered whatever else there is to do?
+pub(crate) fn is_probe(path: &str) -> bool {
+    matches!(path, "/health" | "/ready")
+}
+
 pub(super) fn answer(request: &Request, lifecycle: &Lifecycle) -> Option<Response> {
     let state = lifecycle.state();
     let mut answer = match request.uri().path() {

@@ -10,6 +10,7 @@ mod health;
 mod panic;
 mod unit_of_work;
 
+pub(crate) use health::is_probe;
 pub(crate) use panic::catch;
 
 use axum::{

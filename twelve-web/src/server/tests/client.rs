@@ -49,6 +49,11 @@ impl Client {
         self.stream.write_all(bytes.as_ref()).await.unwrap();
     }
 
+    /// Writes to somebody who may have closed.
+    pub(crate) async fn try_write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes).await
+    }
+
     /// Writes without giving anybody else a turn.
     pub(crate) fn write_now(&self, text: &str) {
         assert_eq!(self.stream.try_write(text.as_bytes()).unwrap(), text.len());

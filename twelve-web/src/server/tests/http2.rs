@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
 use twelve_core::Exit;
 
-use super::{BOUND, Running, gated};
-use crate::{Router, get};
+use super::{BOUND, Client, Running, gated};
+use crate::{Router, get, server::activity::KEEP_ALIVE};
 
 type Sender = http2::SendRequest<Body>;
 
@@ -109,14 +109,68 @@ async fn requests_that_meet_the_end_are_answered_or_known_not_to_have_run() {
     assert_eq!(server.exit().await, Exit::Done);
 }
 
+/// The preface and an empty SETTINGS frame.
+const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+/// A PING frame (RFC 9113, section 6.7).
+const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0pingpong";
+
+#[tokio::test]
+async fn an_idle_connection_ends_as_one_of_http_1_does() {
+    let server = Running::start(Router::new().route("/", get(async || "hello")));
+    let (mut sender, connection) = connect(&server).await;
+    let begun = Instant::now();
+    tokio::time::sleep(KEEP_ALIVE / 2).await;
+    assert_eq!(ask(&mut sender, "/").await.unwrap().0, 200);
+    timeout(BOUND, connection)
+        .await
+        .expect("not closed")
+        .unwrap()
+        .unwrap();
+    let idle = begun.elapsed();
+    assert!(idle >= KEEP_ALIVE * 3 / 2, "{idle:?}");
+}
+
+#[tokio::test]
+async fn a_request_that_takes_its_time_keeps_its_connection() {
+    let (gate, slow) = gated();
+    let server = Running::start(Router::new().route("/slow", slow));
+    let (mut sender, _connection) = connect(&server).await;
+    let asking = tokio::spawn(async move { ask(&mut sender, "/slow").await });
+    tokio::time::sleep(KEEP_ALIVE * 3 / 2).await;
+    gate.notify_one();
+    assert_eq!(asking.await.unwrap().unwrap().0, 200);
+}
+
+#[tokio::test]
+async fn pings_alone_neither_keep_a_place_nor_hold_the_process() {
+    let server = Running::with(
+        Router::new().route("/", get(async || "hello")),
+        &[("TWELVE_MAX_CONNECTIONS", "1")],
+    );
+    let noisy = |mut noisy: Client| {
+        tokio::spawn(async move {
+            noisy.write(HELLO).await;
+            while noisy.try_write(PING).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        })
+    };
+    let first = noisy(server.connect().await);
+    assert_eq!(server.connect().await.get("/").await.status, 200);
+    timeout(BOUND, first).await.expect("not closed").unwrap();
+
+    let _second = noisy(server.connect().await);
+    assert_eq!(server.connect().await.get("/health").await.status, 200);
+    server.lifecycle.begin_drain();
+    assert_eq!(server.exit().await, Exit::Done);
+}
+
 #[tokio::test]
 async fn a_client_that_does_not_answer_does_not_hold_the_process() {
-    use super::Client;
     let server = Running::start(Router::new().route("/", get(async || "hello")));
     let mut mute: Client = server.connect().await;
-    // The preface and an empty SETTINGS frame, then silence.
-    mute.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
-        .await;
+    mute.write(HELLO).await;
     assert_eq!(server.connect().await.get("/").await.status, 200);
     let begun = Instant::now();
     server.lifecycle.begin_announce();

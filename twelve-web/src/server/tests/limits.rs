@@ -184,6 +184,79 @@ async fn more_connections_than_allowed_wait_for_their_turn() {
     assert_eq!(asking.await.status, 200);
 }
 
+/// Longer than a connection is spared that has nothing to do.
+const IDLE: Duration = Duration::from_millis(1_200);
+
+#[tokio::test]
+async fn when_every_place_is_taken_the_connection_that_was_idle_for_longest_leaves() {
+    let server = Running::with(routes(), &[("TWELVE_MAX_CONNECTIONS", "2")]);
+    let mut oldest = server.connect().await;
+    assert_eq!(oldest.get("/").await.status, 200);
+    let mut younger = server.connect().await;
+    assert_eq!(younger.get("/").await.status, 200);
+    tokio::time::sleep(IDLE).await;
+    let mut newest = server.connect().await;
+    assert_eq!(newest.get("/").await.status, 200);
+    assert!(oldest.is_closed().await);
+    assert_eq!(younger.get("/").await.status, 200);
+}
+
+#[tokio::test]
+async fn silent_clients_shut_nobody_out() {
+    let server = Running::with(routes(), &[("TWELVE_MAX_CONNECTIONS", "3")]);
+    let mut silent = Vec::new();
+    for turn in 0..200 {
+        let mut client = server.connect().await;
+        if turn % 2 == 0 {
+            client.write("GET / HT").await;
+        }
+        silent.push(client);
+    }
+    let begun = Instant::now();
+    assert_eq!(server.connect().await.get("/").await.status, 200);
+    // They are spared for a second; the time for a head is ten.
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_probe_always_gets_in_and_whoever_waits_the_longest_is_refused() {
+    let (gate, slow) = super::gated();
+    let routes = routes().route("/slow", slow);
+    let server = Running::with(routes, &[("TWELVE_MAX_CONNECTIONS", "1")]);
+    let mut busy = server.connect().await;
+    busy.write("GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    server.until_running(1).await;
+    let mut waiting = Vec::new();
+    for _ in 0..100 {
+        let mut client = server.connect().await;
+        client.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        waiting.push(client);
+    }
+    let begun = Instant::now();
+    for path in ["/health", "/ready"] {
+        let mut probe = server.connect().await;
+        assert_eq!(probe.get(path).await.status, 200);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    let refused = waiting[0].answer().await;
+    assert_eq!(refused.status, 503);
+    assert!(refused.closes(), "{refused:?}");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert!(waiting[0].is_closed().await);
+    gate.notify_one();
+    assert_eq!(busy.answer().await.status, 200);
+    drop(busy);
+    // Of the others, the one that has waited for the longest is next.
+    let mut statuses = Vec::new();
+    while statuses.last() != Some(&200) {
+        let next = &mut waiting[1 + statuses.len()];
+        statuses.push(next.answer().await.status);
+    }
+    statuses.pop();
+    assert!(statuses.iter().all(|status| *status == 503), "{statuses:?}");
+}
+
 #[tokio::test]
 async fn probes_are_answered_over_the_socket() {
     let server = Running::start(routes());
