@@ -3,7 +3,10 @@
 use std::{
     future::poll_fn,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Poll, Waker, ready},
     time::Duration,
 };
@@ -21,7 +24,10 @@ pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(if cfg!(test) { 3 } 
 const LOOK_EVERY: Duration = KEEP_ALIVE.checked_div(5).unwrap();
 
 /// How much longer a client has that is there and does nothing which ends its connection, when that has to end.
-const LAST: u32 = 8;
+const LAST: u32 = 5;
+
+/// So few bytes are no answer that is taken, however long that goes on: they are frames such as PING.
+const NOISE: u64 = 4 << 10;
 
 /// Why a connection is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,13 +42,22 @@ pub(super) enum Over {
 
 /// What a connection is doing; its socket and its requests report it.
 #[derive(Clone, Debug)]
-pub(super) struct Activity(Arc<Mutex<Doing>>);
+pub(super) struct Activity(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    doing: Mutex<Doing>,
+    /// Of the requests in flight, those whose answers wait for the client to take them.
+    untaken: AtomicUsize,
+}
 
 #[derive(Debug)]
 struct Doing {
     accepted: Instant,
     /// How many bytes were read and written.
     moved: u64,
+    /// How many of them were written.
+    written: u64,
     /// How much of [`PREFACE`] was read, or that something else was.
     preface: Preface,
     /// Since when the head of a request has been arriving.
@@ -69,9 +84,10 @@ enum Preface {
 impl Activity {
     pub(super) fn new() -> Self {
         let now = Instant::now();
-        Self(Arc::new(Mutex::new(Doing {
+        let doing = Mutex::new(Doing {
             accepted: now,
             moved: 0,
+            written: 0,
             preface: Preface::Matches(0),
             // A client that connects and stays silent is as slow as one that stops within a head.
             head_since: Some(now),
@@ -81,7 +97,11 @@ impl Activity {
             idle_since: now,
             is_evicted: false,
             task: None,
-        })))
+        });
+        Self(Arc::new(Shared {
+            doing,
+            untaken: AtomicUsize::new(0),
+        }))
     }
 
     /// The socket has read this.
@@ -113,7 +133,9 @@ impl Activity {
             doing.idle_since = Instant::now();
         }
         doing.blocked = written.is_none();
-        doing.moved += written.unwrap_or_default() as u64;
+        let written = written.unwrap_or_default() as u64;
+        doing.moved += written;
+        doing.written += written;
     }
 
     /// A request has arrived; it is in flight as long as the answer lives.
@@ -122,7 +144,10 @@ impl Activity {
         doing.in_flight += 1;
         doing.asked = true;
         doing.head_since = None;
-        InFlight(self.clone())
+        InFlight {
+            activity: self.clone(),
+            is_untaken: false,
+        }
     }
 
     /// Resolves when the connection has to end by itself; the head of a request may take `head_limit`.
@@ -196,22 +221,24 @@ impl Activity {
     ///
     /// It also resolves, after [`LAST`] times that, for a client that takes nothing of its answer, and for one that only makes itself heard: frames of HTTP/2 such as PING come as often as it likes.
     pub(super) async fn silent(&self, time: Duration) {
-        let (mut before, mut since) = (self.lock().moved, Instant::now());
+        let begun = Instant::now();
+        let (mut moved, mut moved_at) = (self.lock().moved, begun);
+        let (mut written, mut written_at) = (self.lock().written, begun);
         loop {
             sleep(time).await;
             let (doing, now) = (self.lock(), Instant::now());
-            if doing.moved != before {
-                (before, since) = (doing.moved, now);
+            if doing.moved != moved {
+                (moved, moved_at) = (doing.moved, now);
             }
-            let is_over = if doing.blocked {
-                now - since >= time * LAST
-            } else if doing.in_flight == 0 {
-                let is_noise = doing.speaks_http2() && now - doing.idle_since >= time * LAST;
-                now - since >= time || is_noise
-            } else {
-                false
-            };
-            if is_over {
+            if doing.written - written > NOISE {
+                (written, written_at) = (doing.written, now);
+            }
+            let is_idle = doing.in_flight == 0 && !doing.blocked;
+            let untaken = self.0.untaken.load(Ordering::Relaxed);
+            let is_client_to_move = doing.blocked || untaken == doing.in_flight;
+            if is_idle && now - moved_at >= time
+                || is_client_to_move && now - written_at >= time * LAST
+            {
                 return;
             }
         }
@@ -225,7 +252,7 @@ impl Activity {
 
     /// Nothing panics while the lock is held.
     fn lock(&self) -> MutexGuard<'_, Doing> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.doing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -273,11 +300,31 @@ async fn once(condition: impl Fn() -> bool) {
 
 /// A request is in flight as long as this lives.
 #[derive(Debug)]
-pub(super) struct InFlight(Activity);
+pub(super) struct InFlight {
+    activity: Activity,
+    is_untaken: bool,
+}
+
+impl InFlight {
+    /// Says whether the client is the one to move: there is something of the answer that it has to take.
+    pub(super) fn set_untaken(&mut self, is_untaken: bool) {
+        if self.is_untaken == is_untaken {
+            return;
+        }
+        self.is_untaken = is_untaken;
+        let untaken = &self.activity.0.untaken;
+        if is_untaken {
+            untaken.fetch_add(1, Ordering::Relaxed);
+        } else {
+            untaken.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let mut doing = self.0.lock();
+        self.set_untaken(false);
+        let mut doing = self.activity.lock();
         doing.in_flight -= 1;
         if doing.in_flight == 0 {
             doing.idle_since = Instant::now();
@@ -362,14 +409,14 @@ mod tests {
         let activity = Activity::new();
         let request = activity.begin();
         assert!(
-            tokio::time::timeout(second * 5, activity.silent(second))
+            tokio::time::timeout(second * 4, activity.silent(second))
                 .await
                 .is_err()
         );
         drop(request);
         activity.wrote(None);
         assert!(
-            tokio::time::timeout(second * 5, activity.silent(second))
+            tokio::time::timeout(second * 4, activity.silent(second))
                 .await
                 .is_err()
         );

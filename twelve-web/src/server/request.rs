@@ -25,7 +25,7 @@ const SHOWN: usize = 100;
 pub(super) async fn respond(
     service: Service,
     lifecycle: Lifecycle,
-    in_flight: InFlight,
+    mut in_flight: InFlight,
     seat: Option<Arc<Seat>>,
     request: Request<Incoming>,
 ) -> Result<Response<Answer>, Infallible> {
@@ -46,9 +46,11 @@ pub(super) async fn respond(
         // An upgrade says `Connection: upgrade`, and ends the HTTP connection anyway.
         headers.entry(header::CONNECTION).or_insert(close);
     }
+    in_flight.set_untaken(true);
     Ok(response.map(|body| Answer {
         body,
-        _running: (in_flight, tracked),
+        in_flight,
+        _tracked: tracked,
     }))
 }
 
@@ -67,7 +69,8 @@ fn name(request: &Request<Incoming>) -> String {
 /// The body of an answer, which keeps its request counted.
 pub(super) struct Answer {
     body: Body,
-    _running: (InFlight, Tracked),
+    in_flight: InFlight,
+    _tracked: Tracked,
 }
 
 impl http_body::Body for Answer {
@@ -78,7 +81,10 @@ impl http_body::Body for Answer {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        // It is asked for more only when there is room for it.
+        self.in_flight.set_untaken(frame.is_ready());
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

@@ -166,6 +166,28 @@ async fn pings_alone_neither_keep_a_place_nor_hold_the_process() {
     assert_eq!(server.exit().await, Exit::Done);
 }
 
+/// A request for `/` without a body on stream 1; its header block is four entries of HPACK's static table, the authority in a literal.
+const GET: &[u8] = b"\0\0\x06\x01\x05\0\0\0\x01\x82\x86\x84\x41\x01x";
+
+/// A SETTINGS frame with `SETTINGS_INITIAL_WINDOW_SIZE` = 0 (section 6.5.2): nothing of an answer's body may be sent.
+const CLOSED_WINDOW: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0";
+
+#[tokio::test]
+async fn a_client_that_opens_no_window_does_not_hold_the_process() {
+    let server = Running::start(Router::new().route("/", get(async || "hello")));
+    let mut client = server.connect().await;
+    client.write([HELLO, CLOSED_WINDOW, GET].concat()).await;
+    server.until_running(1).await;
+    let noise = tokio::spawn(async move {
+        while client.try_write(PING).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    server.lifecycle.begin_drain();
+    assert_eq!(server.exit().await, Exit::Done);
+    timeout(BOUND, noise).await.expect("not closed").unwrap();
+}
+
 #[tokio::test]
 async fn a_client_that_does_not_answer_does_not_hold_the_process() {
     let server = Running::start(Router::new().route("/", get(async || "hello")));
