@@ -6,6 +6,9 @@ use std::{
 };
 use twelve_core::{Config, Context, Error, Reader};
 
+/// A body takes up to 16 KiB of the budget at once, of a quarter of it.
+const LEAST_BUDGET: usize = 128 << 10;
+
 /// What an HTTP process needs to know.
 #[doc(hidden)]
 #[derive(Clone, Debug)]
@@ -15,6 +18,8 @@ pub struct Settings {
     pub address: SocketAddr,
     /// The size of the largest body that it takes, in bytes.
     pub body_limit: usize,
+    /// How many bytes of bodies may be in memory at once.
+    pub body_budget: usize,
     /// How many connections may be open at once.
     pub max_connections: usize,
     /// How long a client may take over the head of a request.
@@ -38,6 +43,11 @@ impl Config for Settings {
             Some("2097152"),
             "the size of the largest request body that is taken, in bytes",
         );
+        let body_budget = reader.read(
+            "TWELVE_BODY_BUDGET",
+            Some("67108864"),
+            "how much memory the bodies of all requests may take at once, in bytes",
+        );
         let max_connections = reader.read(
             "TWELVE_MAX_CONNECTIONS",
             Some("10000"),
@@ -51,9 +61,15 @@ impl Config for Settings {
         let settings = Self {
             address: SocketAddr::new(host?, port?),
             body_limit: body_limit?,
+            body_budget: body_budget?,
             max_connections: max_connections?,
             header_timeout: header_timeout?,
         };
+        if settings.body_budget < LEAST_BUDGET {
+            let least = format!("too small: no body could arrive with less than {LEAST_BUDGET}");
+            reader.reject("TWELVE_BODY_BUDGET", &least);
+            return None;
+        }
         if settings.max_connections == 0 {
             reader.reject("TWELVE_MAX_CONNECTIONS", "too few: nobody could connect");
             return None;

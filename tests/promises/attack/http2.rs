@@ -160,8 +160,6 @@ impl Http2 {
     }
 
     /// Reads a frame and does what the protocol asks for; an error when the server has closed.
-    ///
-    /// What has come of a frame is kept when this is given up.
     pub(super) async fn read(&mut self) -> io::Result<Frame> {
         self.fill(9).await?;
         let length = (number(&self.unread) >> 8) as usize;
@@ -219,6 +217,11 @@ impl Http2 {
             _ => {}
         }
         Ok(frame)
+    }
+
+    /// Waits until something has come that [`read`](Self::read) can read; may be given up.
+    pub(super) async fn heard(&mut self) -> io::Result<()> {
+        self.fill(9).await
     }
 
     /// Reads until the stream is answered or reset; 0 for the latter.

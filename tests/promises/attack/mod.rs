@@ -4,6 +4,7 @@
 //! `ground` has what all attacks share, `http2` a client that sends any frames it likes.
 //! The full halves are ignored: `script/soak` runs them, with release builds.
 
+mod bodies;
 mod descriptors;
 mod ground;
 mod http2;

@@ -1,6 +1,9 @@
 //! One connection, from its first byte to its end.
 
-use hyper::{body::Incoming, service::service_fn};
+use hyper::{
+    body::{Body as _, Incoming},
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
@@ -23,6 +26,15 @@ const PING: Duration = Duration::from_secs(20);
 
 /// Requests that one HTTP/2 connection may have open at once.
 const STREAMS: u32 = 200;
+
+/// How much of its bodies an HTTP/2 client may send that nobody has read yet, on a stream and on all of a connection.
+///
+/// It is memory that no budget counts. Proxies are near: at 1 ms a stream still brings 100 MB a second.
+const STREAM_WINDOW: u32 = 128 << 10;
+const WINDOW: u32 = 256 << 10;
+
+/// How much of an HTTP/1 connection is read at once, and how large a head may be.
+const BUFFER: usize = 64 << 10;
 
 /// When a connection is to end: how long it may be silent, and how long a new one has for its first request.
 const GRACE: Duration = Duration::from_secs(1);
@@ -64,6 +76,7 @@ impl Connections {
             .timer(TokioTimer::new())
             // A request that has arrived whole is handled to its end: its client may have closed its half, or left, and will ask again for the result.
             .half_close(true)
+            .max_buf_size(BUFFER)
             // hyper counts the idle time before a head as part of it; the time for the head itself is `Activity::stalled`.
             .header_read_timeout(settings.header_timeout.max(KEEP_ALIVE));
         protocol
@@ -71,6 +84,8 @@ impl Connections {
             .timer(TokioTimer::new())
             .keep_alive_interval(PING)
             .keep_alive_timeout(PING)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(WINDOW)
             .max_concurrent_streams(STREAMS);
         Self {
             service,
@@ -115,7 +130,11 @@ impl Connections {
     async fn run(&self, io: Io) {
         let activity = io.activity.clone();
         let seat = io.place.seat.clone();
-        let respond = service_fn(|request: hyper::Request<Incoming>| {
+        let share = self.service.limits().share();
+        let respond = service_fn(|mut request: hyper::Request<Incoming>| {
+            if !request.body().is_end_stream() {
+                request.extensions_mut().insert(share.clone());
+            }
             request::respond(
                 self.service.clone(),
                 self.lifecycle.clone(),

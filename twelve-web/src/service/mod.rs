@@ -29,7 +29,11 @@ use std::{
 use tracing::Instrument;
 use twelve_core::{Context, Error};
 
-use crate::{Router, limit, settings::Settings};
+use crate::{
+    Router,
+    limit::{self, Held, Limits},
+    settings::Settings,
+};
 
 /// A router with everything that surrounds its routes, as a tower service.
 ///
@@ -38,7 +42,7 @@ use crate::{Router, limit, settings::Settings};
 pub struct Service {
     routes: axum::Router,
     context: Context,
-    body_limit: usize,
+    limits: Limits,
 }
 
 /// Makes a router answer requests.
@@ -66,8 +70,13 @@ impl Service {
         Ok(Self {
             routes: router.into_axum(context.clone()),
             context: context.clone(),
-            body_limit: settings.body_limit,
+            limits: Limits::new(settings, context.lifecycle()),
         })
+    }
+
+    /// What bodies may take.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// Answers a request.
@@ -79,8 +88,9 @@ impl Service {
         let line = tracing::enabled!(tracing::Level::DEBUG)
             .then(|| (request.method().clone(), request.uri().path().to_owned()));
         let for_head = request.method() == Method::HEAD;
-        let response = match limit::bound(request, self.body_limit) {
+        let response = match limit::bound(request, &self.limits) {
             Ok(mut request) => {
+                let _held = request.extensions().get::<Held>().cloned();
                 // Middleware is built before there is a context, and finds it here.
                 request.extensions_mut().insert(self.context.clone());
                 // Whatever is logged on the way tells which request it was.

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use std::convert::Infallible;
 
-use super::Running;
+use super::{Client, Running};
 use crate::{Json, Router, get, limit::PROGRESS, post};
 
 /// More than the kernel buffers on both sides together.
@@ -121,13 +121,141 @@ async fn a_slow_body_that_moves_is_taken() {
     let server = Running::start(routes());
     let mut client = server.connect().await;
     client
-        .write("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 6\r\n\r\n")
+        .write("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 6000\r\n\r\n")
         .await;
     for byte in 0..6 {
         tokio::time::sleep(PROGRESS / 4).await;
-        client.write([b'0' + byte]).await;
+        client.write([b'0' + byte; 1_000]).await;
     }
-    assert_eq!(client.answer().await.body, b"012345");
+    assert_eq!(client.answer().await.body.len(), 6_000);
+}
+
+#[tokio::test]
+async fn a_body_that_drips_ends_the_connection() {
+    let server = Running::start(routes());
+    let mut client = server.connect().await;
+    client
+        .write("POST /count HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n[")
+        .await;
+    let begun = Instant::now();
+    for _ in 0..100 {
+        tokio::time::sleep(PROGRESS / 10).await;
+        // It may have been closed by now.
+        if client.try_write(b" ").await.is_err() || begun.elapsed() > PROGRESS * 3 / 2 {
+            break;
+        }
+    }
+    assert_eq!(client.answer().await.status, 408);
+    assert!(begun.elapsed() >= PROGRESS, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < PROGRESS * 2, "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_drain_waits_for_bodies_that_come_and_not_for_those_that_drip() {
+    let server = Running::start(routes());
+    let head = "POST /count HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n[";
+    for _ in 0..20 {
+        let mut client = server.connect().await;
+        client.write(head).await;
+        // Quick enough for any other time.
+        tokio::spawn(async move {
+            while client.try_write(&[b' '; 1_000]).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        });
+    }
+    let mut quick = server.connect().await;
+    let size = 60_000;
+    let head = "POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 60000\r\n\r\n";
+    quick.write(head).await;
+    server.until_running(21).await;
+    server.lifecycle.begin_drain();
+    let begun = Instant::now();
+    for _ in 0..6 {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        quick.write(vec![b'x'; size / 6]).await;
+    }
+    assert_eq!(quick.answer().await.status, 200);
+    assert_eq!(server.exit().await, twelve_core::Exit::Done);
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(8), "{took:?}");
+}
+
+/// Bodies of 100,000 bytes, of which three have room beside many small ones.
+const TIGHT: &[(&str, &str)] = &[
+    ("TWELVE_BODY_LIMIT", "100000"),
+    ("TWELVE_BODY_BUDGET", "400000"),
+];
+
+/// Sends all of a body but its last byte, as far as the server takes it.
+async fn all_but_one_byte(server: &Running) -> Client {
+    let mut client = server.connect().await;
+    let head = "POST /count HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n";
+    client.write(head).await;
+    let mut body = vec![b' '; 99_999];
+    body[99_998] = b'[';
+    client.write(body).await;
+    client
+}
+
+#[tokio::test]
+async fn bodies_wait_for_their_budget_and_small_ones_get_in_meanwhile() {
+    let server = Running::with(routes(), TIGHT);
+    let mut holding = Vec::new();
+    for _ in 0..3 {
+        holding.push(all_but_one_byte(&server).await);
+    }
+    server.until_running(3).await;
+    // They are read before anybody else has sent as much.
+    let mut waiting = all_but_one_byte(&server).await;
+    let small = "POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nsmall";
+    let mut client = server.connect().await;
+    client.write(small).await;
+    assert_eq!(client.answer().await.body, b"small");
+
+    let refused = waiting.answer().await;
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert!(waiting.is_closed().await);
+    // What a request has held is free once it is answered.
+    for client in &mut holding {
+        client.write("]").await;
+        assert_eq!(client.answer().await.status, 200);
+    }
+    for _ in 0..3 {
+        let mut client = all_but_one_byte(&server).await;
+        client.write("]").await;
+        assert_eq!(client.answer().await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_read_in_passing_may_be_larger_than_the_budget() {
+    async fn count(body: Body) -> String {
+        let mut chunks = body.into_data_stream();
+        let mut count = 0;
+        while let Some(chunk) = chunks.next().await {
+            count += chunk.unwrap().len();
+        }
+        count.to_string()
+    }
+    let variables = [
+        ("TWELVE_BODY_LIMIT", "20000000"),
+        ("TWELVE_BODY_BUDGET", "8000000"),
+    ];
+    let server = Running::with(routes().route("/stream", post(count)), &variables);
+    let size = 10_000_000;
+    let head =
+        |path: &str| format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {size}\r\n\r\n");
+    let mut passing = server.connect().await;
+    passing.write(head("/stream")).await;
+    passing.write(vec![b'x'; size]).await;
+    assert_eq!(passing.answer().await.body, b"10000000");
+    // One that is kept as a whole never has room, and is not kept waiting for it.
+    let mut kept = server.connect().await;
+    kept.write(head("/count").replace("host", "content-type: application/json\r\nhost"))
+        .await;
+    let _ = kept.try_write(&vec![b' '; size]).await;
+    assert_eq!(kept.answer().await.status, 413);
 }
 
 #[cfg(target_os = "linux")]

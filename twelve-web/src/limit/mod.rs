@@ -1,27 +1,33 @@
-//! The limits of request bodies: how large one is, and how long it may stand still.
+//! The limits of request bodies: how large one is, how much memory all of them take, and how slowly one may arrive.
 //!
 //! A transfer that makes no progress for [`PROGRESS`] ends, in either direction.
 //! Here it is the request whose next bytes the handler waits for: [`Json`](crate::Json) and idempotent routes answer 408, axum's own extractors 400, and HTTP/1 closes over what is missing.
+//! So does a body that comes too slowly on the whole.
 //! An answer that the client does not take is the socket's affair, see `server::connection`.
 
+mod arriving;
+mod budget;
+mod patience;
+
+pub(crate) use budget::{Held, Share};
+
 use axum::{
-    BoxError,
-    body::{Body, Bytes},
+    body::Body,
     extract::{DefaultBodyLimit, Request},
     http::{Version, header},
     response::{IntoResponse, Response},
 };
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use std::{
-    error::Error,
-    fmt,
-    pin::Pin,
-    task::{Context, Poll, ready},
-    time::Duration,
+use std::{error::Error, fmt, sync::Arc, time::Duration};
+use twelve_core::{Lifecycle, Problem};
+
+use self::{
+    arriving::Arriving,
+    budget::{Budget, Full},
+    patience::Patience,
 };
-use tokio::time::{Sleep, sleep};
-use twelve_core::Problem;
+use crate::settings::Settings;
 
 /// How long the rest of a refused body is read and thrown away.
 ///
@@ -33,8 +39,41 @@ const DISCARD: Duration = Duration::from_secs(2);
 /// A slow one that moves has all the time that it needs, and so has one that waits for us.
 pub(crate) const PROGRESS: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 30 });
 
+/// What all bodies of a process share.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits(Arc<OfProcess>);
+
+#[derive(Debug)]
+struct OfProcess {
+    body: usize,
+    budget: Budget,
+    lifecycle: Lifecycle,
+}
+
+impl Limits {
+    pub(crate) fn new(settings: &Settings, lifecycle: &Lifecycle) -> Self {
+        Self(Arc::new(OfProcess {
+            body: settings.body_limit,
+            budget: Budget::new(settings.body_budget, settings.body_limit),
+            lifecycle: lifecycle.clone(),
+        }))
+    }
+
+    /// What the bodies of one connection may take; each request that has one finds it among its extensions.
+    pub(crate) fn share(&self) -> Share {
+        Share::of(self)
+    }
+
+    fn budget(&self) -> &Budget {
+        &self.0.budget
+    }
+}
+
 /// Bounds the body of a request; one that says that it is too large is refused before a byte of it is read.
-pub(crate) fn bound(mut request: Request, limit: usize) -> Result<Request, Response> {
+///
+/// What the body takes of the budget is [`Held`], among the request's extensions: it is to live as long as the request.
+pub(crate) fn bound(mut request: Request, limits: &Limits) -> Result<Request, Response> {
+    let limit = limits.0.body;
     // Ours takes the place of axum's, so that it can be larger than 2 MiB.
     DefaultBodyLimit::disable().apply(&mut request);
     let size = request.body().size_hint();
@@ -45,49 +84,11 @@ pub(crate) fn bound(mut request: Request, limit: usize) -> Result<Request, Respo
     if size.upper() == Some(0) {
         return Ok(request);
     }
-    Ok(request.map(|body| Body::new(Arriving::new(Limited::new(body, limit)))))
-}
-
-/// A body that fails when it stands still.
-struct Arriving {
-    body: Limited<Body>,
-    /// Runs while the next bytes are waited for.
-    patience: Option<Pin<Box<Sleep>>>,
-}
-
-impl Arriving {
-    fn new(body: Limited<Body>) -> Self {
-        let patience = None;
-        Self { body, patience }
-    }
-}
-
-impl http_body::Body for Arriving {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
-            self.patience = None;
-            return Poll::Ready(frame);
-        }
-        let patience = self
-            .patience
-            .get_or_insert_with(|| Box::pin(sleep(PROGRESS)));
-        ready!(patience.as_mut().poll(context));
-        Poll::Ready(Some(Err(Box::new(Stalled))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+    let share = request.extensions_mut().remove();
+    let held = Held::new(share.unwrap_or_else(|| limits.share()));
+    request.extensions_mut().insert(held.clone());
+    let patience = Patience::new(limits.0.lifecycle.clone());
+    Ok(request.map(|body| Body::new(Arriving::new(Limited::new(body, limit), patience, held))))
 }
 
 /// Nothing of the body arrived for too long.
@@ -135,6 +136,14 @@ pub(crate) fn problem(error: &(dyn Error + 'static)) -> Problem {
     for cause in std::iter::successors(Some(error), |&cause| cause.source()) {
         if cause.is::<LengthLimitError>() {
             return too_large();
+        }
+        match cause.downcast_ref() {
+            Some(Full::Busy) => {
+                let busy = Problem::new(503, "too-many-bodies", "Too many bodies arrive at once");
+                return busy.retry_after(1);
+            }
+            Some(Full::TooLarge) => return too_large(),
+            None => {}
         }
         if cause.is::<Stalled>() {
             return Problem::new(408, "request-timeout", "The body stopped arriving");
