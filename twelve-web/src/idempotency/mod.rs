@@ -176,8 +176,10 @@ impl Idempotency {
 
     /// Replays this header of the answer too.
     ///
-    /// Replayed anyway are `content-type`, `content-language`, `location`, `content-location`, `etag`, `last-modified` and `link`.
-    /// Never replayed is what belongs to one exchange: `set-cookie`, `date`, `content-length` and what concerns the connection.
+    /// Replayed anyway is what describes the answer and says how it may be used:
+    /// every `content-…` header, `location`, `link`, `etag`, `last-modified`, `accept-ranges`, `repr-digest`, `cache-control`, `expires`, `vary`, `allow`, `accept-patch`, `retry-after` and `x-content-type-options`.
+    /// Never replayed is what belongs to one exchange, one connection or one client:
+    /// `set-cookie`, `date`, `age`, `content-length`, the hop-by-hop headers and those that `connection` names.
     ///
     /// ```
     /// # async fn by_customer() -> i64 { 7 }
