@@ -13,7 +13,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 use twelve_core::{Context, Lifecycle};
 
-use super::{activity::Activity, io::Io, request};
+use super::{activity::Activity, io::Io, peer::Peer, request};
 use crate::{Service, settings::Settings};
 
 /// How long an HTTP/1 connection may be idle between two requests.
@@ -25,7 +25,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const PING: Duration = Duration::from_secs(20);
 
 /// Requests that one HTTP/2 connection may have open at once.
-const STREAMS: u32 = 200;
+pub(super) const STREAMS: u32 = 200;
 
 /// When a connection is to end: how long it may be silent, and how long a new one has for its first request.
 const GRACE: Duration = Duration::from_secs(1);
@@ -107,19 +107,23 @@ impl Connections {
         let io = Io {
             stream,
             activity: Activity::new(),
-            _permit: permit,
-            _open: self.open.token(),
+            peer: Peer::new(),
+            ended: false,
+            permit,
+            open: self.open.token(),
         };
         tokio::spawn(Arc::clone(self).run(io));
     }
 
     async fn run(self: Arc<Self>, io: Io) {
         let activity = io.activity.clone();
+        let peer = io.peer.clone();
         let respond = service_fn(|request: hyper::Request<Incoming>| {
             request::respond(
                 self.service.clone(),
                 self.lifecycle.clone(),
                 activity.begin(),
+                peer.clone(),
                 request,
             )
         });

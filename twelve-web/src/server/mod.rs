@@ -14,8 +14,10 @@ mod accept;
 mod activity;
 mod bad_ports;
 mod connection;
+mod head;
 mod io;
 mod listener;
+mod peer;
 mod request;
 
 use std::sync::Arc;
@@ -23,6 +25,7 @@ use tokio::net::TcpListener;
 use twelve_core::{Context, Error, Exit, Failure, ProcessKind, ProcessType};
 
 pub use self::bad_ports::{bad_port_warning, is_bad_port, listen_on_any_port};
+pub(crate) use self::peer::Peer;
 
 use self::connection::Connections;
 use crate::{Router, Service, settings::Settings};

@@ -3,6 +3,7 @@
 use axum::{
     body::{Body, Bytes},
     http::{HeaderValue, Version, header},
+    response::IntoResponse,
 };
 use http_body::{Frame, SizeHint};
 use hyper::{Request, Response, body::Incoming};
@@ -13,7 +14,7 @@ use std::{
 };
 use twelve_core::{Lifecycle, State, Tracked};
 
-use super::activity::InFlight;
+use super::{activity::InFlight, head, peer::Peer};
 use crate::Service;
 
 /// The longest path that the tracker's list shows, in bytes.
@@ -24,12 +25,27 @@ pub(super) async fn respond(
     service: Service,
     lifecycle: Lifecycle,
     in_flight: InFlight,
-    request: Request<Incoming>,
+    peer: Peer,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Answer>, Infallible> {
     let version = request.version();
     let tracked = lifecycle.tracker().begin(name(&request));
-    let mut response = service.respond(request.map(Body::new)).await;
-    if version < Version::HTTP_2 && lifecycle.state() >= State::Announce {
+    let checked = head::check(&mut request);
+    let is_refused = checked.is_err();
+    let mut response = match checked {
+        Ok(()) => {
+            request.extensions_mut().insert(peer);
+            service.respond(request.map(Body::new)).await
+        }
+        Err(problem) => {
+            // Where a request ends that nobody understands is not known; HTTP/2 has frames for that.
+            if version < Version::HTTP_2 {
+                peer.linger();
+            }
+            problem.into_response()
+        }
+    };
+    if version < Version::HTTP_2 && (is_refused || lifecycle.state() >= State::Announce) {
         let close = HeaderValue::from_static("close");
         let headers = response.headers_mut();
         // An upgrade says `Connection: upgrade`, and ends the HTTP connection anyway.
