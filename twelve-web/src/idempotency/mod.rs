@@ -1,11 +1,13 @@
 //! Idempotency keys: a request that is sent again is answered again, and takes effect once.
 //!
 //! ```text
-//! scope (who is asking, and may they?) ─► key ─► body ─► detached task:
-//!   BEGIN ─► lock, SAVEPOINT ─► find ─► extract ─► handler ─► store ─► COMMIT ─► answer
+//! scope (who is asking, and may they?) ─► key ─► body ─►
+//!   BEGIN ─► lock, SAVEPOINT ─► find ─► detached task: extract ─► handler ─► store ─► COMMIT ─► answer
 //!              │                 └─ known: replay, or 422 for another request
 //!              └─ taken: 409
 //! ```
+//!
+//! Until the key is claimed, a client that takes its request back ends it; from then on it is handled to its end.
 //!
 //! Claim, the handler's writes and the stored answer are one transaction, so none of them exists without the others.
 //! The words are those of the IETF draft *The Idempotency-Key HTTP Header Field*.
