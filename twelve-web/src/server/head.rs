@@ -53,6 +53,9 @@ fn host(headers: &HeaderMap) -> Result<Option<&HeaderValue>, Problem> {
 
 /// RFC 9113, sections 8.3.1 and 8.5; h2 has parsed the pseudo-header fields.
 fn check_http2(method: &Method, uri: &Uri, host: Option<&HeaderValue>) -> Result<(), Problem> {
+    if uri.path() == "*" && method != Method::OPTIONS {
+        return Err(no_such_target());
+    }
     let Some(authority) = uri.authority() else {
         return Ok(());
     };
@@ -86,8 +89,12 @@ fn check_target(method: &Method, uri: &Uri) -> Result<(), Problem> {
         Some(authority) if uri.scheme().is_none() && is_connect => check_tunnel(authority),
         None if !is_connect && uri.path().starts_with('/') => Ok(()),
         None if method == Method::OPTIONS && uri.path() == "*" => Ok(()),
-        _ => Err(Problem::bad_request("this method has no such target")),
+        _ => Err(no_such_target()),
     }
+}
+
+fn no_such_target() -> Problem {
+    Problem::bad_request("this method has no such target")
 }
 
 /// The name of a user in a target only serves to deceive (RFC 9110, section 4.2.4).
@@ -186,6 +193,16 @@ fn is_of_names(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::body::Body;
+
+    /// RFC 9112, section 3.2.2.
+    #[test]
+    fn handlers_see_the_host_of_the_target() {
+        let request = Request::get("http://shop.example:81/").header(HOST, "other.example");
+        let mut request = request.body(Body::empty()).unwrap();
+        check(&mut request).unwrap();
+        assert_eq!(request.headers()[HOST], "shop.example:81");
+    }
 
     #[test]
     fn a_host_is_a_name_or_an_address_with_a_port_perhaps() {
