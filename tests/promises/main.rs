@@ -8,6 +8,7 @@
 
 mod harness;
 
+mod attack;
 mod chaos;
 mod cli;
 mod control;
