@@ -1,5 +1,7 @@
 //! The process under attack, and what is measured of it.
 
+#![allow(dead_code, reason = "each attack uses some of it")]
+
 use std::fs;
 use std::sync::{
     Arc,
@@ -50,7 +52,7 @@ pub(super) struct Ground {
     connections: Connections,
     _redis: Redis,
     /// Where customers sign up, when it is not the process itself.
-    _web: Option<Server>,
+    web: Option<Server>,
 }
 
 impl Ground {
@@ -84,12 +86,17 @@ impl Ground {
             customer,
             connections,
             _redis: redis,
-            _web: web,
+            web,
         }
     }
 
     pub(super) fn port(&self) -> u16 {
         self.server.port
+    }
+
+    /// Where orders are placed.
+    pub(super) fn web_port(&self) -> u16 {
+        self.web.as_ref().unwrap_or(&self.server).port
     }
 
     /// The most memory that the process has had, in MiB: `VmHWM` of proc(5).
@@ -233,9 +240,12 @@ impl Connections {
         let (seen, url) = (Arc::clone(&most), shop.database.url.clone());
         let watching = tokio::spawn(async move {
             let mut postgres = PgConnection::connect(&url).await.expect("connect");
-            loop {
-                let count = sqlx::query_scalar(CONNECTIONS).fetch_one(&mut postgres);
-                seen.fetch_max(count.await.expect("ask"), Ordering::Relaxed);
+            // Until the database is dropped, at the end of the test.
+            while let Ok(count) = sqlx::query_scalar(CONNECTIONS)
+                .fetch_one(&mut postgres)
+                .await
+            {
+                seen.fetch_max(count, Ordering::Relaxed);
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         });

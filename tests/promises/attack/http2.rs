@@ -1,5 +1,7 @@
 //! HTTP/2 frame by frame (RFC 9113), by a client that keeps to flow control and to nothing else.
 
+#![allow(dead_code, reason = "each attack uses some of it")]
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::Ipv4Addr;

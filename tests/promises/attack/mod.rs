@@ -6,3 +6,5 @@
 
 mod ground;
 mod http2;
+mod pings;
+mod taken_back;
