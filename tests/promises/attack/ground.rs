@@ -49,7 +49,7 @@ pub(super) struct Ground {
     connections: Connections,
     _redis: Redis,
     /// Where customers sign up, when it is not the process itself.
-    _web: Option<Server>,
+    web: Option<Server>,
 }
 
 impl Ground {
@@ -100,12 +100,17 @@ impl Ground {
             customer,
             connections,
             _redis: redis,
-            _web: web,
+            web,
         }
     }
 
     pub(super) fn port(&self) -> u16 {
         self.server.port
+    }
+
+    /// Where orders are placed.
+    pub(super) fn web_port(&self) -> u16 {
+        self.web.as_ref().unwrap_or(&self.server).port
     }
 
     /// The most memory that the process has had, in MiB: `VmHWM` of proc(5).

@@ -9,8 +9,7 @@ use axum::{
 use futures_util::future::BoxFuture;
 use http_body_util::BodyExt;
 use std::{fmt, sync::Arc};
-use tracing::Instrument;
-use twelve_core::{Context, Db, Problem, Slot, Tx};
+use twelve_core::{Context, Db, Slot, Tx};
 
 use super::{
     Idempotency, Presence, fingerprint::Fingerprint, key::Key, keyed_request::KeyedRequest,
@@ -100,27 +99,13 @@ impl Idempotent {
 }
 
 impl Inner {
-    async fn answer(self: Arc<Self>, request: Request, context: Context) -> Response {
+    async fn answer(&self, request: Request, context: Context) -> Response {
         if request.method().is_safe() {
             return self.endpoint.call(request, context).await.into_response();
         }
-        self.detached(request, context).await
-    }
-
-    /// Handles the request in a task of its own: hyper drops a handler whose client has left, and then a slow request could never be retried to its end.
-    async fn detached(self: Arc<Self>, request: Request, context: Context) -> Response {
         let route = route(&request);
-        let tracked = context.lifecycle().tracker().begin(route.clone());
-        let work = async move {
-            let _tracked = tracked;
-            match self.handle(route, request, context).await {
-                Ok(response) | Err(response) => response,
-            }
-        };
-        match tokio::spawn(work.in_current_span()).await {
-            Ok(response) => response,
-            Err(error) if error.is_panic() => Problem::internal().into_response(),
-            Err(_) => Problem::unavailable().into_response(),
+        match self.handle(route, request, context).await {
+            Ok(response) | Err(response) => response,
         }
     }
 
@@ -148,6 +133,7 @@ impl Inner {
             Err(error) => return Err(limit::problem(&error).into_response()),
         };
         let keyed = KeyedRequest {
+            peer: parts.extensions.get().cloned(),
             route,
             endpoint: self.endpoint.clone(),
             policy: self.policy.clone(),

@@ -4,6 +4,8 @@ use axum::{
     extract::Request,
     response::{IntoResponse, Response},
 };
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::Instrument;
 use twelve_core::{Context, Db, Error, Problem, Slot, Tx};
 
 use super::{
@@ -15,13 +17,15 @@ use super::{
     store,
     verdict::Verdict,
 };
-use crate::{endpoint::Endpoint, service::catch};
+use crate::{endpoint::Endpoint, limit::Held, server::Peer, service::catch};
 
 /// How long a duplicate is asked to wait for the request that is in flight, in seconds.
 const RETRY_AFTER_S: u32 = 1;
 
 /// A request with its key, about to be handled.
 pub(super) struct KeyedRequest {
+    /// The connection that it came on; `None` in process.
+    pub(super) peer: Option<Peer>,
     pub(super) route: String,
     pub(super) endpoint: Endpoint,
     pub(super) policy: Idempotency,
@@ -47,24 +51,44 @@ enum Claim {
 impl KeyedRequest {
     /// Handles the request, or repeats what it was answered before.
     pub(super) async fn run(self, request: Request) -> Response {
-        match self.try_run(request).await {
-            Ok(response) => response,
-            Err(error) => {
-                self.slot.rollback().await;
-                error.into_response()
+        let room = match &self.peer {
+            Some(peer) => peer.room_to_detach().await,
+            None => None,
+        };
+        match self.claim().await {
+            Ok(Claim::Ours) => self.detached(request, room).await,
+            Ok(Claim::InFlight) => self.undone(in_flight()).await,
+            Ok(Claim::Answered(fingerprint, record)) => {
+                let response = self.repeat(&fingerprint, record);
+                self.undone(response.unwrap_or_else(IntoResponse::into_response))
+                    .await
             }
+            Err(error) => self.undone(error.into_response()).await,
         }
     }
 
-    async fn try_run(&self, mut request: Request) -> Result<Response, Error> {
-        match self.claim().await? {
-            Claim::Ours => {}
-            Claim::InFlight => return Ok(self.undone(in_flight()).await),
-            Claim::Answered(fingerprint, record) => {
-                let response = self.repeat(&fingerprint, record)?;
-                return Ok(self.undone(response).await);
-            }
+    /// Handles the request in a task of its own: hyper drops a handler whose client has left, and then a slow request could never be retried to its end.
+    ///
+    /// Not before the key is claimed: what runs then has a connection to Postgres, so a client that takes its requests back leaves no more of them behind than the pool has places.
+    async fn detached(self, request: Request, room: Option<OwnedSemaphorePermit>) -> Response {
+        let tracked = self.context.lifecycle().tracker().begin(self.route.clone());
+        let body = request.extensions().get::<Held>().cloned();
+        let work = async move {
+            let response = match self.handle(request).await {
+                Ok(response) => response,
+                Err(error) => self.undone(error.into_response()).await,
+            };
+            drop((tracked, room, body));
+            response
+        };
+        match tokio::spawn(work.in_current_span()).await {
+            Ok(response) => response,
+            Err(error) if error.is_panic() => Problem::internal().into_response(),
+            Err(_) => Problem::unavailable().into_response(),
         }
+    }
+
+    async fn handle(&self, mut request: Request) -> Result<Response, Error> {
         request.extensions_mut().insert(self.slot.clone());
         let answer = catch(self.endpoint.call(request, self.context.clone())).await;
         match answer.map(Verdict::of) {

@@ -1,11 +1,13 @@
 //! Idempotency keys: a request that is sent again is answered again, and takes effect once.
 //!
 //! ```text
-//! scope (who is asking, and may they?) ─► key ─► body ─► detached task:
-//!   BEGIN ─► lock, SAVEPOINT ─► find ─► extract ─► handler ─► store ─► COMMIT ─► answer
+//! scope (who is asking, and may they?) ─► key ─► body ─►
+//!   BEGIN ─► lock, SAVEPOINT ─► find ─► detached task: extract ─► handler ─► store ─► COMMIT ─► answer
 //!              │                 └─ known: replay, or 422 for another request
 //!              └─ taken: 409
 //! ```
+//!
+//! Until the key is claimed, a client that takes its request back ends it; from then on it is handled to its end.
 //!
 //! Claim, the handler's writes and the stored answer are one transaction, so none of them exists without the others.
 //! The words are those of the IETF draft *The Idempotency-Key HTTP Header Field*.
@@ -176,8 +178,10 @@ impl Idempotency {
 
     /// Replays this header of the answer too.
     ///
-    /// Replayed anyway are `content-type`, `content-language`, `location`, `content-location`, `etag`, `last-modified` and `link`.
-    /// Never replayed is what belongs to one exchange: `set-cookie`, `date`, `content-length` and what concerns the connection.
+    /// Replayed anyway is what describes the answer and says how it may be used:
+    /// every `content-…` header, `location`, `link`, `etag`, `last-modified`, `accept-ranges`, `repr-digest`, `cache-control`, `expires`, `vary`, `allow`, `accept-patch`, `retry-after` and `x-content-type-options`.
+    /// Never replayed is what belongs to one exchange, one connection or one client:
+    /// `set-cookie`, `date`, `age`, `content-length`, the hop-by-hop headers and those that `connection` names.
     ///
     /// ```
     /// # async fn by_customer() -> i64 { 7 }

@@ -11,28 +11,45 @@ use std::fmt;
 /// The largest answer that is stored, in bytes.
 const LARGEST: u64 = 1024 * 1024;
 
-/// Headers that describe the answer itself.
-const KEPT: [HeaderName; 7] = [
-    header::CONTENT_TYPE,
-    header::CONTENT_LANGUAGE,
-    header::LOCATION,
-    header::CONTENT_LOCATION,
+/// Headers that describe the answer and how it may be used, beside all that begin with [`CONTENT`].
+///
+/// Representation metadata (RFC 9110, sections 8 and 14.3; RFC 9530), caching (RFC 9111, section 5), and what else the status is nothing without (RFC 9110, section 10.2; RFC 5789).
+const KEPT: [HeaderName; 14] = [
+    header::ACCEPT_RANGES,
+    HeaderName::from_static("accept-patch"),
+    header::ALLOW,
+    header::CACHE_CONTROL,
     header::ETAG,
+    header::EXPIRES,
     header::LAST_MODIFIED,
     header::LINK,
+    header::LOCATION,
+    header::PRAGMA,
+    HeaderName::from_static("repr-digest"),
+    header::RETRY_AFTER,
+    header::VARY,
+    header::X_CONTENT_TYPE_OPTIONS,
 ];
 
-/// Headers that belong to one exchange or one connection (RFC 9110, sections 6.6.1 and 7.6.1), or to one client.
-const NEVER: [HeaderName; 9] = [
+/// Type, coding, language, range, disposition, digest and policy of the content: without its `Content-Encoding`, it is garbage.
+const CONTENT: &str = "content-";
+
+/// Headers that belong to one exchange or one connection (RFC 9110, sections 6.6.1, 7.6.1 and 11.7; RFC 9111, section 5.1), or to one client.
+const NEVER: [HeaderName; 14] = [
     header::SET_COOKIE,
     header::DATE,
+    header::AGE,
     header::CONTENT_LENGTH,
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
+    header::PROXY_AUTHENTICATE,
+    HeaderName::from_static("proxy-authentication-info"),
+    HeaderName::from_static("proxy-connection"),
     header::TE,
     header::TRAILER,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
+    HeaderName::from_static("authentication-info"),
 ];
 
 /// Tells a client that this answer is not new.
@@ -109,7 +126,19 @@ fn kept<'a>(
     also: &'a [HeaderName],
 ) -> impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)> {
     headers.iter().filter(move |(name, _)| {
-        (KEPT.contains(name) || also.contains(name)) && !NEVER.contains(name)
+        let is_kept = name.as_str().starts_with(CONTENT) || KEPT.contains(name);
+        (is_kept || also.contains(name)) && !NEVER.contains(name) && !is_hop_by_hop(name, headers)
+    })
+}
+
+/// Does `Connection` name it (RFC 9110, section 7.6.1)?
+fn is_hop_by_hop(name: &HeaderName, headers: &HeaderMap) -> bool {
+    headers.get_all(header::CONNECTION).iter().any(|line| {
+        let mut options = line.as_bytes().split(|&byte| byte == b',');
+        options.any(|option| {
+            let option = option.trim_ascii();
+            option.eq_ignore_ascii_case(name.as_str().as_bytes())
+        })
     })
 }
 
@@ -129,37 +158,63 @@ mod tests {
     use axum::response::IntoResponse;
 
     #[tokio::test]
-    async fn a_replay_has_the_status_the_bytes_and_the_kept_headers() {
-        let plan = HeaderName::from_static("x-plan");
-        let answer = (
-            StatusCode::CREATED,
-            [
-                ("location", "/orders/1"),
-                ("link", "</a>"),
-                ("set-cookie", "a=b"),
-                ("x-request-id", "7"),
-                ("x-plan", "gold"),
-            ],
-            "made",
-        );
-        let also = [plan, header::SET_COOKIE];
-        let (record, original) = Record::of(answer.into_response(), &also).await.unwrap();
-        assert_eq!(original.headers()["x-request-id"], "7");
+    async fn a_replay_has_the_status_the_bytes_and_what_describes_them() {
+        let kept = [
+            ("accept-patch", "application/json"),
+            ("accept-ranges", "bytes"),
+            ("allow", "GET"),
+            ("cache-control", "private, max-age=60"),
+            ("content-disposition", "attachment; filename=\"order.pdf\""),
+            ("content-encoding", "gzip"),
+            ("content-language", "de"),
+            ("content-location", "/orders/1"),
+            ("content-range", "bytes 0-3/4"),
+            ("content-security-policy", "sandbox"),
+            ("content-type", "text/plain; charset=utf-8"),
+            ("etag", "\"1\""),
+            ("expires", "Thu, 01 Jan 2037 00:00:00 GMT"),
+            ("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT"),
+            ("link", "</a>"),
+            ("location", "/orders/1"),
+            ("repr-digest", "sha-256=:YQ==:"),
+            ("retry-after", "1"),
+            ("vary", "accept"),
+            ("vary", "accept-encoding"),
+            ("x-content-type-options", "nosniff"),
+            ("x-plan", "gold"),
+        ];
+        let never = [
+            ("age", "7"),
+            ("connection", "keep-alive, X-Hop"),
+            ("content-length", "4"),
+            ("date", "Thu, 01 Jan 2026 00:00:00 GMT"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("set-cookie", "a=b"),
+            ("trailer", "x-sum"),
+            ("x-hop", "1"),
+            ("x-request-id", "7"),
+        ];
+        let mut answer = (StatusCode::CREATED, "made").into_response();
+        let headers = answer.headers_mut();
+        headers.clear();
+        for (name, value) in kept.into_iter().chain(never) {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        let also = ["x-plan", "set-cookie", "x-hop"].map(HeaderName::from_static);
+        let (record, original) = Record::of(answer, &also).await.unwrap();
+        assert_eq!(original.headers().len(), kept.len() + never.len());
 
         let replay = record.replay().unwrap();
         assert_eq!(replay.status(), StatusCode::CREATED);
-        let mut names: Vec<_> = replay.headers().keys().map(HeaderName::as_str).collect();
-        names.sort_unstable();
-        assert_eq!(
-            names,
-            [
-                "content-type",
-                "idempotent-replayed",
-                "link",
-                "location",
-                "x-plan"
-            ]
-        );
+        let headers = replay.headers().iter();
+        let mut headers: Vec<_> = headers
+            .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+            .filter(|(name, _)| *name != "idempotent-replayed")
+            .collect();
+        headers.sort_unstable();
+        assert_eq!(headers, kept);
+        assert_eq!(replay.headers()["idempotent-replayed"], "true");
         let body = replay.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(body, "made");
     }

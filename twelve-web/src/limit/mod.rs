@@ -134,7 +134,8 @@ fn too_large() -> Problem {
 /// Why a body could not be read to its end.
 pub(crate) fn problem(error: &(dyn Error + 'static)) -> Problem {
     for cause in std::iter::successors(Some(error), |&cause| cause.source()) {
-        if cause.is::<LengthLimitError>() {
+        // axum's own rejection has it in a box.
+        if cause.is::<LengthLimitError>() || cause.is::<Box<LengthLimitError>>() {
             return too_large();
         }
         match cause.downcast_ref() {

@@ -16,6 +16,7 @@ use twelve_core::{Context, Lifecycle};
 use super::{
     activity::{Activity, KEEP_ALIVE, Over},
     io::Io,
+    peer::Peer,
     places::Places,
     request,
 };
@@ -25,7 +26,7 @@ use crate::{Service, settings::Settings};
 const PING: Duration = Duration::from_secs(20);
 
 /// Requests that one HTTP/2 connection may have open at once.
-const STREAMS: u32 = 200;
+pub(super) const STREAMS: u32 = 200;
 
 /// How much of its bodies an HTTP/2 client may send that nobody has read yet, on a stream and on all of a connection.
 ///
@@ -118,7 +119,9 @@ impl Connections {
             stream,
             activity,
             place,
-            _open: self.open.token(),
+            peer: Peer::new(),
+            ended: false,
+            open: self.open.token(),
         };
         let connections = Arc::clone(self);
         tokio::spawn(async move {
@@ -129,6 +132,7 @@ impl Connections {
 
     async fn run(&self, io: Io) {
         let activity = io.activity.clone();
+        let peer = io.peer.clone();
         let seat = io.place.seat.clone();
         let share = self.service.limits().share();
         let respond = service_fn(|mut request: hyper::Request<Incoming>| {
@@ -139,6 +143,7 @@ impl Connections {
                 self.service.clone(),
                 self.lifecycle.clone(),
                 activity.begin(),
+                peer.clone(),
                 seat.clone(),
                 request,
             )

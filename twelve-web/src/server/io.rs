@@ -2,16 +2,24 @@
 
 use std::{
     io,
+    mem::take,
+    os::fd::AsFd,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::TcpStream,
+    runtime::Handle,
+    time::timeout,
 };
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::{activity::Activity, places::Place};
+use super::{activity::Activity, peer::Peer, places::Place};
+
+/// For how long we read on from a client that has not taken our last words yet.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// A client's socket.
 ///
@@ -20,7 +28,10 @@ pub(super) struct Io {
     pub(super) stream: TcpStream,
     pub(super) activity: Activity,
     pub(super) place: Place,
-    pub(super) _open: TaskTrackerToken,
+    pub(super) peer: Peer,
+    /// Has the client sent all that it ever will?
+    pub(super) ended: bool,
+    pub(super) open: TaskTrackerToken,
 }
 
 impl Io {
@@ -45,6 +56,8 @@ impl AsyncRead for Io {
         let read = &buffer.filled()[before..];
         if !read.is_empty() {
             self.activity.read(read);
+        } else if result.is_ready() && buffer.remaining() > 0 {
+            self.ended = true;
         }
         result
     }
@@ -79,5 +92,44 @@ impl AsyncWrite for Io {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+impl Drop for Io {
+    /// Closes in stages, where an immediate close could cost the client our last words (RFC 9112, section 9.6).
+    ///
+    /// The kernel resets a connection that is closed with bytes unread, or that gets more afterwards, and the client's then drops what it has not read.
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        // A second descriptor, since the first cannot be moved out of here.
+        let Ok(stream) = self.stream.as_fd().try_clone_to_owned() else {
+            return;
+        };
+        let stream = std::net::TcpStream::from(stream);
+        let lingers = match stream.peek(&mut [0]) {
+            Ok(unread) => unread > 0,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.peer.lingers(),
+            Err(_) => false,
+        };
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        if lingers && let Ok(stream) = TcpStream::from_std(stream) {
+            let (place, open) = (take(&mut self.place), self.open.clone());
+            runtime.spawn(async move {
+                let _ = timeout(LINGER, read_to_the_end(stream)).await;
+                drop((place, open));
+            });
+        }
+    }
+}
+
+/// Tells the client that nothing more comes, and throws away what it still sends.
+async fn read_to_the_end(mut stream: TcpStream) {
+    let mut unread = [0; 4096];
+    if stream.shutdown().await.is_ok() {
+        while let Ok(1..) = stream.read(&mut unread).await {}
     }
 }

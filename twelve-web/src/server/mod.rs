@@ -15,8 +15,10 @@ mod activity;
 mod bad_ports;
 mod connection;
 mod descriptors;
+mod head;
 mod io;
 mod listener;
+mod peer;
 mod places;
 mod request;
 
@@ -25,6 +27,7 @@ use tokio::net::TcpListener;
 use twelve_core::{Context, Error, Exit, Failure, ProcessKind, ProcessType};
 
 pub use self::bad_ports::{bad_port_warning, is_bad_port, listen_on_any_port};
+pub(crate) use self::peer::Peer;
 
 use self::{connection::Connections, descriptors::Room, places::Places};
 use crate::{Router, Service, settings::Settings};

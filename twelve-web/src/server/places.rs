@@ -54,6 +54,7 @@ pub(super) struct Places {
 }
 
 /// What a connection holds as long as it is open.
+#[derive(Default)]
 pub(super) struct Place {
     _regular: Option<OwnedSemaphorePermit>,
     /// The place beside, if there was no other.

@@ -1,9 +1,9 @@
 //! One request of a connection.
 
-use axum::response::IntoResponse;
 use axum::{
     body::{Body, Bytes},
     http::{HeaderValue, Version, header},
+    response::IntoResponse,
 };
 use http_body::{Frame, SizeHint};
 use hyper::{Request, Response, body::Incoming};
@@ -15,7 +15,7 @@ use std::{
 };
 use twelve_core::{Lifecycle, Problem, State, Tracked};
 
-use super::{activity::InFlight, places::Seat};
+use super::{activity::InFlight, head, peer::Peer, places::Seat};
 use crate::{Service, service::is_probe};
 
 /// The longest path that the tracker's list shows, in bytes.
@@ -26,21 +26,34 @@ pub(super) async fn respond(
     service: Service,
     lifecycle: Lifecycle,
     mut in_flight: InFlight,
+    peer: Peer,
     seat: Option<Arc<Seat>>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Answer>, Infallible> {
     let version = request.version();
     let tracked = lifecycle.tracker().begin(name(&request));
+    let checked = head::check(&mut request);
+    let is_refused = checked.is_err();
     let is_full = match seat {
-        Some(seat) if !is_probe(request.uri().path()) => !seat.is_admitted().await,
+        Some(seat) if !is_refused && !is_probe(request.uri().path()) => !seat.is_admitted().await,
         _ => false,
     };
-    let mut response = if is_full {
-        full()
-    } else {
-        service.respond(request.map(Body::new)).await
+    let mut response = match checked {
+        Ok(()) if is_full => full(),
+        Ok(()) => {
+            request.extensions_mut().insert(peer);
+            service.respond(request.map(Body::new)).await
+        }
+        Err(problem) => {
+            // Where a request ends that nobody understands is not known; HTTP/2 has frames for that.
+            if version < Version::HTTP_2 {
+                peer.linger();
+            }
+            problem.into_response()
+        }
     };
-    if version < Version::HTTP_2 && (is_full || lifecycle.state() >= State::Announce) {
+    let is_last = is_refused || is_full || lifecycle.state() >= State::Announce;
+    if version < Version::HTTP_2 && is_last {
         let close = HeaderValue::from_static("close");
         let headers = response.headers_mut();
         // An upgrade says `Connection: upgrade`, and ends the HTTP connection anyway.

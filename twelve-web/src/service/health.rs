@@ -31,7 +31,7 @@ pub(super) fn answer(request: &Request, lifecycle: &Lifecycle) -> Option<Respons
         answer = StatusCode::METHOD_NOT_ALLOWED.into_response();
         let allow = HeaderValue::from_static("GET,HEAD");
         answer.headers_mut().insert(header::ALLOW, allow);
-        return Some(super::blank::fill(answer));
+        return Some(super::blank::fill(answer, request.method()));
     }
     let no_store = HeaderValue::from_static("no-store");
     answer.headers_mut().insert(header::CACHE_CONTROL, no_store);

@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! request ─► /health, /ready ─► body limit ─► unit of work ─► routes
-//! response ◄─ problem for a bare 404 or 405 ◄─ commit or rollback ◄┘
+//! response ◄─ no content where none may be ◄─ problem for a bare 404 or 405, for a body that was cut ◄─ commit or rollback ◄┘
 //! ```
 
 mod blank;
+mod content;
+mod cut;
 mod health;
 mod panic;
 mod unit_of_work;
@@ -81,16 +83,24 @@ impl Service {
 
     /// Answers a request.
     pub async fn respond(self, request: Request) -> Response {
-        if let Some(answer) = health::answer(&request, self.context.lifecycle()) {
-            return answer;
-        }
-        let begun = Instant::now();
-        let line = tracing::enabled!(tracing::Level::DEBUG)
-            .then(|| (request.method().clone(), request.uri().path().to_owned()));
         let for_head = request.method() == Method::HEAD;
+        let answer = match health::answer(&request, self.context.lifecycle()) {
+            Some(answer) => answer,
+            None => self.answer(request).await,
+        };
+        content::fit(answer, for_head)
+    }
+
+    async fn answer(self, request: Request) -> Response {
+        let begun = Instant::now();
+        let method = request.method().clone();
+        let path =
+            tracing::enabled!(tracing::Level::DEBUG).then(|| request.uri().path().to_owned());
         let response = match limit::bound(request, &self.limits) {
-            Ok(mut request) => {
+            Ok(request) => {
+                // What its body takes counts for as long as it is handled.
                 let _held = request.extensions().get::<Held>().cloned();
+                let (mut request, cut) = cut::Cut::watch(request);
                 // Middleware is built before there is a context, and finds it here.
                 request.extensions_mut().insert(self.context.clone());
                 // Whatever is logged on the way tells which request it was.
@@ -99,21 +109,18 @@ impl Service {
                     method = request.method().as_str(),
                     path = request.uri().path(),
                 );
-                unit_of_work::run(self.routes, request)
+                let response = unit_of_work::run(self.routes, request)
                     .instrument(span)
-                    .await
+                    .await;
+                cut.explain(response).await
             }
             Err(refusal) => refusal,
         };
-        if let Some((method, path)) = line {
+        if let Some(path) = path {
             let status = response.status().as_u16();
             tracing::debug!(%method, path, status, took = ?begun.elapsed(), "answered");
         }
-        if for_head {
-            response
-        } else {
-            blank::fill(response)
-        }
+        blank::fill(response, &method)
     }
 }
 

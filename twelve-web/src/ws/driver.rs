@@ -4,6 +4,7 @@ use axum::{
     Error,
     extract::ws::{self, CloseFrame},
 };
+use futures_util::SinkExt;
 use std::{
     error::Error as _,
     pin::{Pin, pin},
@@ -25,7 +26,7 @@ use super::{
     close_code::{AWAY, ERROR, INVALID, NORMAL, PROTOCOL, SIZE},
     socket::Command,
 };
-use crate::limit::PROGRESS;
+use crate::{limit::PROGRESS, server::Peer};
 
 /// How long the closing handshake may take, with what had to be sent before it.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -41,6 +42,15 @@ pub(super) struct Driver {
     ping_every: Duration,
     /// Has the handler failed?
     failed: Arc<AtomicBool>,
+    peer: Option<Peer>,
+}
+
+/// What the client has sent.
+enum Received {
+    /// Nothing that has to be answered.
+    Message,
+    /// tungstenite has the answer ready.
+    Ping,
 }
 
 /// Why a socket ends.
@@ -60,6 +70,7 @@ impl Driver {
         lifecycle: Lifecycle,
         ping_every: Duration,
         failed: Arc<AtomicBool>,
+        peer: Option<Peer>,
     ) -> (Self, WebSocket) {
         // One message each way: whoever is slow holds up the other side instead of filling the memory.
         let (to_handler, incoming) = mpsc::channel(1);
@@ -71,6 +82,7 @@ impl Driver {
             lifecycle,
             ping_every,
             failed,
+            peer,
         };
         (driver, WebSocket { incoming, outgoing })
     }
@@ -92,12 +104,19 @@ impl Driver {
                 received = receive(&mut self.socket, &self.incoming) => {
                     heard = true;
                     match received {
-                        Ok(()) => continue,
-                        Err(end) => return end,
+                        Ok(Received::Message) => continue,
+                        Ok(Received::Ping) => None,
+                        Err(end) => {
+                            if let (End::Close(..), Some(peer)) = (&end, &self.peer) {
+                                // Nothing of what it still sends can be read any more.
+                                peer.linger();
+                            }
+                            return end;
+                        }
                     }
                 }
                 command = self.outgoing.recv() => match command {
-                    Some(Command::Send(message)) => message.into(),
+                    Some(Command::Send(message)) => Some(message.into()),
                     Some(Command::Close(code, reason)) => return End::Close(code, reason),
                     None if self.failed.load(Ordering::Relaxed) => return End::Close(ERROR, "".into()),
                     None => return End::Close(NORMAL, "".into()),
@@ -109,10 +128,15 @@ impl Driver {
                     } else if !std::mem::take(&mut heard) {
                         return End::Gone;
                     }
-                    ws::Message::Ping("".into())
+                    Some(ws::Message::Ping("".into()))
                 }
             };
-            if let Err(end) = send(&mut self.socket, message, away.as_mut()).await {
+            // Nothing is read meanwhile: a client that takes no answers could else pile them up here by its pings.
+            let handed_over = match message {
+                Some(message) => hand_over(self.socket.send(message), away.as_mut()).await,
+                None => hand_over(self.socket.flush(), away.as_mut()).await,
+            };
+            if let Err(end) = handed_over {
                 return end;
             }
         }
@@ -166,7 +190,10 @@ async fn time_to_go(lifecycle: &Lifecycle) {
 }
 
 /// Hands one message of the client's to the handler; reads nothing while there is no room for it.
-async fn receive(socket: &mut ws::WebSocket, incoming: &mpsc::Sender<Message>) -> Result<(), End> {
+async fn receive(
+    socket: &mut ws::WebSocket,
+    incoming: &mpsc::Sender<Message>,
+) -> Result<Received, End> {
     let Ok(place) = incoming.reserve().await else {
         // The handler has let go of the socket: that is for the other side of the driver to find.
         return std::future::pending().await;
@@ -174,22 +201,22 @@ async fn receive(socket: &mut ws::WebSocket, incoming: &mpsc::Sender<Message>) -
     match socket.recv().await {
         Some(Ok(ws::Message::Text(text))) => place.send(Message::Text(text)),
         Some(Ok(ws::Message::Binary(bytes))) => place.send(Message::Binary(bytes)),
-        // A ping was answered already.
-        Some(Ok(ws::Message::Ping(_) | ws::Message::Pong(_))) => {}
+        Some(Ok(ws::Message::Ping(_))) => return Ok(Received::Ping),
+        Some(Ok(ws::Message::Pong(_))) => {}
         Some(Ok(ws::Message::Close(_))) => return Err(End::Left),
         Some(Err(error)) => return Err(broken(&error)),
         None => return Err(End::Gone),
     }
-    Ok(())
+    Ok(Received::Message)
 }
 
-async fn send(
-    socket: &mut ws::WebSocket,
-    message: ws::Message,
+/// Waits until what is to be sent is in the kernel's hands, and gives up a client that takes nothing.
+async fn hand_over(
+    sending: impl Future<Output = Result<(), Error>>,
     away: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<(), End> {
     tokio::select! {
-        sent = timeout(PROGRESS, socket.send(message)) => match sent {
+        sent = timeout(PROGRESS, sending) => match sent {
             Ok(Ok(())) => Ok(()),
             _ => Err(End::Gone),
         },

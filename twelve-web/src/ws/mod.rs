@@ -12,7 +12,8 @@
 //! - A client has 2 s to answer a closing frame.
 //! - A ping every 25 s finds peers that have vanished; one that has said nothing until the next is given up.
 //! - A message may have 64 KiB, unless the upgrade [says otherwise](WebSocketUpgrade::max_message_size); a longer one closes the socket with 1009.
-//! - What one side does not take holds up the other: a message that the client does not take for 30 s ends the socket.
+//! - What one side does not take holds up the other: a message, or the answer to a ping, that the client does not take for 30 s ends the socket.
+//!   Until it is taken nothing more is read, so a socket never has more waiting to be sent than one message of the handler's.
 //!
 //! ```
 //! use axum::response::Response;

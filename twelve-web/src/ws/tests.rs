@@ -5,10 +5,20 @@ use std::{
     net::SocketAddr,
     time::{Duration, Instant},
 };
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{self, Message, client::IntoClientRequest, protocol::CloseFrame},
+    tungstenite::{
+        self, Message,
+        client::IntoClientRequest,
+        protocol::{
+            CloseFrame,
+            frame::{
+                Frame,
+                coding::{Data, OpCode},
+            },
+        },
+    },
 };
 use twelve_core::{Budget, Exit};
 
@@ -290,6 +300,78 @@ async fn a_message_that_is_too_long_closes_with_1009() {
         .unwrap();
     assert_eq!(u16::from(closing_frame(&mut client).await.code), 1009);
     server.until_running(0).await;
+}
+
+/// A client that writes all of its message before it reads must find out why it was refused (RFC 6455, section 7.4.1).
+#[tokio::test]
+async fn what_cannot_be_read_is_told_though_the_client_is_still_sending() {
+    let server = Running::start(routes(echo));
+    let much = vec![0; 16 << 20];
+    let more = OpCode::Data(Data::Continue);
+    let frame = |payload: Vec<u8>| Message::Frame(Frame::message(payload, more, false));
+    // A frame that is too long; one too many of a message in pieces; a piece of nothing.
+    let begin = Frame::message(vec![0; 64 << 10], OpCode::Data(Data::Binary), false);
+    for (before, then, code) in [
+        (None, Message::binary(much.clone()), 1009),
+        (Some(Message::Frame(begin)), frame(much.clone()), 1009),
+        (
+            Some(frame(vec![0; 10])),
+            Message::binary(much.clone()),
+            1002,
+        ),
+    ] {
+        let mut client = connect(server.address).await;
+        if let Some(before) = before {
+            client.send(before).await.unwrap();
+        }
+        client.send(then).await.unwrap();
+        assert_eq!(u16::from(closing_frame(&mut client).await.code), code);
+    }
+    server.until_running(0).await;
+}
+
+/// Pongs that nobody reads must not wait in our memory (RFC 6455, section 5.5.3, asks for the answer to the latest ping alone).
+#[tokio::test]
+async fn a_client_that_pings_and_does_not_read_is_held_up_and_given_up() {
+    let server = Running::start(routes(echo));
+    let mut client = TcpStream::connect(server.address).await.unwrap();
+    let upgrade = "GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+        sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    client.write_all(upgrade.as_bytes()).await.unwrap();
+    server.until_running(1).await;
+    // Our own ping, after 25 s, would hold it up in any case.
+    // Final, a ping, masked, 125 bytes.
+    let mut ping = vec![0x89, 0xfd, 1, 2, 3, 4];
+    ping.resize(6 + 125, b'x');
+    let pings = ping.repeat(1000);
+    let held_up = async {
+        // However slow the server is, as long as it reads at all there is room within this time.
+        let room = Duration::from_secs(1);
+        let mut next = 0;
+        while let Ok(written) = timeout(room, client.write(&pings[next..])).await {
+            let written = written.expect("cut off before it was held up");
+            next = (next + written) % pings.len();
+        }
+    };
+    timeout(BOUND, held_up).await.expect("it reads on");
+    server.until_running(0).await;
+}
+
+#[tokio::test]
+async fn every_ping_of_a_client_that_reads_is_answered() {
+    let server = Running::start(routes(echo));
+    let mut client = connect(server.address).await;
+    for number in 0..100_u32 {
+        let ping = number.to_be_bytes().to_vec();
+        client.send(Message::Ping(ping.into())).await.unwrap();
+    }
+    client.send(Message::text("hello")).await.unwrap();
+    for number in 0..100_u32 {
+        let pong = Message::Pong(number.to_be_bytes().to_vec().into());
+        assert_eq!(next(&mut client).await.unwrap().unwrap(), pong);
+    }
+    let hello = next(&mut client).await.unwrap().unwrap();
+    assert_eq!(hello, Message::text("hello"));
 }
 
 #[tokio::test]

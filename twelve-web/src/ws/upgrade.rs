@@ -19,7 +19,7 @@ use tracing::Instrument;
 use twelve_core::{Context, Failure, IntoEnd, Lifecycle, Problem};
 
 use super::{Closed, WebSocket, driver::Driver};
-use crate::service::catch;
+use crate::{server::Peer, service::catch};
 
 /// How large a message may be, in bytes, unless the upgrade says otherwise.
 const MESSAGE: usize = 64 << 10;
@@ -55,6 +55,8 @@ pub struct WebSocketUpgrade {
     /// The origin of the page, when that is of another host and not allowed.
     foreign: Option<HeaderValue>,
     ping_every: Duration,
+    /// The connection; `None` in process.
+    peer: Option<Peer>,
 }
 
 impl WebSocketUpgrade {
@@ -126,6 +128,7 @@ impl WebSocketUpgrade {
         let Self {
             lifecycle,
             ping_every,
+            peer,
             ..
         } = self;
         // From here on, so that there is no moment at which nothing seems to run.
@@ -135,8 +138,13 @@ impl WebSocketUpgrade {
             let serving = async move {
                 let _tracked = tracked;
                 let failed = Arc::new(AtomicBool::new(false));
-                let (driver, socket) =
-                    Driver::new(socket, lifecycle.clone(), ping_every, Arc::clone(&failed));
+                let (driver, socket) = Driver::new(
+                    socket,
+                    lifecycle.clone(),
+                    ping_every,
+                    Arc::clone(&failed),
+                    peer,
+                );
                 // In one task: when the handler lets go of its socket by ending, the driver finds out how it ended.
                 let handling = async {
                     let ended = catch(async { handler(socket).await.into_end() }).await;
@@ -171,6 +179,7 @@ where
             name: format!("WebSocket {}", &path[..path.floor_char_boundary(SHOWN)]),
             foreign: foreign(&parts.headers).cloned(),
             ping_every: PING,
+            peer: parts.extensions.get().cloned(),
         };
         Ok(upgrade.max_message_size(MESSAGE))
     }

@@ -184,14 +184,19 @@ impl App {
     }
 
     pub(crate) async fn until_running(&self, count: usize) {
+        self.until(|running| running == count).await;
+    }
+
+    /// Waits until as many requests run as `enough` says.
+    pub(crate) async fn until(&self, enough: impl Fn(usize) -> bool) {
         let reached = async {
-            while self.context.lifecycle().tracker().running().len() != count {
+            while !enough(self.context.lifecycle().tracker().running().len()) {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
         tokio::time::timeout(BOUND, reached)
             .await
-            .expect("nothing runs");
+            .expect("nothing runs, or too much");
     }
 
     pub(crate) async fn until_run(&self, count: usize) {

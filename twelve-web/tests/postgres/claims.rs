@@ -1,6 +1,11 @@
 //! Who may use a key, and when (I1, I2, I8).
 
-use std::{sync::Arc, time::Duration};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 use twelve_core::Exit;
 use twelve_web::http;
@@ -184,6 +189,56 @@ async fn a_drain_waits_for_the_request_of_a_client_that_left() {
     let exit = tokio::time::timeout(BOUND, main).await.expect("no end");
     assert_eq!(exit.unwrap().unwrap(), Exit::Done);
     assert_eq!((app.effects().await, app.records().await), (1, 1));
+}
+
+/// hyper makes room for another stream when one is reset; what it leaves behind must have a bound of its own.
+#[tokio::test]
+async fn requests_that_are_taken_back_leave_no_more_running_than_the_pool_has_places() {
+    const POOL: usize = 4;
+    let app = App::new().await;
+    let port = free_port();
+    let context = twelve_core::Context::new(
+        app.context.identity().clone(),
+        app.context
+            .environment()
+            .clone()
+            .with("PORT", port.to_string())
+            .with("TWELVE_DATABASE_POOL", POOL.to_string()),
+        app.context.lifecycle().clone(),
+        twelve_core::Registry::default(),
+    );
+    let lifecycle = context.lifecycle().clone();
+    let main = tokio::spawn(http("web", app.router.clone()).main(context));
+    let (mut sender, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(connect(port).await))
+            .await
+            .unwrap();
+    tokio::spawn(connection);
+    for key in 0..300 {
+        let mut order = order("ada", &key.to_string(), &Plan::then(Then::Wait));
+        *order.uri_mut() = format!("http://x{}", order.uri()).parse().unwrap();
+        let asking = sender.send_request(order);
+        // Dropping it resets its stream.
+        let _ = tokio::time::timeout(Duration::from_millis(1), asking).await;
+    }
+    // One that waits for a connection to Postgres has 2 s to get it: none may still be waiting then.
+    let begun = Instant::now();
+    app.until(|running| running <= POOL).await;
+    assert!(begun.elapsed() < Duration::from_secs(1), "they went on");
+    assert!(app.runs() <= POOL);
+
+    lifecycle.begin_drain();
+    app.until(|running| {
+        app.shared.gate.notify_one();
+        running == 0
+    })
+    .await;
+    let exit = tokio::time::timeout(BOUND, main).await.expect("no end");
+    assert_eq!(exit.unwrap().unwrap(), Exit::Done);
+    // Nothing half done: each that ran has its answer.
+    let (runs, effects) = (app.runs(), app.effects().await);
+    let runs = i64::try_from(runs).unwrap();
+    assert_eq!((runs, app.records().await), (effects, effects));
 }
 
 /// Below the kernel's ephemeral range, so that no outgoing connection gets it before the server does.

@@ -54,6 +54,16 @@ impl Client {
         self.stream.write_all(bytes).await
     }
 
+    /// Writes to a server that may have closed already.
+    pub(crate) async fn offer(&mut self, bytes: impl AsRef<[u8]>) {
+        let _ = self.stream.write_all(bytes.as_ref()).await;
+    }
+
+    /// Closes this half.
+    pub(crate) async fn end(&mut self) {
+        let _ = self.stream.shutdown().await;
+    }
+
     /// Writes without giving anybody else a turn.
     pub(crate) fn write_now(&self, text: &str) {
         assert_eq!(self.stream.try_write(text.as_bytes()).unwrap(), text.len());

@@ -1,6 +1,9 @@
 //! HTTP/2 without TLS, by prior knowledge.
 
-use axum::body::{Body, Bytes};
+use axum::{
+    body::{Body, Bytes, HttpBody},
+    http::StatusCode,
+};
 use http_body_util::BodyExt;
 use hyper::{Request, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -70,6 +73,30 @@ async fn a_client_is_told_to_go_away_at_the_announcement_and_its_requests_finish
         .unwrap();
     server.lifecycle.begin_drain();
     assert_eq!(server.exit().await, Exit::Done);
+}
+
+/// RFC 9110, sections 9.3.2 and 15.3.5: hyper sends what it is given.
+#[tokio::test]
+async fn what_has_no_content_is_sent_without() {
+    let no_content = async || (StatusCode::NO_CONTENT, "content");
+    let server = Running::start(Router::new().route("/", get(no_content)));
+    let (mut sender, _connection) = connect(&server).await;
+    for (method, path, status) in [
+        ("HEAD", "/health", 200),
+        ("HEAD", "/nothing", 404),
+        ("HEAD", "/", 204),
+        ("GET", "/", 204),
+    ] {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("http://x{path}"));
+        let request = request.body(Body::empty()).unwrap();
+        let response = sender.send_request(request).await.unwrap();
+        assert_eq!(response.status(), status, "{method} {path}");
+        assert!(response.body().is_end_stream(), "{method} {path}");
+        let has_length = response.headers().contains_key("content-length");
+        assert_eq!(has_length, status != 204, "{method} {path}");
+    }
 }
 
 #[tokio::test]

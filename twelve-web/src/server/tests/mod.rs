@@ -3,6 +3,7 @@
 mod client;
 mod drain;
 mod http2;
+mod letter;
 mod limits;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
