@@ -1,7 +1,7 @@
 //! The limits of request bodies: how large one is, how much memory all of them take, and how slowly one may arrive.
 //!
 //! A transfer that makes no progress for [`PROGRESS`] ends, in either direction.
-//! Here it is the request whose next bytes the handler waits for: [`Json`](crate::Json) and idempotent routes answer 408, axum's own extractors 400, and HTTP/1 closes over what is missing.
+//! Here it is the request whose next bytes the handler waits for: it is answered 408, whichever extractor waits, and HTTP/1 closes over what is missing.
 //! So does a body that comes too slowly on the whole.
 //! An answer that the client does not take is the socket's affair, see `server::connection`.
 
