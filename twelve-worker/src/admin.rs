@@ -4,10 +4,14 @@ use std::sync::Arc;
 use twelve_core::{Context, Error};
 
 use crate::{
-    JobId, Jobs, label,
+    enqueue::jobs::Jobs,
+    job::{draft::Due, id::JobId, label},
     store::{
-        Cancelled, Due, Evidence, Filter, JobDetails, JobSummary, Pausable, Paused, State, Store,
-        Why, WorkerSummary,
+        Store,
+        listing::{Filter, JobDetails, JobSummary, State, WorkerSummary},
+        model::Evidence,
+        verbs::{Cancelled, Pausable, Paused},
+        why::Why,
     },
 };
 

@@ -15,59 +15,50 @@
 //! Only the crate `twelve` promises a stable API: depend on that one.
 
 mod admin;
-mod annotations;
-mod backoff;
-mod canonical;
-mod coalescer;
 mod engine;
-mod enqueued;
+mod enqueue;
+mod group_commit;
 mod handler;
-mod id;
+mod host;
 mod job;
-mod jobs;
-mod keep;
-mod label;
 #[cfg(feature = "mail")]
 pub mod mail;
-mod new_job;
-mod outcome;
-mod policy;
-mod priority;
-mod process;
-mod queues;
-mod registry;
-mod run;
 mod schedule;
-mod settings;
-mod steps;
 #[doc(hidden)]
 pub mod store;
-mod unique;
-mod weights;
 
 pub use admin::{Act, Admin, Progress};
-pub use enqueued::Enqueued;
-pub use handler::JobArguments;
-pub use id::{ClaimId, JobId, WorkerId};
+pub use engine::settings::{Settings, Waking};
+pub use engine::weights::Weights;
+pub use engine::worker::{Drained, drain, worker};
+pub use enqueue::jobs::{Jobs, Within};
+pub use handler::arguments::JobArguments;
+pub use handler::outcome::{IntoOutcome, Outcome};
+pub use handler::registry::{Registered, Registry};
+pub use handler::run::{Attempt, Cancel, JobRun};
+pub use handler::steps::{StepKey, Steps};
 pub use job::Job;
-pub use jobs::{Jobs, Within};
-pub use keep::Keep;
-pub use new_job::{IntoNewJob, NewJob};
-pub use outcome::{IntoOutcome, Outcome};
-pub use policy::Policy;
-pub use priority::Priority;
-pub use process::{Drained, drain, worker};
-pub use queues::Queues;
-pub use registry::{Registered, Registry};
-pub use run::{Attempt, Cancel, JobRun};
-pub use schedule::{Missed, Schedule, ScheduleSummary, Schedules, Tick, scheduler};
-pub use settings::{Settings, Waking};
-pub use steps::{StepKey, Steps};
-pub use store::{
-    Cancelled, Due, Filter, JobDetails, JobError, JobSummary, Pausable, Paused, Reason, State, Why,
-    WorkerSummary, postgres::migrations,
-};
-pub use unique::Unique;
+pub use job::draft::Due;
+pub use job::enqueued::Enqueued;
+pub use job::id::{ClaimId, JobId, WorkerId};
+pub use job::keep::Keep;
+pub use job::new_job::{IntoNewJob, NewJob};
+pub use job::policy::Policy;
+pub use job::priority::Priority;
+pub use job::queues::Queues;
+pub use job::unique::Unique;
 #[doc(hidden)]
-pub use unique::{OnConflict, UniqueKey, Until};
-pub use weights::Weights;
+pub use job::unique::{OnConflict, UniqueKey, Until};
+pub use schedule::{
+    Schedule,
+    admin::{ScheduleSummary, Schedules},
+    missed::Missed,
+    scheduler::scheduler,
+    tick::Tick,
+};
+pub use store::{
+    listing::{Filter, JobDetails, JobError, JobSummary, State, WorkerSummary},
+    postgres::migrations,
+    verbs::{Cancelled, Pausable, Paused},
+    why::{Reason, Why},
+};

@@ -15,14 +15,17 @@ use super::{
     Engine, adapter,
     buffer::Job,
     executor::{End, Settled, ack_for, failed},
-    group::Groups,
     held::Holding,
-    setback::{PATIENCE, Setback, within},
 };
 use crate::{
-    ClaimId, Outcome, Policy,
-    outcome::Wish,
-    store::{Ack, Acked, Answer, Claimed, Done, Lease},
+    group_commit::Groups,
+    handler::outcome::{Outcome, Wish},
+    job::{id::ClaimId, policy::Policy},
+    store::{
+        Answer,
+        model::{Ack, Acked, Claimed, Done, Lease},
+        setback::{PATIENCE, Setback, within},
+    },
 };
 
 /// How long a rollback may take: a statement that was cut off may still run on the server.

@@ -5,10 +5,8 @@
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 
-use super::{
-    Engine,
-    setback::{Setback, within},
-};
+use super::Engine;
+use crate::store::setback::{Setback, within};
 
 /// A claim or an ack takes a few milliseconds; one that takes this long is worth a look.
 const SLOW: Duration = Duration::from_millis(100);

@@ -17,7 +17,7 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 
 use super::held::Holding;
-use crate::store::Claimed;
+use crate::store::model::Claimed;
 
 /// How much work may wait in the buffer, by the time that jobs have taken lately.
 const AHEAD: Duration = Duration::from_millis(150);

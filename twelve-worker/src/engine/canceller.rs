@@ -3,10 +3,8 @@
 use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
-use super::{
-    Engine,
-    setback::{PATIENCE, Setback, within},
-};
+use super::Engine;
+use crate::store::setback::{PATIENCE, Setback, within};
 
 /// How long after an announcement that was lost the rescuer's look tells.
 const AT_LEAST_EVERY: Duration = Duration::from_mins(1);

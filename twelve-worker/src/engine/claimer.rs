@@ -12,14 +12,10 @@ use tokio::{
 };
 use twelve_core::{Error, State};
 
-use super::{
-    Engine, acker, adapter,
-    buffer::Job,
+use super::{Engine, acker, adapter, buffer::Job, weights::Weights};
+use crate::store::{
+    model::{Batch, Claim, Lane, Level, Survey},
     setback::{PATIENCE, Setback, within},
-};
-use crate::{
-    Weights,
-    store::{Batch, Claim, Lane, Level, Survey},
 };
 
 /// How often an idle worker looks for jobs that nobody announced.

@@ -19,10 +19,13 @@ use super::{
     held::Stop,
 };
 use crate::{
-    JobRun, Outcome, Policy,
-    outcome::Wish,
-    registry::{NoOutcome, Registered},
-    store::{Ack, Cause, Evidence, Retention},
+    handler::{
+        outcome::{Outcome, Wish},
+        registry::{NoOutcome, Registered},
+        run::JobRun,
+    },
+    job::policy::Policy,
+    store::model::{Ack, Cause, Evidence, Retention},
 };
 
 /// How often in a row an attempt is put off because a backing service is unavailable; then it counts as failed.
@@ -281,8 +284,8 @@ impl Settled {
 mod tests {
     use super::*;
     use crate::{
-        JobId,
-        store::{Claimed, Lease},
+        job::id::JobId,
+        store::model::{Claimed, Lease},
     };
     use twelve_core::Error;
 

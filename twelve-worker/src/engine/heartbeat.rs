@@ -11,11 +11,15 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 use twelve_core::{Error, Lifecycle, State};
 
-use super::{
-    Engine, Hint,
-    setback::{Setback, within},
+use super::Engine;
+use crate::{
+    enqueue::waker::Hint,
+    store::{
+        Pulse,
+        model::{Beat, Profile},
+        setback::{Setback, within},
+    },
 };
-use crate::store::{Beat, Profile, Pulse};
 
 /// From one beat to the next. A worker counts as dead when three of them are missing.
 pub(super) const EVERY: Duration = Duration::from_secs(5);
@@ -128,7 +132,10 @@ impl Heart {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Queues, WorkerId, store::Answer};
+    use crate::{
+        job::{id::WorkerId, queues::Queues},
+        store::Answer,
+    };
 
     struct Panics;
 

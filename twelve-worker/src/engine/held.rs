@@ -11,7 +11,7 @@ use std::{
 use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::{ClaimId, store::Lease};
+use crate::{job::id::ClaimId, store::model::Lease};
 
 /// How long the ends of handlers that have returned may take to record, when the time to drain is over.
 const LAST_ACKS: Duration = Duration::from_secs(1);

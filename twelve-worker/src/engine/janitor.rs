@@ -3,10 +3,8 @@
 use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 
-use super::{
-    Engine,
-    setback::{Setback, within},
-};
+use super::Engine;
+use crate::store::setback::{Setback, within};
 
 /// From one round to the next.
 const EVERY: Duration = Duration::from_mins(1);

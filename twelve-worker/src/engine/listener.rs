@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Engine;
-use crate::store::Wake;
+use crate::store::model::Wake;
 
 /// Runs until it is dropped.
 pub(super) async fn run(engine: Arc<Engine>) {

@@ -17,23 +17,16 @@ mod buffer;
 mod canceller;
 mod claimer;
 mod executor;
-mod group;
 mod heartbeat;
 mod held;
 mod janitor;
 mod listener;
 mod rescuer;
-mod setback;
-mod waker;
-
-pub(crate) use executor::Settled;
-pub(crate) use group::{Group, Groups};
-pub(crate) use heartbeat::Heartbeat;
-pub(crate) use setback::{PATIENCE, Setback, within};
-pub(crate) use waker::{Hint, Waker};
+pub(crate) mod settings;
+pub(crate) mod weights;
+pub(crate) mod worker;
 
 use std::{
-    fs,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -43,10 +36,25 @@ use tokio::{
 };
 use twelve_core::{Context, Error, Exit, Tx};
 
-use self::{acker::Ended, buffer::Buffer, buffer::Job, held::Held};
+use self::{
+    acker::Ended,
+    buffer::{Buffer, Job},
+    executor::Settled,
+    heartbeat::Heartbeat,
+    held::Held,
+    settings::Settings,
+};
 use crate::{
-    Queues, Registry, Settings, WorkerId,
-    store::{Claim, Profile, Store, postgres::PostgresStore},
+    enqueue::waker::Hint,
+    group_commit::{Group, Groups},
+    handler::registry::Registry,
+    host,
+    job::{id::WorkerId, queues::Queues},
+    store::{
+        self, Store,
+        model::{Claim, Profile},
+        setback::within,
+    },
 };
 
 /// Connections for claims, acks and rescues, beside one each for the heart and for wake-ups.
@@ -90,7 +98,7 @@ impl Engine {
             context,
             registry,
             queues,
-            store: Arc::new(PostgresStore::new(db)),
+            store: store::open(db),
             worker: WorkerId::new(),
             settings,
             held: Held::default(),
@@ -104,7 +112,7 @@ impl Engine {
         Profile {
             id: self.worker,
             process_type: self.context.identity().process_type.clone(),
-            host: host(),
+            host: host::name(),
             pid: std::process::id(),
             release: self.settings.release().map(str::to_owned),
             concurrency: self.settings.concurrency(),
@@ -270,15 +278,4 @@ fn warn_of_a_small_pool(engine: &Engine, slots: u32) -> Result<(), Error> {
         );
     }
     Ok(())
-}
-
-/// The host's name, for listings.
-pub(crate) fn host() -> String {
-    let name = fs::read_to_string("/proc/sys/kernel/hostname")
-        .or_else(|_| std::env::var("HOSTNAME"))
-        .unwrap_or_default();
-    match name.trim() {
-        "" => "unknown".to_owned(),
-        name => name.to_owned(),
-    }
 }

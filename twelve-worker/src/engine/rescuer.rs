@@ -8,13 +8,14 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 use twelve_core::Error;
 
-use super::{
-    Engine,
-    setback::{PATIENCE, Setback, within},
-};
+use super::Engine;
 use crate::{
-    ClaimId, WorkerId,
-    store::{Observation, Rescued, State},
+    job::id::{ClaimId, WorkerId},
+    store::{
+        listing::State,
+        model::{Observation, Rescued},
+        setback::{PATIENCE, Setback, within},
+    },
 };
 
 /// From one look to the next.

@@ -4,8 +4,19 @@ use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use twelve_core::{Error, Failure, Needs, ProcessKind, ProcessType};
 
-use super::{Letter, Mailbox, PROCESS_TYPE, QUEUE, Relay, SendError, settings::MailerSettings};
-use crate::{Job, Jobs, Keep, Outcome, Policy, Queues, Registry, Settings, engine::Engine};
+use super::{
+    PROCESS_TYPE, QUEUE,
+    letter::Letter,
+    mailbox::Mailbox,
+    relay::{Relay, SendError},
+    settings::MailerSettings,
+};
+use crate::{
+    engine::{Engine, settings::Settings},
+    enqueue::jobs::Jobs,
+    handler::{outcome::Outcome, registry::Registry},
+    job::{Job, keep::Keep, policy::Policy, queues::Queues},
+};
 
 /// The copy of a mail for one recipient: the job of kind `mail`.
 #[derive(Clone, Debug, Serialize, Deserialize)]

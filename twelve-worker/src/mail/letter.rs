@@ -6,7 +6,7 @@ use std::fmt;
 use twelve_core::Error;
 use uuid::Uuid;
 
-use super::{Attachment, Mailbox, Rendered};
+use super::{attachment::Attachment, mailbox::Mailbox, rendered::Rendered};
 
 /// How many people one mail may go to: a longer list is a newsletter, whose readers must not see each other.
 const MAX_RECIPIENTS: usize = 100;

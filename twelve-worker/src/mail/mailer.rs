@@ -3,8 +3,14 @@
 use std::{fmt, sync::Arc};
 use twelve_core::{Context, Error, FromContext, Needs, Run, extractable};
 
-use super::{Delivery, Letter, Mail, MessageId, Rendered, SenderSettings};
-use crate::{Jobs, Within};
+use super::{
+    Mail,
+    delivery::Delivery,
+    letter::{Letter, MessageId},
+    rendered::Rendered,
+    settings::SenderSettings,
+};
+use crate::enqueue::jobs::{Jobs, Within};
 
 /// Delivers mails to the queue, from any kind of handler; the process type `mailer` sends them.
 ///

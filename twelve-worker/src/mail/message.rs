@@ -10,7 +10,7 @@ use lettre::{
     },
 };
 
-use super::{Attachment, Delivery, Letter, Mailbox};
+use super::{attachment::Attachment, delivery::Delivery, letter::Letter, mailbox::Mailbox};
 
 const AUTO_SUBMITTED: HeaderName = HeaderName::new_from_ascii_str("Auto-Submitted");
 const ORIGINAL_TO: HeaderName = HeaderName::new_from_ascii_str("X-Original-To");
@@ -112,7 +112,7 @@ fn attached(file: &Attachment) -> Result<SinglePart, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::Rendered;
+    use crate::mail::rendered::Rendered;
 
     fn rendered() -> Rendered {
         Rendered::new("Note", "Größe 7", "Hällo\n.\n")

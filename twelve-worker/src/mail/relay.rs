@@ -4,10 +4,11 @@ use std::{fmt, sync::Arc};
 use twelve_core::{Context, Environment, Error};
 
 use super::{
-    Delivery, Mailbox,
+    delivery::Delivery,
+    mailbox::Mailbox,
     message::message,
     settings::RelaySettings,
-    smtp::{Pool, Server},
+    smtp::{pool::Pool, session::Server},
 };
 
 /// The server that mails are sent through, with the connections to it.

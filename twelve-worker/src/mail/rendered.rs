@@ -3,7 +3,10 @@
 use css_inline::CSSInliner;
 use twelve_core::Error;
 
-use super::{Addresses, Attachment, Attachments};
+use super::{
+    attachment::{Attachment, Attachments},
+    mailbox::Addresses,
+};
 
 /// What a mail has become by rendering: `derive(Mail)` makes it.
 #[derive(Clone, Debug, Default)]

@@ -2,7 +2,7 @@
 
 use twelve_core::{Config, Environment, Error, Needs, Reader, Variable};
 
-use super::{Mailbox, Mailer, Relay, smtp::SmtpUrl};
+use super::{mailbox::Mailbox, mailer::Mailer, relay::Relay, smtp::url::SmtpUrl};
 
 /// The variable that names the sender of mails.
 pub const FROM: &str = "MAIL_FROM";

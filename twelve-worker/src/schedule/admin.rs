@@ -4,10 +4,13 @@ use serde::Serialize;
 use twelve_core::{Context, Error};
 
 use super::{
-    Plan,
+    plan::Plan,
     scheduler::{Scheduler, instant},
 };
-use crate::{JobId, Registry, store::Due};
+use crate::{
+    handler::registry::Registry,
+    job::{draft::Due, id::JobId},
+};
 
 /// Looks at the schedules of an app, and acts on them.
 pub struct Schedules(Scheduler);

@@ -11,23 +11,18 @@
 //! - Any number of schedulers may run, and none leads. Whoever fires first has fired: a firing names the state that it was decided on, and is refused when that has changed.
 //! - Only Postgres' clock says what is due. A scheduler's own clock measures how long it sleeps.
 
-mod admin;
+pub(crate) mod admin;
 mod cron;
-mod missed;
-mod plan;
-mod scheduler;
-mod tick;
+pub(crate) mod missed;
+pub(crate) mod plan;
+pub(crate) mod scheduler;
+pub(crate) mod tick;
 mod timing;
-
-pub use admin::{ScheduleSummary, Schedules};
-pub use missed::Missed;
-pub(crate) use plan::Plan;
-pub use scheduler::scheduler;
-pub use tick::Tick;
 
 use std::{borrow::Cow, time::Duration};
 
-use crate::Policy;
+use self::missed::Missed;
+use crate::job::policy::Policy;
 
 /// A cron entry: when a handler is enqueued, and as what kind of job.
 ///

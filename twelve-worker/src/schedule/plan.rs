@@ -6,10 +6,15 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{Missed, Schedule, tick::payload, timing::Timing};
+use super::{Schedule, missed::Missed, tick::payload, timing::Timing};
 use crate::{
-    JobId, Policy, label,
-    store::{Draft, Due, Firing, Registration, Standing},
+    job::{
+        draft::{Draft, Due},
+        id::JobId,
+        label,
+        policy::Policy,
+    },
+    store::timetable::{Firing, Registration, Standing},
 };
 
 /// The longest jitter: more would mix the ticks of one day with those of the next.

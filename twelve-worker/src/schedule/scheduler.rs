@@ -8,11 +8,15 @@ use std::{
 use tokio::time::{Instant, sleep, sleep_until};
 use twelve_core::{Context, Error, Exit, Lifecycle, Needs, ProcessKind, ProcessType, State, chain};
 
-use super::Plan;
+use super::plan::Plan;
 use crate::{
-    Jobs, Registry,
-    engine::{PATIENCE, Setback, within},
-    store::{Calendar, Fired, Firing, Registration, Standing},
+    enqueue::jobs::Jobs,
+    handler::registry::Registry,
+    store::{
+        postgres::schedules::Calendar,
+        setback::{PATIENCE, Setback, within},
+        timetable::{Fired, Firing, Registration, Standing},
+    },
 };
 
 /// The longest sleep: a pause that has ended, a clock that was set or a schedule that has vanished is noticed after it.

@@ -3,9 +3,6 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 use std::{fmt, sync::Arc, time::SystemTime};
-use twelve_core::{Error, FromContext, Needs, Run};
-
-use crate::JobRun;
 
 /// The instant for which the handler of a schedule runs: that of the tick, however late the job is.
 ///
@@ -57,18 +54,6 @@ impl Tick {
 impl fmt::Display for Tick {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.at.fmt(f)
-    }
-}
-
-/// Only the handlers of schedules have one; the boot refuses it elsewhere, by what this needs.
-impl FromContext<JobRun> for Tick {
-    fn needs(needs: &mut Needs) {
-        needs.add::<Self>();
-    }
-
-    async fn from_context(run: &Run<JobRun>) -> Result<Self, Error> {
-        let tick = run.kind().tick().cloned();
-        tick.ok_or_else(|| Error::internal("only the handlers of schedules have a `Tick`"))
     }
 }
 

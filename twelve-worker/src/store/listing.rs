@@ -4,7 +4,11 @@ use serde::{Serialize, Serializer};
 use std::{fmt, str::FromStr};
 use twelve_core::Error;
 
-use crate::{JobId, Priority, Queues, WorkerId};
+use crate::job::{
+    id::{JobId, WorkerId},
+    priority::Priority,
+    queues::Queues,
+};
 
 /// Where a job stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -9,29 +9,41 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
-mod listing;
-mod model;
+pub(crate) mod listing;
+pub(crate) mod model;
 pub mod postgres;
-mod timetable;
-mod verbs;
-mod why;
+pub(crate) mod setback;
+pub(crate) mod timetable;
+pub(crate) mod verbs;
+pub(crate) mod why;
 
+pub use crate::job::draft::{Draft, Due};
 pub use listing::{Filter, JobDetails, JobError, JobSummary, State, WorkerSummary};
 pub use model::{
-    Ack, Acked, Batch, Beat, Cause, Claim, Claimed, Done, Draft, Due, Evidence, Lane, Lease, Level,
+    Ack, Acked, Batch, Beat, Cause, Claim, Claimed, Done, Evidence, Lane, Lease, Level,
     Observation, Profile, Recorded, Rescued, Retention, Survey, Wake,
 };
-pub use postgres::Calendar;
+pub use postgres::schedules::Calendar;
 pub use timetable::{Fired, Firing, Registration, Standing, Timetable};
 pub use verbs::{Cancelled, Pausable, Paused};
 pub use why::{Reason, Why};
 
 use futures_util::future::BoxFuture;
 use sqlx::PgConnection;
-use std::fmt;
-use twelve_core::Error;
+use std::{fmt, sync::Arc};
+use twelve_core::{Db, Error};
 
-use crate::{ClaimId, Enqueued, JobId, Queues, WorkerId};
+use self::postgres::PostgresStore;
+use crate::job::{
+    enqueued::Enqueued,
+    id::{ClaimId, JobId, WorkerId},
+    queues::Queues,
+};
+
+/// The store of a process: the one place that decides which it is.
+pub(crate) fn open(db: Db) -> Arc<dyn Store> {
+    Arc::new(PostgresStore::new(db))
+}
 
 /// The answer to a verb of a store.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;

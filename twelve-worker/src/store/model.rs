@@ -1,74 +1,17 @@
 //! What the engine and a store tell each other.
 
-use jiff::Timestamp;
-use std::{
-    borrow::Cow,
-    str::FromStr,
-    time::{Duration, SystemTime},
-};
-use twelve_core::Error;
+use std::time::Duration;
 
-use super::State;
-use crate::{ClaimId, JobId, Keep, Priority, Queues, UniqueKey, WorkerId};
+use super::listing::State;
+use crate::job::{
+    id::{ClaimId, JobId, WorkerId},
+    keep::Keep,
+    priority::Priority,
+    queues::Queues,
+};
 
 /// The most evidence that is kept of one failure.
 const MAX_EVIDENCE_BYTES: usize = 4096;
-
-/// A job to be added.
-#[derive(Clone, Debug)]
-pub struct Draft {
-    /// Its name.
-    pub id: JobId,
-    /// Its kind.
-    pub kind: Cow<'static, str>,
-    /// Its queue.
-    pub queue: Cow<'static, str>,
-    /// Its payload, as JSON.
-    pub payload: String,
-    /// How many attempts it is granted.
-    pub max_attempts: u32,
-    /// When it is due.
-    pub due: Due,
-    /// How soon it goes, compared with others that are due.
-    pub priority: Priority,
-    /// What people find it by.
-    pub tags: Vec<String>,
-    /// What its producer noted on it, a JSON object.
-    pub metadata: Option<String>,
-    /// The key that it shares with no other job.
-    pub unique: Option<UniqueKey>,
-}
-
-/// When a job is due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Due {
-    /// At once.
-    Now,
-    /// After this time, by the store's clock.
-    After(Duration),
-    /// At this moment.
-    At(SystemTime),
-}
-
-/// A moment in RFC 3339, such as `2030-01-31T06:00:00Z`.
-impl FromStr for Due {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let parsed = |text: &str| text.parse::<Timestamp>();
-        match parsed(text) {
-            Ok(moment) => Ok(Self::At(moment.into())),
-            // The parser's own words are of no help to people.
-            Err(_) if parsed(&format!("{text}Z")).is_ok() => Err(Error::usage(format!(
-                "`{text}` has no zone: add a zone, such as Z"
-            ))),
-            Err(_) => Err(Error::usage(format!(
-                "`{text}` is not a time such as 2030-01-31T06:00:00Z"
-            ))),
-        }
-    }
-}
 
 /// The lane of a queue in which a job waits; the earlier ones go first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -2,8 +2,10 @@
 
 use std::time::SystemTime;
 
-use super::Draft;
-use crate::{JobId, jobs::due_now};
+use crate::job::{
+    draft::{Draft, due_now},
+    id::JobId,
+};
 
 /// A schedule as an app has it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use std::fmt;
 
-use crate::JobId;
+use crate::job::id::JobId;
 
 /// What can be paused.
 ///

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use std::fmt;
 
-use super::State;
-use crate::{JobId, WorkerId};
+use super::listing::State;
+use crate::job::id::{JobId, WorkerId};
 
 /// Where a job stands, and what it waits for.
 #[derive(Clone, Debug, Serialize)]

@@ -8,12 +8,8 @@
 //! lettre's takes a connection back whose caller was cancelled between a command and its answer, and the next mail then reads the answers of the last one.
 //! It knows no time limit for an answer either, and does not tell a refusal of the mail from one of ourselves.
 
-mod pool;
+pub(super) mod pool;
 mod replies;
-mod session;
+pub(super) mod session;
 mod tls;
-mod url;
-
-pub(super) use pool::Pool;
-pub(super) use session::Server;
-pub(super) use url::SmtpUrl;
+pub(super) mod url;

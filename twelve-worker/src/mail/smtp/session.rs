@@ -30,7 +30,7 @@ use super::{
     tls::{Tls, Trust},
     url::{Encryption, SmtpUrl},
 };
-use crate::{engine::host, mail::SendError};
+use crate::{host, mail::relay::SendError};
 
 /// How long reaching one address of the host may take.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -66,7 +66,7 @@ impl Server {
     pub(in crate::mail) fn new(url: SmtpUrl) -> Self {
         Self {
             url,
-            hello: hello(&host()),
+            hello: hello(&host::name()),
             tls: OnceLock::new(),
         }
     }

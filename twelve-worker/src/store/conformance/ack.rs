@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use super::fixture::{Fixture, done, kept, until};
 use crate::{
-    Keep,
-    store::{Ack, Acked, Cause, Evidence, Retention, State},
+    job::keep::Keep,
+    store::{
+        listing::State,
+        model::{Ack, Acked, Cause, Evidence, Retention},
+    },
 };
 
 const NOW: Duration = Duration::ZERO;

@@ -4,8 +4,14 @@ use std::time::Duration;
 
 use super::fixture::{Fixture, done, draft};
 use crate::{
-    JobId,
-    store::{Ack, Draft, Due, Evidence, Filter, State},
+    job::{
+        draft::{Draft, Due},
+        id::JobId,
+    },
+    store::{
+        listing::{Filter, State},
+        model::{Ack, Evidence},
+    },
 };
 
 pub(super) async fn a_retry_grants_all_attempts_again_and_their_numbers_go_on(it: Fixture) {

@@ -4,8 +4,16 @@ use std::time::Duration;
 
 use super::fixture::{Fixture, done, draft, kept};
 use crate::{
-    ClaimId, Keep, Queues, WorkerId,
-    store::{Ack, Claim, Claimed, Done, Draft, State},
+    job::{
+        draft::Draft,
+        id::{ClaimId, WorkerId},
+        keep::Keep,
+        queues::Queues,
+    },
+    store::{
+        listing::State,
+        model::{Ack, Claim, Claimed, Done},
+    },
 };
 
 pub(super) async fn a_group_of_jobs_is_done_at_once(it: Fixture) {

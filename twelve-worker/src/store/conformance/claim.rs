@@ -4,8 +4,13 @@ use std::{collections::HashSet, time::Duration};
 
 use super::fixture::{Fixture, done, draft};
 use crate::{
-    JobId, Priority, Queues, WorkerId,
-    store::{Ack, Batch, Draft, Level},
+    job::{
+        draft::Draft,
+        id::{JobId, WorkerId},
+        priority::Priority,
+        queues::Queues,
+    },
+    store::model::{Ack, Batch, Level},
 };
 
 pub(super) async fn nobody_claims_what_another_holds(it: Fixture) {

@@ -4,8 +4,17 @@ use std::time::Duration;
 
 use super::fixture::{Fixture, draft, until};
 use crate::{
-    JobId, Queues,
-    store::{Ack, Draft, Due, Evidence, Filter, Lease, Pausable, Reason, State, Wake},
+    job::{
+        draft::{Draft, Due},
+        id::JobId,
+        queues::Queues,
+    },
+    store::{
+        listing::{Filter, State},
+        model::{Ack, Evidence, Lease, Wake},
+        verbs::Pausable,
+        why::Reason,
+    },
 };
 
 pub(super) async fn a_waiting_job_that_was_cancelled_does_not_run(it: Fixture) {

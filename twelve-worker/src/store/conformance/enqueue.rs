@@ -9,8 +9,15 @@ use tokio::sync::mpsc;
 
 use super::fixture::{Fixture, draft, until};
 use crate::{
-    JobId, Priority,
-    store::{Draft, Due, Filter, State, Wake},
+    job::{
+        draft::{Draft, Due},
+        id::JobId,
+        priority::Priority,
+    },
+    store::{
+        listing::{Filter, State},
+        model::Wake,
+    },
 };
 
 pub(super) async fn a_job_is_claimed_with_everything_that_it_was_given(it: Fixture) {

@@ -6,8 +6,11 @@ use tokio::time::timeout;
 
 use super::fixture::{Fixture, done};
 use crate::{
-    WorkerId,
-    store::{Ack, Acked, Evidence, State},
+    job::id::WorkerId,
+    store::{
+        listing::State,
+        model::{Ack, Acked, Evidence},
+    },
 };
 
 /// How often a race is run: each side must have the chance to come first.

@@ -5,10 +5,18 @@ use std::{sync::Arc, time::Duration};
 use twelve_core::Db;
 
 use crate::{
-    ClaimId, JobId, Keep, Priority, Queues, WorkerId,
+    job::{
+        draft::{Draft, Due},
+        id::{ClaimId, JobId, WorkerId},
+        keep::Keep,
+        priority::Priority,
+        queues::Queues,
+    },
     store::{
-        Ack, Acked, Batch, Claim, Claimed, Done, Draft, Due, Lane, Lease, Level, Profile,
-        Retention, State, Store, postgres::PostgresStore,
+        Store,
+        listing::State,
+        model::{Ack, Acked, Batch, Claim, Claimed, Done, Lane, Lease, Level, Profile, Retention},
+        postgres::PostgresStore,
     },
 };
 

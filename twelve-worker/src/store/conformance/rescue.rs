@@ -4,8 +4,14 @@ use std::time::Duration;
 
 use super::fixture::{Fixture, done, profile};
 use crate::{
-    JobId, Queues, WorkerId,
-    store::{Ack, Beat, Cause, Evidence, Level, State, model::MAX_CRASHES},
+    job::{
+        id::{JobId, WorkerId},
+        queues::Queues,
+    },
+    store::{
+        listing::State,
+        model::{Ack, Beat, Cause, Evidence, Level, MAX_CRASHES},
+    },
 };
 
 pub(super) async fn a_dead_workers_jobs_run_again_and_spend_no_attempt(it: Fixture) {

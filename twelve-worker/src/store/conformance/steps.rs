@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::fixture::Fixture;
-use crate::store::{Ack, Evidence, Recorded};
+use crate::store::model::{Ack, Evidence, Recorded};
 
 pub(super) async fn the_first_result_of_a_step_is_kept_across_attempts(it: Fixture) {
     let id = it.enqueue().await;

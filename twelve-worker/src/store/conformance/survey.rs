@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use super::fixture::{Fixture, done, draft};
 use crate::{
-    Priority, Queues,
-    store::{Draft, Due, Level},
+    job::{
+        draft::{Draft, Due},
+        priority::Priority,
+        queues::Queues,
+    },
+    store::model::Level,
 };
 
 const HOUR: Duration = Duration::from_hours(1);

@@ -6,8 +6,17 @@ use std::{collections::HashSet, time::Duration};
 
 use super::fixture::{Fixture, done, draft, until};
 use crate::{
-    Enqueued, JobId, Queues, Unique,
-    store::{Ack, Draft, Due, Evidence, State},
+    job::{
+        draft::{Draft, Due},
+        enqueued::Enqueued,
+        id::JobId,
+        queues::Queues,
+        unique::Unique,
+    },
+    store::{
+        listing::State,
+        model::{Ack, Evidence},
+    },
 };
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -365,7 +374,7 @@ pub(super) async fn a_key_that_was_taken_in_a_transaction_is_free_when_that_roll
 
 impl Fixture {
     /// The lease of a new job with this key, which is claimed.
-    async fn claim_one_of(&self, unique: Unique) -> crate::store::Lease {
+    async fn claim_one_of(&self, unique: Unique) -> crate::store::model::Lease {
         self.enqueue_draft(of(unique)).await;
         self.claim_one().await.lease
     }

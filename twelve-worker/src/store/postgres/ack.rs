@@ -9,8 +9,11 @@ use uuid::Uuid;
 
 use super::{failed, microseconds};
 use crate::{
-    ClaimId, JobId, Keep, WorkerId,
-    store::{Ack, Acked, Cause, Done, Evidence, Lease, Retention},
+    job::{
+        id::{ClaimId, JobId, WorkerId},
+        keep::Keep,
+    },
+    store::model::{Ack, Acked, Cause, Done, Evidence, Lease, Retention},
 };
 
 /// Jobs of which nothing is kept, and the claims that have ended with them. Plan: the primary keys, once for each id.

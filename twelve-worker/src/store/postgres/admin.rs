@@ -12,8 +12,11 @@ use uuid::Uuid;
 
 use super::{counter, failed, rows};
 use crate::{
-    JobId, Priority, WorkerId,
-    store::{Filter, JobDetails, JobError, JobSummary},
+    job::{
+        id::{JobId, WorkerId},
+        priority::Priority,
+    },
+    store::listing::{Filter, JobDetails, JobError, JobSummary},
 };
 
 /// What a filter demands of a job.

@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::{PostgresStore, counter, failed, level, number, rows};
 use crate::{
-    ClaimId, JobId, WorkerId,
-    store::{Batch, Claim, Claimed, Lease, Level},
+    job::id::{ClaimId, JobId, WorkerId},
+    store::model::{Batch, Claim, Claimed, Lease, Level},
 };
 
 /// Takes the oldest tickets off these lanes, in their order, and notes them as one claim.

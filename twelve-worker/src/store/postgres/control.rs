@@ -6,8 +6,12 @@ use uuid::Uuid;
 
 use super::{enqueue, failed, listen};
 use crate::{
-    JobId,
-    store::{Cancelled, Due, Evidence, Lease, State},
+    job::{draft::Due, id::JobId},
+    store::{
+        listing::State,
+        model::{Evidence, Lease},
+        verbs::Cancelled,
+    },
 };
 
 /// Jobs that wait are due now, with all their attempts granted again. Plan: the primary key, once for each id; the few rows of claims.

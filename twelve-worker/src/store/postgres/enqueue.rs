@@ -6,9 +6,9 @@ use twelve_core::{Db, Error};
 use uuid::Uuid;
 
 use super::{failed, microseconds, unique};
-use crate::{
-    Enqueued,
-    store::{Draft, Due},
+use crate::job::{
+    draft::{Draft, Due},
+    enqueued::Enqueued,
     unique::Until,
 };
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use twelve_core::{Db, Error};
 
 use super::failed;
-use crate::store::Wake;
+use crate::store::model::Wake;
 
 /// The channel; its payload is a queue's name.
 const CHANNEL: &str = "twelve_jobs";

@@ -55,7 +55,7 @@ mod migrations;
 mod pauses;
 mod prune;
 mod rescue;
-mod schedules;
+pub(crate) mod schedules;
 mod statistics;
 mod steps;
 mod survey;
@@ -77,11 +77,22 @@ use twelve_core::{Db, Error};
 
 use self::marks::Marks;
 use super::{
-    Ack, Acked, Answer, Batch, Cancelled, Claim, Controlling, Done, Draft, Due, Evidence, Filter,
-    JobDetails, JobSummary, Lease, Level, Observation, Pausable, Paused, Producing, Pulse,
-    Recorded, Rescued, Survey, Wake, Why, WorkerSummary, Working,
+    Answer, Controlling, Producing, Pulse, Working,
+    listing::{Filter, JobDetails, JobSummary, WorkerSummary},
+    model::{
+        Ack, Acked, Batch, Claim, Done, Evidence, Lease, Level, Observation, Recorded, Rescued,
+        Survey, Wake,
+    },
+    verbs::{Cancelled, Pausable, Paused},
+    why::Why,
 };
-use crate::{ClaimId, Enqueued, JobId, Priority, Queues, WorkerId};
+use crate::job::{
+    draft::{Draft, Due},
+    enqueued::Enqueued,
+    id::{ClaimId, JobId, WorkerId},
+    priority::Priority,
+    queues::Queues,
+};
 
 /// The longest delay that is stored: an interval beyond what a timestamp can hold would make an ack fail for ever.
 const MAX_DELAY: Duration = Duration::from_hours(10 * 366 * 24);

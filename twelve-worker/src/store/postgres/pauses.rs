@@ -6,7 +6,7 @@ use jiff_sqlx::Timestamp;
 use twelve_core::{Db, Error};
 
 use super::{admin::time, failed, listen, rows};
-use crate::store::{Pausable, Paused};
+use crate::store::verbs::{Pausable, Paused};
 
 /// How many tickets one statement puts back.
 const BATCH: usize = 1000;

@@ -6,8 +6,11 @@ use uuid::Uuid;
 
 use super::failed;
 use crate::{
-    ClaimId, JobId, WorkerId,
-    store::{Lease, Rescued, State, model::MAX_CRASHES},
+    job::id::{ClaimId, JobId, WorkerId},
+    store::{
+        listing::State,
+        model::{Lease, MAX_CRASHES, Rescued},
+    },
 };
 
 /// Declares a worker dead, if its heart has not beaten since it was observed.

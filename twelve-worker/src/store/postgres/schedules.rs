@@ -13,8 +13,11 @@ use uuid::Uuid;
 
 use super::{failed, microseconds, rows};
 use crate::{
-    JobId,
-    store::{Draft, Fired, Firing, Registration, Standing, Store, Timetable},
+    job::{draft::Draft, id::JobId},
+    store::{
+        Store,
+        timetable::{Fired, Firing, Registration, Standing, Timetable},
+    },
 };
 
 /// Plan: the primary key, once for each. In the order of their names, so that two schedulers that start at once do not deadlock.

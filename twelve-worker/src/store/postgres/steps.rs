@@ -4,8 +4,8 @@ use twelve_core::{Db, Error};
 
 use super::failed;
 use crate::{
-    JobId,
-    store::{Lease, Recorded},
+    job::id::JobId,
+    store::model::{Lease, Recorded},
 };
 
 /// Plan: the primary key.

@@ -6,8 +6,8 @@ use twelve_core::{Db, Error};
 
 use super::{PostgresStore, failed, level, marks::Look, number, rows};
 use crate::{
-    Queues,
-    store::{Lane, Level, Survey},
+    job::queues::Queues,
+    store::model::{Lane, Level, Survey},
 };
 
 /// Every lane of the queues that are not paused, with its oldest entry behind its mark, and what one look tells beside.

@@ -5,9 +5,10 @@ use twelve_core::Error;
 use uuid::Uuid;
 
 use super::{enqueue, failed, microseconds};
-use crate::{
-    Enqueued, JobId,
-    store::{Draft, Due},
+use crate::job::{
+    draft::{Draft, Due},
+    enqueued::Enqueued,
+    id::JobId,
     unique::{OnConflict, UniqueKey, Until, duplicate_of},
 };
 

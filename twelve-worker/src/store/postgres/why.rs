@@ -9,8 +9,11 @@ use super::{
     failed, rows, workers,
 };
 use crate::{
-    JobId,
-    store::{JobSummary, Reason, State, Why, WorkerSummary},
+    job::id::JobId,
+    store::{
+        listing::{JobSummary, State, WorkerSummary},
+        why::{Reason, Why},
+    },
 };
 
 /// How many tickets are counted at most.

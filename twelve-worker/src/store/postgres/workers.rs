@@ -6,8 +6,12 @@ use uuid::Uuid;
 
 use super::{admin::time, counter, failed};
 use crate::{
-    Queues, WorkerId,
-    store::{Answer, Beat, Observation, Profile, Pulse, WorkerSummary},
+    job::{id::WorkerId, queues::Queues},
+    store::{
+        Answer, Pulse,
+        listing::WorkerSummary,
+        model::{Beat, Observation, Profile},
+    },
 };
 
 /// Plan: the primary key. The row's index entries do not change, so it is updated in place.

@@ -1,9 +1,23 @@
-//! What a job is: a payload with a name.
+//! A job: its kind, how it is run, and what its producer can say of it.
+
+mod annotations;
+mod backoff;
+mod canonical;
+pub(crate) mod draft;
+pub(crate) mod enqueued;
+pub(crate) mod id;
+pub(crate) mod keep;
+pub(crate) mod label;
+pub(crate) mod new_job;
+pub(crate) mod policy;
+pub(crate) mod priority;
+pub(crate) mod queues;
+pub(crate) mod unique;
 
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::{Duration, SystemTime};
 
-use crate::{NewJob, Policy, Priority, Unique};
+use self::{new_job::NewJob, policy::Policy, priority::Priority, unique::Unique};
 
 /// The payload of a job: derive it.
 ///

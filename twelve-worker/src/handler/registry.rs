@@ -4,9 +4,14 @@ use futures_util::future::BoxFuture;
 use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc};
 use twelve_core::{Arguments, Blocking, Failure, Handler, Needs, Run, takes_two_transactions};
 
+use super::{
+    arguments::JobArguments,
+    outcome::{IntoOutcome, Outcome},
+    run::{Cancel, JobRun},
+};
 use crate::{
-    Cancel, IntoOutcome, Job, JobArguments, JobRun, Outcome, Policy, Queues, Schedule, Tick, label,
-    schedule::Plan,
+    job::{Job, label, policy::Policy, queues::Queues},
+    schedule::{Schedule, plan::Plan, tick::Tick},
 };
 
 /// The job handlers of an app.
@@ -288,7 +293,7 @@ impl fmt::Debug for Registered {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Missed, Unique};
+    use crate::{job::unique::Unique, schedule::missed::Missed};
     use serde::{Deserialize, Serialize};
     use std::time::Duration;
     use twelve_core::{Argument, Db, Tx};

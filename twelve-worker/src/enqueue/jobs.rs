@@ -2,17 +2,19 @@
 
 use sqlx::{PgConnection, PgTransaction};
 use std::{
-    collections::BTreeSet,
     fmt,
     sync::{Arc, OnceLock},
 };
 use twelve_core::{Context, DbTransaction, Error, FromContext, Needs, Run, Tx, extractable};
 
+use super::{coalescer::Coalescer, waker::Waker};
 use crate::{
-    Enqueued, IntoNewJob,
-    coalescer::Coalescer,
-    engine::Waker,
-    store::{Draft, Due, Store, postgres::PostgresStore},
+    job::{
+        draft::{Draft, Due, due_now},
+        enqueued::Enqueued,
+        new_job::IntoNewJob,
+    },
+    store::{self, Store},
 };
 
 /// Enqueues jobs, from any kind of handler.
@@ -51,7 +53,7 @@ impl Jobs {
     /// [`Error::is_configuration`] when `DATABASE_URL` is missing or wrong.
     pub fn of(context: &Context) -> Result<Self, Error> {
         let inner = context.singleton(|| {
-            let store: Arc<dyn Store> = Arc::new(PostgresStore::new(context.db()?));
+            let store = store::open(context.db()?);
             Ok(Inner {
                 waker: Waker::new(context, Arc::clone(&store))?,
                 store,
@@ -195,13 +197,6 @@ fn drafts<J: IntoNewJob>(jobs: impl IntoIterator<Item = J>) -> Result<Vec<Draft>
 fn one(enqueued: &[Enqueued]) -> Result<Enqueued, Error> {
     let answer = enqueued.first().copied();
     answer.ok_or_else(|| Error::internal("the store did not say what became of the job"))
-}
-
-/// The queues on which a job is due at once: nobody needs to wake up for the others.
-pub(crate) fn due_now<'d>(drafts: impl IntoIterator<Item = &'d Draft>) -> Vec<String> {
-    let due = drafts.into_iter().filter(|draft| draft.due == Due::Now);
-    let queues: BTreeSet<&str> = due.map(|draft| &*draft.queue).collect();
-    queues.into_iter().map(str::to_owned).collect()
 }
 
 impl fmt::Debug for Jobs {

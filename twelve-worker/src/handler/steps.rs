@@ -8,9 +8,13 @@ use std::{
 };
 use twelve_core::{Error, Failure, FromContext, Needs, Run};
 
+use super::run::JobRun;
 use crate::{
-    JobRun, Jobs,
-    store::{Lease, Recorded, Store},
+    enqueue::jobs::Jobs,
+    store::{
+        Store,
+        model::{Lease, Recorded},
+    },
 };
 
 /// The longest key that idempotent services commonly take; a job's id and a colon are 37 of it.
@@ -198,7 +202,7 @@ impl From<StepKey> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::JobId;
+    use crate::job::id::JobId;
 
     fn lease() -> Lease {
         Lease {

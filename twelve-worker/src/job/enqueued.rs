@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::JobId;
+use crate::job::id::JobId;
 
 /// What became of an enqueue: a new job, or another one that a [unique](crate::Unique) job met.
 ///

@@ -1,7 +1,9 @@
 //! The variables of a worker.
 
-use crate::{Queues, Weights, queues::QueueNames};
 use twelve_core::{Config, Environment, Error, Reader};
+
+use super::weights::Weights;
+use crate::job::queues::{QueueNames, Queues};
 
 /// The most jobs that one process may run at a time.
 const MAX_CONCURRENCY: u32 = 1000;

@@ -2,7 +2,8 @@
 
 use twelve_core::{Error, FromContext, Needs, Run, for_each_arity};
 
-use crate::{Job, JobRun};
+use super::run::JobRun;
+use crate::job::Job;
 
 /// The arguments of a job handler: its payload, then up to nine extractors.
 pub trait JobArguments: Sized + Send + 'static {

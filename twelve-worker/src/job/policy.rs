@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use crate::{Keep, Priority, Unique, backoff::Backoff, label};
+use super::{backoff::Backoff, keep::Keep, label, priority::Priority, unique::Unique};
 
 /// The most attempts at a job: with the longest pauses, that is four days.
 const MAX_ATTEMPTS: u32 = 100;

@@ -4,10 +4,8 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use twelve_core::{Context, Error, ProcessKind, ProcessType};
 
-use crate::{
-    Jobs, Queues, Registry, Settings,
-    engine::{Engine, Heartbeat, Settled},
-};
+use super::{Engine, executor::Settled, heartbeat::Heartbeat, settings::Settings};
+use crate::{enqueue::jobs::Jobs, handler::registry::Registry, job::queues::Queues};
 
 /// How many attempts one [`drain`] makes: jobs that enqueue each other for ever must not hang a test.
 const MAX_DRAINED: usize = 10_000;

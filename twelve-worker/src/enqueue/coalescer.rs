@@ -5,9 +5,9 @@ use tokio::sync::oneshot;
 use twelve_core::Error;
 
 use crate::{
-    Enqueued,
-    engine::{Group, Groups},
-    store::{Draft, Store},
+    group_commit::{Group, Groups},
+    job::{draft::Draft, enqueued::Enqueued},
+    store::Store,
 };
 
 /// One job, and where its producer waits for the answer.

@@ -8,8 +8,9 @@ use tokio_util::sync::CancellationToken;
 use twelve_core::{Error, FromContext, Needs, Run, UnitOfWork};
 
 use crate::{
-    JobId, Tick, WorkerId,
-    store::{Claimed, Lease},
+    job::id::{JobId, WorkerId},
+    schedule::tick::Tick,
+    store::model::{Claimed, Lease},
 };
 
 /// The kind of a job handler's run: one attempt at one job.
@@ -246,5 +247,17 @@ impl FromContext<JobRun> for Cancel {
 impl FromContext<JobRun> for JobId {
     async fn from_context(run: &Run<JobRun>) -> Result<Self, Error> {
         Ok(run.kind().id())
+    }
+}
+
+/// Only the handlers of schedules have one; the boot refuses it elsewhere, by what this needs.
+impl FromContext<JobRun> for Tick {
+    fn needs(needs: &mut Needs) {
+        needs.add::<Self>();
+    }
+
+    async fn from_context(run: &Run<JobRun>) -> Result<Self, Error> {
+        let tick = run.kind().tick().cloned();
+        tick.ok_or_else(|| Error::internal("only the handlers of schedules have a `Tick`"))
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use tokio::{runtime::Handle, sync::Notify, time::sleep};
 use twelve_core::{Context, Error, Tracker};
 
-use crate::{settings::Waking, store::Store};
+use crate::{engine::settings::Waking, store::Store};
 
 /// The shortest time between two announcements of one process.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -40,23 +40,23 @@ impl Hint {
     }
 
     /// Something was paused, resumed or cancelled.
-    pub(super) fn give_control(&self) {
+    pub(crate) fn give_control(&self) {
         self.control.store(true, Ordering::Release);
         self.give();
         self.give_cancelled();
     }
 
     /// Was something paused or resumed since this was asked last?
-    pub(super) fn is_control(&self) -> bool {
+    pub(crate) fn is_control(&self) -> bool {
         self.control.swap(false, Ordering::AcqRel)
     }
 
     /// Somebody wants running jobs to be stopped.
-    pub(super) fn give_cancelled(&self) {
+    pub(crate) fn give_cancelled(&self) {
         self.cancelled.notify_one();
     }
 
-    pub(super) async fn cancelled(&self) {
+    pub(crate) async fn cancelled(&self) {
         self.cancelled.notified().await;
     }
 }

@@ -5,9 +5,9 @@ use std::{borrow::Cow, time::Duration};
 use twelve_core::Error;
 use uuid::{Builder, Uuid};
 
-use crate::{
-    JobId,
+use super::{
     canonical::{Members, canonical, members},
+    id::JobId,
 };
 
 /// The longest time for which a key can be held.

@@ -3,7 +3,7 @@
 use std::fmt;
 use twelve_core::Value;
 
-use crate::label;
+use super::label;
 
 /// The queues of one worker process type.
 ///

@@ -7,13 +7,16 @@ use std::{
 };
 use twelve_core::Error;
 
-use crate::{
-    Job, JobId, Priority, Unique,
+use super::{
+    Job,
     annotations::{Metadata, add_tag},
+    id::JobId,
     label,
     policy::check_attempts,
-    store::{Draft, Due},
+    priority::Priority,
+    unique::Unique,
 };
+use crate::job::draft::{Draft, Due};
 
 /// The largest payload: a job should name its data, not carry it.
 const MAX_PAYLOAD_BYTES: usize = 4 << 20;
@@ -208,7 +211,7 @@ impl<J: Job> IntoNewJob for J {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Policy;
+    use crate::job::policy::Policy;
     use serde::Deserialize;
     use std::collections::BTreeMap;
     use twelve_core::chain;

@@ -1,0 +1,75 @@
+//! A job on its way to the store.
+
+use jiff::Timestamp;
+use std::{
+    borrow::Cow,
+    collections::BTreeSet,
+    str::FromStr,
+    time::{Duration, SystemTime},
+};
+use twelve_core::Error;
+
+use super::{id::JobId, priority::Priority, unique::UniqueKey};
+
+/// A job to be added.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// Its name.
+    pub id: JobId,
+    /// Its kind.
+    pub kind: Cow<'static, str>,
+    /// Its queue.
+    pub queue: Cow<'static, str>,
+    /// Its payload, as JSON.
+    pub payload: String,
+    /// How many attempts it is granted.
+    pub max_attempts: u32,
+    /// When it is due.
+    pub due: Due,
+    /// How soon it goes, compared with others that are due.
+    pub priority: Priority,
+    /// What people find it by.
+    pub tags: Vec<String>,
+    /// What its producer noted on it, a JSON object.
+    pub metadata: Option<String>,
+    /// The key that it shares with no other job.
+    pub unique: Option<UniqueKey>,
+}
+
+/// When a job is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Due {
+    /// At once.
+    Now,
+    /// After this time, by the store's clock.
+    After(Duration),
+    /// At this moment.
+    At(SystemTime),
+}
+
+/// A moment in RFC 3339, such as `2030-01-31T06:00:00Z`.
+impl FromStr for Due {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let parsed = |text: &str| text.parse::<Timestamp>();
+        match parsed(text) {
+            Ok(moment) => Ok(Self::At(moment.into())),
+            // The parser's own words are of no help to people.
+            Err(_) if parsed(&format!("{text}Z")).is_ok() => Err(Error::usage(format!(
+                "`{text}` has no zone: add a zone, such as Z"
+            ))),
+            Err(_) => Err(Error::usage(format!(
+                "`{text}` is not a time such as 2030-01-31T06:00:00Z"
+            ))),
+        }
+    }
+}
+
+/// The queues on which a job is due at once: nobody needs to wake up for the others.
+pub(crate) fn due_now<'d>(drafts: impl IntoIterator<Item = &'d Draft>) -> Vec<String> {
+    let due = drafts.into_iter().filter(|draft| draft.due == Due::Now);
+    let queues: BTreeSet<&str> = due.map(|draft| &*draft.queue).collect();
+    queues.into_iter().map(str::to_owned).collect()
+}
