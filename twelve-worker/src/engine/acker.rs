@@ -7,20 +7,19 @@
 //! commit failed    ─► as a failed attempt: its ack is refused if the commit took effect after all
 //! ```
 
-use std::{error::Error as _, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
-use twelve_core::{Error, Failure, Slot, Tracked, Tx, chain};
+use twelve_core::{Error, Slot, Tracked, Tx, chain};
 
 use super::{
     Engine, adapter,
     buffer::Job,
-    executor::{End, Settled, ack_for, failed},
+    end::{Attempted, End, Settled},
     held::Holding,
 };
 use crate::{
     group_commit::Groups,
-    handler::outcome::{Outcome, Wish},
-    job::{id::ClaimId, policy::Policy},
+    job::id::ClaimId,
     store::{
         Answer,
         model::{Ack, Acked, Claimed, Done, Lease},
@@ -37,15 +36,6 @@ const COMMIT: Duration = Duration::from_secs(30);
 /// How often an ack is tried while the store calls it wrong; while the store is unavailable, there is no limit.
 const MAX_TRIES: u32 = 10;
 
-/// An attempt that has ended.
-pub(super) struct Attempted<'a> {
-    pub(super) job: &'a Claimed,
-    pub(super) slot: Option<&'a Slot>,
-    pub(super) policy: &'a Policy,
-    /// Has it recorded steps?
-    pub(super) has_steps: bool,
-}
-
 /// What goes into a group: a job that is done, or one whose end is recorded already, so that its claim may have ended too.
 #[derive(Debug)]
 pub(crate) struct Ended {
@@ -58,26 +48,26 @@ pub(crate) struct Ended {
 /// Records the end of an attempt. Whatever happens, exactly one end is recorded, or the job is somebody else's.
 pub(super) async fn settle(
     engine: &Engine,
-    attempted: Attempted<'_>,
-    (holding, tracked): (Holding, Tracked),
+    attempted: &Attempted<'_>,
     end: End,
+    (holding, tracked): (Holding, Tracked),
 ) -> Settled {
-    let job = attempted.job;
+    let job = &attempted.job;
     if !engine.held.has_ended(job.lease) {
         return Settled::Refused;
     }
-    log(job, &end);
+    attempted.log(&end);
     let is_ok = matches!(end, End::Ok(_));
-    let ack = ack_for(end, &attempted);
-    let settled = match attempted.slot {
+    let ack = attempted.ack(end);
+    let settled = match &attempted.slot {
         Some(slot) if is_ok && slot.is_open() => {
-            commit_or_fail(engine, &attempted, &holding, slot, &ack).await
+            commit_or_fail(engine, attempted, &holding, slot, &ack).await
         }
         Some(slot) => {
             // When nothing was written there is nothing to commit; but a `Tx` that has outlived its handler is found out here.
             let closed = if is_ok { slot.commit().await } else { Ok(()) };
             match (closed, ack) {
-                (Err(error), _) => give_up(engine, &attempted, &holding, slot, &error).await,
+                (Err(error), _) => give_up(engine, attempted, &holding, slot, &error).await,
                 (Ok(()), Ack::Done(retention)) => {
                     let done = Done {
                         lease: job.lease,
@@ -92,11 +82,11 @@ pub(super) async fn settle(
                 }
                 (Ok(()), ack) => {
                     rollback(slot).await;
-                    report(engine, &attempted, &holding, &ack, Doubt::None).await
+                    report(engine, attempted, &holding, &ack, Doubt::None).await
                 }
             }
         }
-        None => report(engine, &attempted, &holding, &ack, Doubt::None).await,
+        None => report(engine, attempted, &holding, &ack, Doubt::None).await,
     };
     let ended = Ended {
         done: None,
@@ -192,7 +182,7 @@ async fn commit_or_fail(
     slot: &Slot,
     ack: &Ack,
 ) -> Settled {
-    let job = attempted.job;
+    let job = &attempted.job;
     match within(COMMIT, commit(engine, job, slot, ack)).await {
         Ok(Acked::Accepted) => Settled::of(ack),
         Ok(Acked::Refused) => {
@@ -229,21 +219,10 @@ async fn give_up(
     error: &Error,
 ) -> Settled {
     rollback(slot).await;
-    let end = end_of_commit(error);
-    log(attempted.job, &end);
-    let ack = ack_for(end, attempted);
+    let end = End::of_commit(error);
+    attempted.log(&end);
+    let ack = attempted.ack(end);
     report(engine, attempted, holding, &ack, Doubt::Commit).await
-}
-
-/// Core calls every failed commit unavailable; its cause tells an outage from a constraint that is checked at the commit.
-fn end_of_commit(error: &Error) -> End {
-    let cause = error
-        .source()
-        .and_then(|cause| cause.downcast_ref::<Error>());
-    if cause.is_some_and(|cause| !cause.is_unavailable()) {
-        return End::Failed(chain(error));
-    }
-    failed(&Failure::from(error.clone()))
 }
 
 async fn rollback(slot: &Slot) {
@@ -269,7 +248,7 @@ async fn report(
     ack: &Ack,
     mut doubt: Doubt,
 ) -> Settled {
-    let job = attempted.job;
+    let job = &attempted.job;
     let acked = insist(
         engine,
         "recording the end of an attempt",
@@ -347,48 +326,4 @@ fn warn_refused(lease: Lease, kind: &str) {
         epoch = lease.epoch,
         "ack refused: the job was taken back in the meantime, and what this attempt did in its `Tx` was rolled back"
     );
-}
-
-fn log(job: &Claimed, end: &End) {
-    let (attempt, of) = (job.attempt(), job.max_attempts);
-    let is_last = attempt >= of;
-    match end {
-        End::Ok(Outcome(Wish::Fail(reason))) => tracing::error!(reason, "the job has failed"),
-        End::Ok(outcome) => tracing::debug!(?outcome, "the attempt has ended"),
-        End::Failed(error) | End::Busy(error, _) if is_last => {
-            tracing::error!(
-                error,
-                "attempt {attempt} of {of} failed: the job has failed"
-            );
-        }
-        End::Failed(error) | End::Busy(error, _) => {
-            tracing::warn!(error, "attempt {attempt} of {of} failed");
-        }
-        // The process's panic hook has logged the message, with its place.
-        End::Panicked(_) if is_last => {
-            tracing::error!("attempt {attempt} of {of} panicked: the job has failed");
-        }
-        End::Panicked(_) => tracing::warn!("attempt {attempt} of {of} panicked"),
-        End::Unavailable(error) => tracing::warn!(error, "attempt {attempt} of {of} is put off"),
-        End::Undecodable(error) => tracing::error!(error, "the job has failed"),
-        End::UnknownKind(error) => tracing::warn!(error, "the job is put back"),
-        End::Cancelled(reason) => tracing::info!(reason, "the job was cancelled"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_commit_that_failed_for_its_contents_is_a_failed_attempt() {
-        let commit =
-            |cause| Error::unavailable("the transaction could not be committed").because(cause);
-        let constraint = commit(Error::internal("a statement failed on Postgres"));
-        assert!(matches!(end_of_commit(&constraint), End::Failed(_)));
-        let outage = commit(Error::unavailable("Postgres is unavailable"));
-        assert!(matches!(end_of_commit(&outage), End::Unavailable(_)));
-        let escaped = Error::internal("a `Tx` has outlived its handler");
-        assert!(matches!(end_of_commit(&escaped), End::Failed(_)));
-    }
 }

@@ -13,10 +13,11 @@
 
 mod acker;
 mod adapter;
+mod attempt;
 mod buffer;
 mod canceller;
 mod claimer;
-mod executor;
+mod end;
 mod heartbeat;
 mod held;
 mod janitor;
@@ -39,7 +40,7 @@ use twelve_core::{Context, Error, Exit, Tx};
 use self::{
     acker::Ended,
     buffer::{Buffer, Job},
-    executor::Settled,
+    end::Settled,
     heartbeat::Heartbeat,
     held::Held,
     settings::Settings,
@@ -198,7 +199,7 @@ impl Engine {
             let Some(holding) = holding else {
                 return Ok(None);
             };
-            let settled = executor::attempt(self, Job { claimed, holding }).await;
+            let settled = attempt::attempt(self, Job { claimed, holding }).await;
             self.held.all_let_go().await;
             return Ok(Some(settled));
         }
@@ -253,7 +254,7 @@ async fn hand(engine: Arc<Engine>) {
     loop {
         let job = engine.buffer.next().await;
         let began = Instant::now();
-        executor::attempt(&engine, job).await;
+        attempt::attempt(&engine, job).await;
         engine.buffer.is_done(began.elapsed());
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use twelve_core::{Context, Error, ProcessKind, ProcessType};
 
-use super::{Engine, executor::Settled, heartbeat::Heartbeat, settings::Settings};
+use super::{Engine, end::Settled, heartbeat::Heartbeat, settings::Settings};
 use crate::{enqueue::jobs::Jobs, handler::registry::Registry, job::queues::Queues};
 
 /// How many attempts one [`drain`] makes: jobs that enqueue each other for ever must not hang a test.

@@ -168,7 +168,7 @@ impl Policy {
 
     /// How long a job is kept after it is done, was discarded or was cancelled: by default a day, at most a year.
     ///
-    /// A failed job is kept until somebody acts on it.
+    /// A failed job is kept until somebody acts on it. One that had not started when it was discarded or cancelled by hand is kept for a day, whatever its kind says.
     #[must_use]
     pub fn keep_for(mut self, time: Duration) -> Self {
         self.keep_for = time;

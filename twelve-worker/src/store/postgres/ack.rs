@@ -68,7 +68,8 @@ DELETE FROM twelve.claims WHERE worker = $1 AND id = ANY ($2)";
 /// A job that has run to an orderly end is suspect no longer; one that was put back has not run, or not far.
 /// The evidence on one attempt is one row for each cause, so a job that is put back again and again does not grow.
 /// Times are taken when the statement runs: in a transaction, `now()` is when that began.
-pub(super) const AGAIN: &str = "
+pub(super) const AGAIN: &str = concat!(
+    "
 WITH again AS (
     UPDATE twelve.jobs
     SET epoch = epoch + 1,
@@ -87,10 +88,12 @@ later AS (
 noted AS (
     INSERT INTO twelve.job_errors AS known (job_id, attempt, cause, message, worker, at)
     SELECT id, attempt, $6, $7, $3, clock_timestamp() FROM again WHERE $6 IS NOT NULL
-    ON CONFLICT (job_id, attempt, cause) DO UPDATE
-    SET message = excluded.message, worker = excluded.worker, at = excluded.at, times = known.times + 1
+    ",
+    counted!(),
+    "
 )
-SELECT count(*) FROM again";
+SELECT count(*) FROM again"
+);
 
 /// Every end but done after which the job runs no more. Plan: the primary keys.
 pub(super) const END: &str = concat!(
@@ -114,8 +117,9 @@ heeded AS (
 noted AS (
     INSERT INTO twelve.job_errors AS known (job_id, attempt, cause, message, worker, at)
     SELECT id, attempts + 1, $6, $7, $3, clock_timestamp() FROM ended
-    ON CONFLICT (job_id, attempt, cause) DO UPDATE
-    SET message = excluded.message, worker = excluded.worker, at = excluded.at, times = known.times + 1
+    ",
+    counted!(),
+    "
 )
 SELECT count(*) FROM ended"
 );

@@ -17,7 +17,8 @@ use crate::{
 /// Jobs that wait are due now, with all their attempts granted again. Plan: the primary key, once for each id; the few rows of claims.
 ///
 /// Numbers of attempts go on, so that older evidence stays. A suspect stays one.
-const RETRY_WAITING: &str = "
+const RETRY_WAITING: &str = concat!(
+    "
 WITH retried AS (
     UPDATE twelve.jobs
     SET epoch = epoch + 1, run_at = NULL, max_attempts = attempts + attempts_granted, crashes = 0, deferrals = 0
@@ -27,9 +28,12 @@ WITH retried AS (
 ),
 ready AS (
     INSERT INTO twelve.ready (queue, lane, job, epoch)
-    SELECT queue, CASE WHEN suspect THEN 9 ELSE priority END, id, epoch FROM retried
+    SELECT queue, ",
+    lane!(),
+    ", id, epoch FROM retried
 )
-SELECT id FROM retried";
+SELECT id FROM retried"
+);
 
 /// The same for jobs that have ended otherwise than done. Plan: the primary keys, once for each id and key.
 ///
@@ -63,7 +67,9 @@ job AS (
 ),
 ready AS (
     INSERT INTO twelve.ready (queue, lane, job, epoch)
-    SELECT queue, CASE WHEN suspect THEN 9 ELSE priority END, id, epoch FROM job
+    SELECT queue, ",
+    lane!(),
+    ", id, epoch FROM job
 )
 SELECT id FROM job"
 );
@@ -92,14 +98,16 @@ kept AS (
 noted AS (
     INSERT INTO twelve.job_errors AS known (job_id, attempt, cause, message, at)
     SELECT id, attempts + 1, $3, $2, clock_timestamp() FROM ended
-    ON CONFLICT (job_id, attempt, cause) DO UPDATE
-    SET message = excluded.message, worker = NULL, at = excluded.at, times = known.times + 1
+    ",
+    counted!(),
+    "
 )
 SELECT id FROM ended"
 );
 
 /// Jobs that have failed are discarded. Plan: the primary key, once for each id.
-const DISCARD_FAILED: &str = "
+const DISCARD_FAILED: &str = concat!(
+    "
 WITH ended AS (
     UPDATE twelve.finished
     SET state = 'discarded', finished_at = clock_timestamp(), expires_at = clock_timestamp() + interval '1 day'
@@ -109,10 +117,12 @@ WITH ended AS (
 noted AS (
     INSERT INTO twelve.job_errors AS known (job_id, attempt, cause, message, at)
     SELECT id, attempts + 1, 'discarded', $2, clock_timestamp() FROM ended
-    ON CONFLICT (job_id, attempt, cause) DO UPDATE
-    SET message = excluded.message, worker = NULL, at = excluded.at, times = known.times + 1
+    ",
+    counted!(),
+    "
 )
-SELECT id FROM ended";
+SELECT id FROM ended"
+);
 
 /// Jobs that run are to be stopped: those, and those that were taken in the moment in which they were ended ($2).
 ///
@@ -155,7 +165,8 @@ later AS (
 SELECT id FROM moved";
 
 /// Jobs that wait are due now. Plan: the same.
-const RESCHEDULE_NOW: &str = "
+const RESCHEDULE_NOW: &str = concat!(
+    "
 WITH moved AS (
     UPDATE twelve.jobs
     SET epoch = epoch + 1, run_at = NULL
@@ -165,9 +176,12 @@ WITH moved AS (
 ),
 ready AS (
     INSERT INTO twelve.ready (queue, lane, job, epoch)
-    SELECT queue, CASE WHEN suspect THEN 9 ELSE priority END, id, epoch FROM moved
+    SELECT queue, ",
+    lane!(),
+    ", id, epoch FROM moved
 )
-SELECT id FROM moved";
+SELECT id FROM moved"
+);
 
 pub(super) async fn retry(db: &Db, jobs: &[JobId]) -> Result<Vec<JobId>, Error> {
     let mut jobs = uuids(jobs);

@@ -11,38 +11,8 @@
 //! A job's row is written once; what moves is its ticket, the job's id with its epoch.
 //! The row's own lock decides every race: an ack, a rescue and a hand-back all name the epoch that they know, and each of them ends it.
 
-/// Releases the unique keys of the jobs that have `ended`, but for those that are held for a time.
-///
-/// Plan: the primary key, once for each key. The keys are named twice: a join alone may read the whole table.
-macro_rules! released {
-    () => {
-        "released AS (
-    DELETE FROM twelve.unique_keys AS held USING ended
-    WHERE held.key = ANY (ARRAY(SELECT unique_key FROM ended))
-      AND held.key = ended.unique_key AND held.job = ended.id AND held_until IS NULL
-)"
-    };
-}
-
-/// What becomes of a key that is to be taken, but is there: it gets the new holder if it is free, or else keeps its own.
-///
-/// A key is free when the time for which it was held is over, and its job has ended, or started if that is enough.
-macro_rules! or_its_holder {
-    () => {
-        "ON CONFLICT (key) DO UPDATE
-SET (job, until_started, held_until) = (
-    SELECT CASE WHEN is_free THEN excluded.job ELSE held.job END,
-        CASE WHEN is_free THEN excluded.until_started ELSE held.until_started END,
-        CASE WHEN is_free THEN excluded.held_until ELSE held.held_until END
-    FROM (SELECT held.held_until <= clock_timestamp() AND NOT EXISTS (
-        SELECT FROM twelve.jobs
-        WHERE id = held.job AND unique_key = held.key
-          AND NOT (held.until_started
-              AND (attempts > 0 OR (id, epoch) IN (SELECT unnest(jobs), unnest(epochs) FROM twelve.claims)))
-    )) AS it (is_free)
-)"
-    };
-}
+#[macro_use]
+mod clauses;
 
 mod ack;
 mod admin;
@@ -436,5 +406,26 @@ fn failed(error: sqlx::Error) -> Error {
             Error::read_only().because(error)
         }
         _ => Error::from(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// The statements that run all the time are read as a whole, clauses and all, when they change.
+    ///
+    /// After a change run it with `TWELVE_WRITE_DOCS=1`, and read the difference.
+    #[test]
+    fn the_hot_statements_are_those_that_were_read() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/postgres/hot.sql");
+        let texts = HOT.iter().map(|(name, text)| format!("-- {name}{text};\n"));
+        let texts = texts.collect::<Vec<_>>().join("\n");
+        if std::env::var_os("TWELVE_WRITE_DOCS").is_some() {
+            fs::write(path, &texts).unwrap();
+        }
+        let read = fs::read_to_string(path).unwrap();
+        assert!(texts == read, "{path} is out of date");
     }
 }

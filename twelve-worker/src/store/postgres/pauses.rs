@@ -30,7 +30,8 @@ SELECT EXISTS (SELECT FROM twelve.queues WHERE name = $1)";
 /// Puts the oldest tickets of a kind back into their lanes, unless it is paused. Plan: the primary key's prefix, in its order; the jobs by theirs.
 ///
 /// The deletes come first, so that the transaction has its xid before the tickets get their numbers.
-const UNPARK: &str = "
+const UNPARK: &str = concat!(
+    "
 WITH back AS (
     DELETE FROM twelve.parked
     WHERE ctid = ANY (ARRAY(
@@ -44,11 +45,14 @@ WITH back AS (
 ),
 again AS (
     INSERT INTO twelve.ready (queue, lane, job, epoch)
-    SELECT queue, CASE WHEN suspect THEN 9 ELSE priority END, jobs.id, jobs.epoch
+    SELECT queue, ",
+    lane!(),
+    ", jobs.id, jobs.epoch
     FROM back JOIN twelve.jobs ON jobs.id = back.job AND jobs.epoch = back.epoch
     ORDER BY back.job
 )
-SELECT count(*) FROM back";
+SELECT count(*) FROM back"
+);
 
 /// The kinds that have parked tickets and are not paused: whoever resumed them did not come to the end.
 ///

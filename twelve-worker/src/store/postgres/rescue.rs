@@ -29,7 +29,8 @@ DELETE FROM twelve.workers WHERE id = $1 AND beat = $2";
 ///
 /// Only a worker that was just declared dead makes its jobs suspect, and only a suspect that was all it held counts the crash:
 /// of any other, nothing tells whether the worker died of it.
-pub(super) const RESCUE: &str = "
+pub(super) const RESCUE: &str = concat!(
+    "
 WITH orphan AS MATERIALIZED (
     SELECT claims.worker, claims.id AS claim, alone, job, epoch
     FROM twelve.claims CROSS JOIN LATERAL unnest(jobs, epochs) AS lease (job, epoch)
@@ -65,15 +66,19 @@ forgotten AS (
 ),
 again AS (
     INSERT INTO twelve.ready (queue, lane, job, epoch)
-    SELECT queue, CASE WHEN suspect THEN 9 ELSE 0 END, id, epoch FROM rescued WHERE crashes < $2 ORDER BY id
+    SELECT queue, ",
+    lane_of_returned!(),
+    ", id, epoch FROM rescued WHERE crashes < $2 ORDER BY id
 ),
 noted AS (
     INSERT INTO twelve.job_errors AS known (job_id, attempt, cause, message, worker, at)
     SELECT id, attempt, 'crashed', message, worker, clock_timestamp() FROM rescued
-    ON CONFLICT (job_id, attempt, cause) DO UPDATE
-    SET message = excluded.message, worker = excluded.worker, at = excluded.at, times = known.times + 1
+    ",
+    counted!(),
+    "
 )
-SELECT id, kind, crashes >= $2 FROM rescued";
+SELECT id, kind, crashes >= $2 FROM rescued"
+);
 
 /// Moves the jobs that killed too many workers to those that have failed. Plan: the primary keys.
 pub(super) const QUARANTINE: &str = concat!(
@@ -94,7 +99,8 @@ FROM ended"
 /// Puts jobs back that were claimed and not run to their end: they go first, for they have had their turn, and in the order in which they were taken.
 ///
 /// Plan: the primary key, once for each lease. The ids are named twice, or else a planner that takes the table for empty reads all of it first, and compares each job with each lease.
-pub(super) const HAND_BACK: &str = "
+pub(super) const HAND_BACK: &str = concat!(
+    "
 WITH back AS (
     UPDATE twelve.jobs AS job
     SET epoch = job.epoch + 1
@@ -103,7 +109,10 @@ WITH back AS (
     RETURNING job.id, job.epoch, job.queue, job.suspect, place
 )
 INSERT INTO twelve.ready (queue, lane, job, epoch)
-SELECT queue, CASE WHEN suspect THEN 9 ELSE 0 END, id, epoch FROM back ORDER BY place";
+SELECT queue, ",
+    lane_of_returned!(),
+    ", id, epoch FROM back ORDER BY place"
+);
 
 /// The leases of one claim, which is forgotten; the oldest job first, for a claim does not note its order. Plan: the primary key.
 pub(super) const GIVE_UP: &str = "

@@ -42,7 +42,8 @@ LEFT JOIN (
 /// Moves what is due to its lane, the longest due first. Plan: `scheduled`'s primary key from its beginning; the jobs by theirs, one at a time for the limit, where a join might read the whole table.
 ///
 /// The deletes come first, so that the transaction has its xid before the tickets get their numbers.
-pub(super) const PROMOTE: &str = "
+pub(super) const PROMOTE: &str = concat!(
+    "
 WITH due AS (
     DELETE FROM twelve.scheduled
     WHERE ctid = ANY (ARRAY(
@@ -52,14 +53,17 @@ WITH due AS (
 ),
 promoted AS (
     INSERT INTO twelve.ready (queue, lane, job, epoch)
-    SELECT queue, CASE WHEN suspect THEN 9 ELSE priority END, due.job, due.epoch
+    SELECT queue, ",
+    lane!(),
+    ", due.job, due.epoch
     FROM due
     CROSS JOIN LATERAL (
         SELECT queue, suspect, priority FROM twelve.jobs WHERE jobs.id = due.job AND jobs.epoch = due.epoch LIMIT 1
     ) AS job
     ORDER BY due.run_at
 )
-SELECT count(*) FROM due";
+SELECT count(*) FROM due"
+);
 
 pub(super) async fn survey(store: &PostgresStore, queues: &Queues) -> Result<Survey, Error> {
     let (names, are_wanted) = match queues.named() {

@@ -31,7 +31,8 @@ WHERE key = $1";
 /// Writes a job anew that has not started; its old ticket is outdated from then on. Plan: the primary keys, and the few rows of claims.
 ///
 /// If it is being claimed at this moment, the old attempt finds its ack refused.
-pub(super) const REPLACE: &str = "
+pub(super) const REPLACE: &str = concat!(
+    "
 WITH job AS (
     UPDATE twelve.jobs
     SET epoch = epoch + 1, queue = $3, payload = $4::text::json, max_attempts = attempts + $5, attempts_granted = $5,
@@ -49,9 +50,12 @@ later AS (
 ),
 now AS (
     INSERT INTO twelve.ready (queue, lane, job, epoch)
-    SELECT queue, CASE WHEN suspect THEN 9 ELSE priority END, id, epoch FROM job WHERE run_at IS NULL
+    SELECT queue, ",
+    lane!(),
+    ", id, epoch FROM job WHERE run_at IS NULL
 )
-SELECT count(*) FROM job";
+SELECT count(*) FROM job"
+);
 
 /// Who holds a key for sure. Plan: the primary key.
 ///
