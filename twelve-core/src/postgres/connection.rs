@@ -38,7 +38,7 @@ impl Deref for DbConnection {
 
 impl DerefMut for DbConnection {
     fn deref_mut(&mut self) -> &mut PgConnection {
-        self.0.lend().expect(HELD)
+        self.0.lend_anyway().expect(HELD)
     }
 }
 

@@ -158,13 +158,23 @@ impl Lease {
     ///
     /// It was given up, with the transaction on it.
     pub(super) fn lend(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
+        self.note_loan();
+        self.held()
+    }
+
+    /// The same, though the connection may be lost: sqlx answers with an error of its own then. Nothing if it was given up.
+    pub(super) fn lend_anyway(&mut self) -> Option<&mut PgConnection> {
+        self.note_loan();
+        self.member.as_mut().map(|member| &mut member.connection)
+    }
+
+    fn note_loan(&mut self) {
         if self.past == Past::Whole {
             self.past = Past::Unheard;
         }
         if !self.is_lost() {
             self.state = State::Lent;
         }
-        self.held()
     }
 
     /// Lets statements on it take as long as they like, up to the end of the transaction, or of this lease.
@@ -351,8 +361,8 @@ impl Lease {
                 if sqlstate(&error).as_deref() != Some(ABORTED) {
                     // Whatever came before has succeeded.
                     self.past = Past::Failed;
-                } else if !self.has_begun {
-                    // A transaction that somebody began in words of their own.
+                } else if !self.has_begun && !self.may_be_open {
+                    // Somebody else's, who has left it behind; its owner would end it.
                     self.state = State::Lost;
                 }
             }

@@ -3,9 +3,9 @@
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use std::time::Duration;
 use tokio::time::timeout;
-use twelve_core::Db;
+use twelve_core::{Db, DbConnection};
 
-use crate::database::{Database, THINGS, backend};
+use crate::database::{Database, SELECT, THINGS, backend};
 
 const INSERT: &str = "INSERT INTO things VALUES (4, 'four')";
 const COUNT: &str = "SELECT count(*) FROM things";
@@ -90,4 +90,43 @@ async fn expect_a_commit(database: &mut Database, after: &str) {
     assert!(inserted.is_ok(), "{after}: {inserted:?}");
     let committed = database.number(COUNT).await - before;
     assert_eq!(committed, 1, "{after}: answered as done, and not committed");
+}
+
+#[tokio::test]
+async fn its_owner_ends_a_transaction_that_has_failed() {
+    let mut database = Database::with(THINGS).await;
+    let mut own = database.db.acquire().await.unwrap();
+    fail(&mut own).await;
+    (&mut own).execute("ROLLBACK").await.unwrap();
+    (&mut own).execute(INSERT).await.unwrap();
+    assert_eq!(database.number(COUNT).await, 4);
+    fail(&mut own).await;
+    own.execute("ROLLBACK").await.unwrap();
+    own.execute(INSERT).await.unwrap();
+    assert_eq!(database.number(COUNT).await, 5);
+}
+
+/// Into a failed transaction, and says once more that it has failed.
+async fn fail(own: &mut DbConnection) {
+    own.execute("BEGIN").await.unwrap();
+    (&mut *own).execute("SELECT 1 / 0").await.unwrap_err();
+    (&mut *own).execute("SELECT 1").await.unwrap_err();
+}
+
+/// Postgres restarts, say, and the owner tries again.
+#[tokio::test]
+async fn a_connection_that_is_lost_answers_with_errors() {
+    let database = Database::with(THINGS).await;
+    let mut own = database.db.acquire().await.unwrap();
+    let end = "SELECT pg_terminate_backend(pg_backend_pid())";
+    (&mut own).execute(end).await.unwrap_err();
+    own.execute(SELECT).await.unwrap_err();
+    sqlx::query(SELECT).fetch_all(&mut *own).await.unwrap_err();
+    let text = sqlx::SqlSafeStr::into_sql_str(SELECT);
+    (&mut own).prepare(text).await.map(drop).unwrap_err();
+    (&mut own).execute(SELECT).await.unwrap_err();
+    assert_eq!(own.cached_statements_size(), 0);
+    drop(own);
+    let rows = sqlx::query(SELECT).fetch_all(&database.db).await.unwrap();
+    assert_eq!(rows.len(), 3);
 }
