@@ -64,6 +64,7 @@ impl DbTransaction {
     }
 
     /// The connection on which it is open; what is asked of it directly has no deadline, up to the transaction's end.
+    /// A ROLLBACK TO a savepoint that was there before brings the deadline back; to ask for the connection again takes it away.
     ///
     /// # Errors
     ///

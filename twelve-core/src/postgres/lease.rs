@@ -77,6 +77,8 @@ pub(super) struct Lease {
     has_begun: bool,
     /// May statements on it take as long as they like?
     is_unlimited: bool,
+    /// May there be a savepoint in the transaction?
+    has_savepoint: bool,
     /// May somebody have begun a transaction on it in words of their own? sqlx does not know of that.
     may_be_open: bool,
     past: Past,
@@ -120,6 +122,7 @@ impl Lease {
             state: State::Quiet,
             has_begun: false,
             is_unlimited: false,
+            has_savepoint: false,
             may_be_open: false,
             past: Past::Whole,
             is_text: false,
@@ -177,7 +180,7 @@ impl Lease {
         }
     }
 
-    /// Lets statements on it take as long as they like, up to the end of the transaction, or of this lease.
+    /// Lets statements on it take as long as they like, up to the end of the transaction, or of this lease; or up to a ROLLBACK TO an older savepoint.
     ///
     /// # Errors
     ///
@@ -187,7 +190,8 @@ impl Lease {
         if self.is_unlimited || !has_limit {
             return Ok(());
         }
-        self.is_unlimited = true;
+        // ROLLBACK TO a savepoint that is there already takes it back.
+        self.is_unlimited = !self.has_savepoint;
         let unlimit = if self.has_begun {
             "SET LOCAL statement_timeout = 0"
         } else {
@@ -339,6 +343,7 @@ impl Lease {
 
     fn note(&mut self, statement: &Statement) {
         self.is_text = statement.is_text();
+        self.has_savepoint |= statement.may_save();
         self.may_be_open |= !self.has_begun && statement.may_leave_open();
     }
 

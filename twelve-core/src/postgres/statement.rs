@@ -66,6 +66,11 @@ impl Statement {
         self.is_text() && self.has_several()
     }
 
+    /// Can it set a savepoint?
+    pub(super) fn may_save(&self) -> bool {
+        self.begins_with(&["SAVEPOINT"]) || self.may_leave_open()
+    }
+
     /// Does something follow after a semicolon?
     fn has_several(&self) -> bool {
         let text = self.sql.as_str().trim_end();
