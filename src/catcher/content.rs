@@ -13,12 +13,12 @@ const EMPTY: &[u8] = b"Subject:\r\n\r\n";
 const PARTS: usize = 1000;
 
 /// What a message of more parts says.
-const TOO_MANY: &str = "[This mail has more than 1000 parts. Its headers and its source are shown, and nothing of its parts.]";
+const TOO_DEEP: &str = "[This mail has more than 1000 parts, or a mail inside that is encoded, which MIME does not allow. Its headers and its source are shown, and nothing of its parts.]";
 
 /// A message that was parsed as far as it can be; one that is no message at all is empty.
 pub(super) struct Content<'a> {
     message: Message<'a>,
-    has_too_many_parts: bool,
+    is_too_deep: bool,
 }
 
 /// A file, or an image that its HTML refers to.
@@ -36,8 +36,8 @@ pub(super) struct Attachment<'a> {
 impl<'a> Content<'a> {
     pub(super) fn parse(message: &'a [u8]) -> Self {
         let parser = MessageParser::default();
-        let has_too_many_parts = has_too_many_parts(message);
-        let parsed = if has_too_many_parts {
+        let is_too_deep = may_be_too_deep(message);
+        let parsed = if is_too_deep {
             parser.parse_headers(message)
         } else {
             parser.parse(message)
@@ -45,7 +45,7 @@ impl<'a> Content<'a> {
         let parsed = parsed.or_else(|| parser.parse(EMPTY));
         Self {
             message: parsed.expect("the empty message can be parsed"),
-            has_too_many_parts,
+            is_too_deep,
         }
     }
 
@@ -86,8 +86,8 @@ impl<'a> Content<'a> {
     }
 
     pub(super) fn text(&self) -> Option<String> {
-        if self.has_too_many_parts {
-            return Some(TOO_MANY.to_owned());
+        if self.is_too_deep {
+            return Some(TOO_DEEP.to_owned());
         }
         join(
             self.message
@@ -127,15 +127,44 @@ impl<'a> Content<'a> {
     }
 }
 
-/// Every part that is not plain text has such a header, and so has every level of nesting (RFC 2045 5).
-fn has_too_many_parts(message: &[u8]) -> bool {
-    const HEADER: &[u8] = b"content-type";
-    let is_header = |line: &&[u8]| {
-        line.get(..HEADER.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(HEADER))
-    };
-    let lines = message.split(|byte| matches!(byte, b'\n' | b'\r'));
-    lines.filter(is_header).nth(PARTS).is_some()
+/// Would the parser, which recurses, come to the end of its stack?
+///
+/// Every level of nesting has a `Content-Type` of its own (RFC 2045 5), and the parser allows spaces anywhere in it.
+/// Those of a mail inside that is encoded cannot be seen, and MIME allows no such mail (RFC 2046 5.2.1).
+fn may_be_too_deep(message: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(message).to_ascii_lowercase();
+    let text = text.replace('\r', "");
+    let has_digest = has_digest(&text);
+    let mut types = 0;
+    // Without a colon it is no header, but a long body.
+    let blocks = text.split("\n\n").filter(|block| block.contains(':'));
+    blocks.map(without_spaces).any(|block| {
+        types += block.matches("content-type:").count();
+        let is_mail = has_digest || block.contains("rfc822") || block.contains("global");
+        let mut encodings = block.split("content-transfer-encoding:").skip(1);
+        types > PARTS || is_mail && !encodings.all(is_plain)
+    })
+}
+
+/// In a digest, a part is a mail unless it says otherwise (RFC 2046 5.1.5).
+fn has_digest(text: &str) -> bool {
+    text.contains("digest") && {
+        let unfolded = text.replace("\n ", " ").replace("\n\t", " ");
+        unfolded.lines().map(without_spaces).any(|line| {
+            let value = line.split_once("content-type:");
+            value.is_some_and(|(_, value)| value.contains("digest"))
+        })
+    }
+}
+
+fn without_spaces(text: &str) -> String {
+    text.split_ascii_whitespace().collect()
+}
+
+/// Is what follows as it was before it was encoded?
+fn is_plain(encoding: &str) -> bool {
+    let names = ["7bit", "8bit", "binary"];
+    names.iter().any(|name| encoding.starts_with(name))
 }
 
 /// The markup with the URLs of its images in the place of `cid:` and their ids (RFC 2392).
@@ -226,14 +255,69 @@ mod tests {
             let deep = nested(PARTS);
             let content = Content::parse(deep.as_bytes());
             assert_eq!(content.subject(), "deep");
-            assert_ne!(content.text().as_deref(), Some(TOO_MANY));
+            assert_ne!(content.text().as_deref(), Some(TOO_DEEP));
             let deeper = nested(64_000);
             let content = Content::parse(deeper.as_bytes());
             assert_eq!(content.subject(), "deep");
-            assert_eq!(content.text().as_deref(), Some(TOO_MANY));
+            assert_eq!(content.text().as_deref(), Some(TOO_DEEP));
             assert!(content.attachments().is_empty());
         };
+        on_a_small_stack(look);
+    }
+
+    fn on_a_small_stack(look: impl FnOnce() + Send + 'static) {
         let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(look);
         thread.unwrap().join().unwrap();
+    }
+
+    /// However its headers are written, as far as the parser takes them.
+    #[test]
+    fn a_mail_whose_endless_parts_are_hidden_is_shown_by_its_headers() {
+        // What cannot be seen before it is decoded: the `C` is encoded.
+        let hidden = "=43ontent-Type: message/rfc822\r\n\r\n".repeat(64_000);
+        let encoded = "Content-Transfer-Encoding: quoted-printable\r\n";
+        let with = |headers: &str| format!("Subject: deep\r\n{headers}\r\n{hidden}text\r\n");
+        let digest = |media: &str| {
+            let parts = format!("Content-Type: {media}; boundary=x\r\n\r\n--x\r\n{encoded}");
+            with(&parts) + "--x--\r\n"
+        };
+        let mails = [
+            with(&format!("Content-Type: message/rfc822\r\n{encoded}")),
+            with(&format!("{encoded}content-type:\r\n\tMessage/Global\r\n")),
+            with(
+                "CONTENT-TYPE : message/rfc822\r\n X: y\r\nContent-transfer-encoding : =?utf-8?q?Quoted-Printable?=\r\n",
+            ),
+            digest("multipart/digest"),
+            digest("multipart/(c)Digest"),
+            format!(
+                "Subject: deep\r\n{}",
+                "C ontent-Type: message/rfc822\r\n\r\n".repeat(64_000)
+            ),
+            format!(
+                "Subject: deep\r\nContent-Type: message/rfc822\r\n\r\n{}",
+                "\tContent-Type : message/rfc822\n\r\n".repeat(64_000)
+            ),
+        ];
+        on_a_small_stack(move || {
+            for mail in mails {
+                let content = Content::parse(mail.as_bytes());
+                assert_eq!(content.subject(), "deep", "{}", &mail[..200]);
+                assert_eq!(content.text().as_deref(), Some(TOO_DEEP));
+            }
+        });
+    }
+
+    #[test]
+    fn a_mail_inside_a_mail_is_shown_with_it() {
+        let encoded = "Content-Transfer-Encoding: quoted-printable\r\n";
+        let mail = format!(
+            "Content-Type: multipart/mixed; boundary=x\r\n\r\n\
+             --x\r\nContent-Type: text/plain\r\n{encoded}\r\n=41 mail\r\n\
+             --x\r\nContent-Type: message/rfc822\r\nContent-Transfer-Encoding: 7bit\r\n\r\n\
+             Subject: inner\r\n{encoded}\r\n=41n inner one\r\n--x--\r\n"
+        );
+        let content = Content::parse(mail.as_bytes());
+        assert_eq!(content.text().as_deref().map(str::trim), Some("A mail"));
+        assert_eq!(content.attachments().len(), 1);
     }
 }

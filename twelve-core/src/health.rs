@@ -1,7 +1,7 @@
 //! Probes for processes without a port: `myapp health` asks every process on this host through a Unix socket.
 //!
 //! ```text
-//! process ── thread "twelve-health" ── {state directory}/APP/TYPE.PID.sock
+//! process ── thread "twelve-health" ── {this user's state directory}/APP/TYPE.PID.sock
 //! myapp health ── connects to each ──► one line of JSON
 //! ```
 //!
@@ -71,7 +71,7 @@ pub(crate) fn listen(context: &Context) -> Probes {
     match try_listen(context) {
         Ok(path) => Probes(Some(path)),
         Err(error) => {
-            tracing::warn!(%error, "`health` cannot see this process: set TWELVE_STATE_DIR to a writable directory");
+            tracing::warn!(%error, "`health` cannot see this process: set TWELVE_STATE_DIR to a directory in which its user can make one");
             Probes(None)
         }
     }
@@ -186,11 +186,14 @@ fn read(mut stream: UnixStream) -> io::Result<Report> {
     Ok(serde_json::from_str(&text)?)
 }
 
-/// Where the sockets of an app's processes are: `TWELVE_STATE_DIR`, else a directory of this user's below the system's temporary one.
+/// Where the sockets of an app's processes are: in a directory of this user's own, below `TWELVE_STATE_DIR` or the system's temporary one.
+///
+/// Those two may belong to somebody else: a volume that is mounted for a process is mostly root's.
 fn directory(app: &str, environment: &Environment) -> PathBuf {
+    let user = getuid().as_raw();
     let base = match environment.var("TWELVE_STATE_DIR") {
-        Some(directory) => PathBuf::from(directory),
-        None => std::env::temp_dir().join(format!("twelve-run-{}", getuid().as_raw())),
+        Some(directory) => PathBuf::from(directory).join(user.to_string()),
+        None => std::env::temp_dir().join(format!("twelve-run-{user}")),
     };
     base.join(app)
 }
@@ -234,20 +237,27 @@ mod tests {
 
     #[test]
     fn a_directory_in_which_others_could_answer_is_not_believed() {
-        let base = std::env::temp_dir().join(format!("twelve-health-{}", process::id()));
-        let environment = Environment::default().with("TWELVE_STATE_DIR", &*base.to_string_lossy());
+        let state = std::env::temp_dir().join(format!("twelve-health-{}", process::id()));
+        let environment =
+            Environment::default().with("TWELVE_STATE_DIR", &*state.to_string_lossy());
         let probed = || probe("shop", &environment);
         assert_eq!(probed().unwrap(), [], "no process has been started");
 
-        create_private(&base.join("shop")).unwrap();
-        assert_eq!(fs::metadata(&base).unwrap().mode() & 0o777, 0o700);
+        // As a volume of Kubernetes' is, and root's besides; another user's, if root runs this.
+        fs::create_dir(&state).unwrap();
+        fs::set_permissions(&state, Permissions::from_mode(0o777)).unwrap();
+        let _ = std::os::unix::fs::chown(&state, Some(1), None);
+        let directory = directory("shop", &environment);
+        create_private(&directory).unwrap();
         assert_eq!(probed().unwrap(), []);
 
-        fs::set_permissions(&base, Permissions::from_mode(0o777)).unwrap();
+        let base = directory.parent().unwrap();
+        assert_eq!(fs::metadata(base).unwrap().mode() & 0o777, 0o700);
+        fs::set_permissions(base, Permissions::from_mode(0o777)).unwrap();
         let error = crate::chain(&probed().unwrap_err());
         assert!(error.contains("may be written by everybody"), "{error}");
-        assert!(create_private(&base.join("shop")).is_err());
-        fs::remove_dir_all(&base).unwrap();
+        assert!(create_private(&directory).is_err());
+        fs::remove_dir_all(&state).unwrap();
 
         // The system's own directories belong to root: to somebody else, unless this is root.
         let error = check_private(Path::new("/etc/passwd")).unwrap_err();

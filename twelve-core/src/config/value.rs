@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
     time::Duration,
 };
-use url::Url;
+use url::{Position, Url};
 use uuid::Uuid;
 
 /// What stands in the place of a password.
@@ -134,6 +134,10 @@ impl Value for Url {
         if url.cannot_be_a_base() {
             return "[not shown]".into();
         }
+        // Of a password that is not encoded, `/`, `?` and `#` end the host: all before the `@` is a part of it.
+        if url[Position::AfterPort..].contains('@') {
+            return "[not shown]".into();
+        }
         // Of a URL that has a user or a password, either can be replaced.
         if url.password().is_some() {
             let _ = url.set_password(Some(HIDDEN));
@@ -141,10 +145,6 @@ impl Value for Url {
         // To a web API, the name is as often a token as a name.
         if url.scheme().starts_with("http") && !url.username().is_empty() {
             let _ = url.set_username(HIDDEN);
-        }
-        // What stands before an `@` may be a password with a `/` in it.
-        if url.path().contains('@') {
-            url.set_path(HIDDEN);
         }
         if url.fragment().is_some() {
             url.set_fragment(Some(HIDDEN));
@@ -253,8 +253,18 @@ mod tests {
                 "https://***:***@api.example/",
             ),
             ("https://app.example/#s3cret", "https://app.example/#***"),
-            // A password with a slash that was not encoded.
-            ("smtp://s3/cret@mail.example", "smtp://s3/***"),
+            // Passwords that are not encoded.
+            ("smtp://s3/cret@mail.example", "[not shown]"),
+            ("smtp://me:s3/cret@mail.example", "[not shown]"),
+            ("https://me:12/34@api.example", "[not shown]"),
+            ("https://me:12\\34@api.example", "[not shown]"),
+            ("https://me:12?34@api.example", "[not shown]"),
+            ("https://me:12#34@api.example", "[not shown]"),
+            ("https://me:s3@cr/et@api.example", "[not shown]"),
+            (
+                "https://api.example/%40ada?user=ada",
+                "https://api.example/%40ada?user=ada",
+            ),
             ("redis://:s3cret@redis/1", "redis://:***@redis/1"),
             ("s3cret@nowhere", "[not shown]"),
             ("me:s3cret@db/shop", "[not shown]"),

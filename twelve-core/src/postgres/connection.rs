@@ -38,7 +38,7 @@ impl Deref for DbConnection {
 
 impl DerefMut for DbConnection {
     fn deref_mut(&mut self) -> &mut PgConnection {
-        self.0.lend().expect(HELD)
+        self.0.lend_anyway().expect(HELD)
     }
 }
 
@@ -64,6 +64,7 @@ impl DbTransaction {
     }
 
     /// The connection on which it is open; what is asked of it directly has no deadline, up to the transaction's end.
+    /// A ROLLBACK TO a savepoint that was there before brings the deadline back; to ask for the connection again takes it away.
     ///
     /// # Errors
     ///

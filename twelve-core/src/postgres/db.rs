@@ -92,12 +92,13 @@ impl Db {
     /// A connection of the pool, for what belongs to one connection, or takes long.
     ///
     /// What is asked of it directly, as in `execute(&mut *connection)` on its [`PgConnection`], has no deadline.
+    /// A transaction that is still open when it is dropped is undone.
     ///
     /// # Errors
     ///
     /// [`Error::is_unavailable`] with the cause when Postgres cannot be reached, or every connection was busy for 2 s.
     pub async fn acquire(&self) -> Result<DbConnection, Error> {
-        let mut lease = self.lease().await?;
+        let mut lease = self.lease().await?.for_its_owner();
         lease.unlimit().await?;
         Ok(DbConnection::new(lease))
     }

@@ -222,5 +222,5 @@ macro_rules! executor_on {
 
 executor_on!(&'c Db, |db| Alone::on(db), db.lease().await?.lend()?);
 executor_on!(&'c mut Tx, |tx| InTx::of(tx), tx.lease().await?.lend()?);
-executor_on!(&'c mut DbConnection, |own| own, &mut **own);
+executor_on!(&'c mut DbConnection, |own| own, own.lease().lend()?);
 executor_on!(&'c mut DbTransaction, |own| own, own.lease().lend()?);

@@ -44,10 +44,22 @@ const ABORTED: &str = "25P02";
 const IS_READ_ONLY: &str =
     "SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool";
 
+/// Ends a transaction, if one is open; in one that has failed it fails.
+///
+/// ROLLBACK alone would be a warning in Postgres' log each time that none is.
+const END: &str = "BEGIN; ROLLBACK";
+
+/// The same, and takes back what lets statements take as long as they like: in a transaction that is undone, that would be undone too.
+const END_AND_RESET: &str = "BEGIN; ROLLBACK; RESET statement_timeout";
+
 /// A connection on loan.
 ///
 /// It knows whether an answer is still to come: a statement was cut off by its deadline, or by a handler that was dropped.
 /// Such a connection keeps its place in the pool until the answer has come, or for as long as a statement may take and 1 s more; half a second before the end it is closed.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that do not depend on each other"
+)]
 pub(super) struct Lease {
     pool: Pool,
     /// Nothing after it was given up.
@@ -65,6 +77,10 @@ pub(super) struct Lease {
     has_begun: bool,
     /// May statements on it take as long as they like?
     is_unlimited: bool,
+    /// May there be a savepoint in the transaction?
+    has_savepoint: bool,
+    /// May somebody have begun a transaction on it in words of their own? sqlx does not know of that.
+    may_be_open: bool,
     past: Past,
     /// Is the statement at work a text, which may hold several, and a transaction of its own?
     is_text: bool,
@@ -106,9 +122,17 @@ impl Lease {
             state: State::Quiet,
             has_begun: false,
             is_unlimited: false,
+            has_savepoint: false,
+            may_be_open: false,
             past: Past::Whole,
             is_text: false,
         }
+    }
+
+    /// For somebody who may ask anything on it.
+    pub(super) fn for_its_owner(mut self) -> Self {
+        self.may_be_open = true;
+        self
     }
 
     pub(super) fn with_permit(mut self, permit: OwnedSemaphorePermit) -> Self {
@@ -137,16 +161,26 @@ impl Lease {
     ///
     /// It was given up, with the transaction on it.
     pub(super) fn lend(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
+        self.note_loan();
+        self.held()
+    }
+
+    /// The same, though the connection may be lost: sqlx answers with an error of its own then. Nothing if it was given up.
+    pub(super) fn lend_anyway(&mut self) -> Option<&mut PgConnection> {
+        self.note_loan();
+        self.member.as_mut().map(|member| &mut member.connection)
+    }
+
+    fn note_loan(&mut self) {
         if self.past == Past::Whole {
             self.past = Past::Unheard;
         }
         if !self.is_lost() {
             self.state = State::Lent;
         }
-        self.held()
     }
 
-    /// Lets statements on it take as long as they like, up to the end of the transaction, or of this lease.
+    /// Lets statements on it take as long as they like, up to the end of the transaction, or of this lease; or up to a ROLLBACK TO an older savepoint.
     ///
     /// # Errors
     ///
@@ -156,7 +190,8 @@ impl Lease {
         if self.is_unlimited || !has_limit {
             return Ok(());
         }
-        self.is_unlimited = true;
+        // ROLLBACK TO a savepoint that is there already takes it back.
+        self.is_unlimited = !self.has_savepoint;
         let unlimit = if self.has_begun {
             "SET LOCAL statement_timeout = 0"
         } else {
@@ -283,7 +318,7 @@ impl Lease {
         statement: Statement,
     ) -> Result<Option<PgRow>, sqlx::Error> {
         let patience = self.patience;
-        self.is_text = statement.is_text();
+        self.note(&statement);
         let answer = within(patience, self.connection()?.fetch_optional(statement)).await;
         self.hear(answer).await
     }
@@ -292,7 +327,7 @@ impl Lease {
     pub(super) fn stream(&mut self, statement: Statement) -> BoxStream<'_, Step> {
         Box::pin(async_stream::try_stream! {
             let patience = self.patience;
-            self.is_text = statement.is_text();
+            self.note(&statement);
             let mut steps = self.connection()?.fetch_many(statement);
             let end = loop {
                 match within(patience, steps.try_next()).await {
@@ -304,6 +339,12 @@ impl Lease {
             drop(steps);
             self.hear(end).await?;
         })
+    }
+
+    fn note(&mut self, statement: &Statement) {
+        self.is_text = statement.is_text();
+        self.has_savepoint |= statement.may_save();
+        self.may_be_open |= !self.has_begun && statement.may_leave_open();
     }
 
     /// Hears an answer, and what it says of the connection.
@@ -325,8 +366,8 @@ impl Lease {
                 if sqlstate(&error).as_deref() != Some(ABORTED) {
                     // Whatever came before has succeeded.
                     self.past = Past::Failed;
-                } else if !self.has_begun {
-                    // A transaction that somebody began in words of their own.
+                } else if !self.has_begun && !self.may_be_open {
+                    // Somebody else's, who has left it behind; its owner would end it.
                     self.state = State::Lost;
                 }
             }
@@ -416,13 +457,14 @@ impl Drop for Lease {
         if self.is_lost() {
             drop(member);
             self.pool.free();
-        } else if self.state != State::Quiet || self.has_begun || self.is_unlimited {
+        } else if self.state != State::Quiet || self.has_begun || self.may_be_open {
             let settling = Settling {
                 task: self.pool.settling(),
                 pool: self.pool.clone(),
                 member,
                 has_begun: self.has_begun,
                 is_unlimited: self.is_unlimited,
+                may_be_open: self.may_be_open,
                 is_unheard: self.past == Past::Unheard,
                 _permit: self.permit.take(),
             };
@@ -436,12 +478,17 @@ impl Drop for Lease {
 /// A connection that nobody has any more, and that is not ready for the next.
 ///
 /// It is no lease: a runtime that is shutting down drops the task, and that must not begin another one.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that do not depend on each other"
+)]
 struct Settling {
     task: Task,
     pool: Pool,
     member: Member,
     has_begun: bool,
     is_unlimited: bool,
+    may_be_open: bool,
     is_unheard: bool,
     _permit: Option<OwnedSemaphorePermit>,
 }
@@ -504,9 +551,13 @@ impl Settling {
         } else if self.has_begun && !was_known {
             // sqlx does not know of a transaction whose BEGIN was cut off.
             connection.execute("ROLLBACK").await.map(drop)
-        } else if self.is_unlimited && !self.has_begun {
-            let reset = connection.execute("RESET statement_timeout");
-            reset.await.map(drop)
+        } else if self.may_be_open {
+            let end = if self.is_unlimited {
+                END_AND_RESET
+            } else {
+                END
+            };
+            connection.execute(end).await.map(drop)
         } else if was_known {
             connection.ping().await
         } else {

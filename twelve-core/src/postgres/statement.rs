@@ -44,7 +44,7 @@ impl Statement {
 
     /// Why it does not stand for itself: on a connection that goes back to the pool it would be the next one's.
     pub(super) fn belongs_to_a_connection(&self) -> Option<Error> {
-        let sentence = if self.begins_with(&["BEGIN", "START"]) && !self.has_several() {
+        let sentence = if self.begins_with(&["BEGIN", "START"]) && !self.may_leave_open() {
             "BEGIN on `&Db` would begin a transaction for whoever has its connection next: take `Tx`, or `db.begin()`"
         } else if self.begins_with(&["LISTEN"]) {
             "LISTEN on `&Db` would be heard by nobody: take sqlx's `PgListener`, with `db.options()`"
@@ -55,10 +55,20 @@ impl Statement {
     }
 
     fn begins_with(&self, words: &[&str]) -> bool {
-        let text = self.sql.as_str().trim_start();
+        let text = after_comments(self.sql.as_str());
         let end = text.find(|c: char| !c.is_ascii_alphabetic());
         let first = &text[..end.unwrap_or(text.len())];
         words.iter().any(|word| word.eq_ignore_ascii_case(first))
+    }
+
+    /// Can it leave a transaction open? A single BEGIN is refused already.
+    pub(super) fn may_leave_open(&self) -> bool {
+        self.is_text() && self.has_several()
+    }
+
+    /// Can it set a savepoint?
+    pub(super) fn may_save(&self) -> bool {
+        self.begins_with(&["SAVEPOINT"]) || self.may_leave_open()
     }
 
     /// Does something follow after a semicolon?
@@ -76,6 +86,24 @@ impl Statement {
             Fault::LostBefore => true,
             Fault::Outdated => !self.is_text(),
             _ => false,
+        }
+    }
+}
+
+/// The text from its first word on; a comment that holds another one counts as a word.
+fn after_comments(text: &str) -> &str {
+    let mut rest = text.trim_start();
+    loop {
+        let after = if rest.starts_with("--") {
+            rest.split_once('\n')
+        } else if rest.starts_with("/*") {
+            rest.split_once("*/")
+        } else {
+            None
+        };
+        match after {
+            Some((_, after)) => rest = after.trim_start(),
+            None => return rest,
         }
     }
 }

@@ -61,6 +61,7 @@ impl Tx {
     }
 
     /// The connection with the transaction open on it; what is asked of it directly has no deadline, up to the transaction's end.
+    /// A ROLLBACK TO a savepoint that was there before brings the deadline back; to ask for the connection again takes it away.
     ///
     /// # Errors
     ///

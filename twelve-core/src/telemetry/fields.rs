@@ -54,6 +54,10 @@ impl Line<'_> {
 
 impl Visit for Line<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        // Where an event of the crate `log` comes from, which the line says already.
+        if field.name().starts_with("log.") {
+            return;
+        }
         if self.result.is_ok() {
             self.result = self.write(field.name(), value);
         }

@@ -202,4 +202,18 @@ mod tests {
         assert!(!text.contains("\u{1b}[2J"), "{text}");
         assert!(!text.contains(['\u{85}', '\u{9b}']), "{text}");
     }
+
+    /// As tracing-log adds them, once any crate turns on that feature of tracing-subscriber's.
+    #[test]
+    fn the_fields_of_a_bridge_from_log_are_left_out() {
+        let written = Written::default();
+        let writer = written.clone();
+        let layer = layer(move || writer.clone(), Format::Text { colours: false });
+        let subscriber = tracing_subscriber::registry().with(layer);
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(log.target = "hyper", log.line = 7, login = "ada", "said");
+        });
+        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        assert!(text.ends_with("said login=\"ada\"\n"), "{text}");
+    }
 }

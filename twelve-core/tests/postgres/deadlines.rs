@@ -136,6 +136,22 @@ async fn a_failed_transaction_still_lends_its_connection() {
     transaction.commit().await.unwrap();
 }
 
+/// What a savepoint takes back is asked for anew.
+#[tokio::test]
+async fn a_transaction_that_goes_back_to_a_savepoint_has_no_deadline_again() {
+    let database = Database::with(THINGS).await;
+    let db = database.told_timeout("500ms");
+    let mut transaction = db.begin().await.unwrap();
+    (&mut transaction).execute("SAVEPOINT one").await.unwrap();
+    transaction.connection().await.unwrap();
+    (&mut transaction).execute("ROLLBACK TO one").await.unwrap();
+    let plain = transaction.connection().await.unwrap();
+    assert_eq!(setting(&mut *plain, "statement_timeout").await, "0");
+    plain.execute("ROLLBACK TO one").await.unwrap();
+    let plain = transaction.connection().await.unwrap();
+    assert_eq!(setting(plain, "statement_timeout").await, "0");
+}
+
 /// The value of a setting, in Postgres' own words.
 async fn setting<'c>(at: impl Executor<'c, Database = sqlx::Postgres>, name: &str) -> String {
     let show = AssertSqlSafe(format!("SHOW {name}"));

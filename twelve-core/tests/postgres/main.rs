@@ -5,6 +5,7 @@ mod database;
 mod abandoned;
 mod author;
 mod deadlines;
+mod own;
 mod read_only;
 mod replan;
 mod schema;

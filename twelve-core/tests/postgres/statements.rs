@@ -60,15 +60,12 @@ async fn a_statement_that_somebody_has_thrown_away_is_prepared_anew() {
     assert_eq!(sqlx::query(SELECT).fetch_all(&db).await.unwrap().len(), 3);
 }
 
-/// The one statement that meets it fails, and the connection goes with it.
 #[tokio::test]
-async fn a_text_that_leaves_a_failed_transaction_behind_spoils_nothing_for_long() {
+async fn a_text_that_leaves_a_failed_transaction_behind_spoils_nothing() {
     let database = Database::with(THINGS).await;
     let db = database.db.clone();
     let text = sqlx::raw_sql("BEGIN; SELECT 1 / 0; COMMIT").execute(&db);
     text.await.unwrap_err();
-    let met = sqlx::query(SELECT).fetch_all(&db).await.unwrap_err();
-    assert_eq!(met.as_database_error().unwrap().code().unwrap(), "25P02");
     sqlx::query(SELECT).fetch_all(&db).await.unwrap();
 }
 
@@ -80,6 +77,7 @@ async fn what_belongs_to_a_connection_is_refused_where_nobody_has_one() {
     for (text, sentence) in [
         ("BEGIN", "db.begin()"),
         (" start transaction read only;", "db.begin()"),
+        ("-- by hand\n/* as ever */ begin", "db.begin()"),
         ("LISTEN things", "PgListener"),
     ] {
         let refused = (&db).execute(text).await.expect_err(text);

@@ -14,7 +14,7 @@ pub(crate) use budget::{Held, Share};
 use axum::{
     body::Body,
     extract::{DefaultBodyLimit, Request},
-    http::{Version, header},
+    http::header,
     response::{IntoResponse, Response},
 };
 use http_body::Body as _;
@@ -27,7 +27,7 @@ use self::{
     budget::{Budget, Full},
     patience::Patience,
 };
-use crate::settings::Settings;
+use crate::{server::Peer, settings::Settings};
 
 /// How long the rest of a refused body is read and thrown away.
 ///
@@ -104,19 +104,16 @@ impl fmt::Display for Stalled {
 impl Error for Stalled {}
 
 fn refuse(request: Request, limit: usize) -> Response {
-    let version = request.version();
+    if let Some(peer) = request.extensions().get::<Peer>() {
+        peer.linger();
+    }
     // A client that waits for `100 Continue` sends nothing, as long as nobody asks for the body.
     if !request.headers().contains_key(header::EXPECT) {
         discard(request.into_body());
     }
-    let mut response = too_large()
+    too_large()
         .detail(format!("at most {limit} bytes are taken"))
-        .into_response();
-    if version < Version::HTTP_2 {
-        let close = header::HeaderValue::from_static("close");
-        response.headers_mut().insert(header::CONNECTION, close);
-    }
-    response
+        .into_response()
 }
 
 fn discard(mut body: Body) {

@@ -70,7 +70,12 @@ impl Patience {
             let since = Instant::now();
             Waiting { since, end }
         });
-        waiting.end.as_mut().poll(context).is_ready()
+        let is_over = waiting.end.as_mut().poll(context).is_ready();
+        if is_over {
+            // Whoever asks again, though the body has failed, waits anew.
+            self.waiting = None;
+        }
+        is_over
     }
 
     /// So many bytes have come.

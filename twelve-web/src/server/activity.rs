@@ -3,10 +3,7 @@
 use std::{
     future::poll_fn,
     pin::Pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Poll, Waker, ready},
     time::Duration,
 };
@@ -42,14 +39,7 @@ pub(super) enum Over {
 
 /// What a connection is doing; its socket and its requests report it.
 #[derive(Clone, Debug)]
-pub(super) struct Activity(Arc<Shared>);
-
-#[derive(Debug)]
-struct Shared {
-    doing: Mutex<Doing>,
-    /// Of the requests in flight, those whose answers wait for the client to take them.
-    untaken: AtomicUsize,
-}
+pub(super) struct Activity(Arc<Mutex<Doing>>);
 
 #[derive(Debug)]
 struct Doing {
@@ -64,6 +54,8 @@ struct Doing {
     head_since: Option<Instant>,
     /// Requests whose answers have not been produced to their end.
     in_flight: usize,
+    /// Those of them whose answers wait for the client to take them.
+    untaken: usize,
     /// Has a request ever arrived?
     asked: bool,
     /// Is there an answer that the client does not take?
@@ -84,7 +76,7 @@ enum Preface {
 impl Activity {
     pub(super) fn new() -> Self {
         let now = Instant::now();
-        let doing = Mutex::new(Doing {
+        Self(Arc::new(Mutex::new(Doing {
             accepted: now,
             moved: 0,
             written: 0,
@@ -92,16 +84,13 @@ impl Activity {
             // A client that connects and stays silent is as slow as one that stops within a head.
             head_since: Some(now),
             in_flight: 0,
+            untaken: 0,
             asked: false,
             blocked: false,
             idle_since: now,
             is_evicted: false,
             task: None,
-        });
-        Self(Arc::new(Shared {
-            doing,
-            untaken: AtomicUsize::new(0),
-        }))
+        })))
     }
 
     /// The socket has read this.
@@ -171,8 +160,10 @@ impl Activity {
                     timer.as_mut().reset(deadline);
                 }
                 ready!(timer.as_mut().poll(context));
-                if deadline <= Instant::now() && why.is_some() {
-                    return Poll::Ready(why.unwrap_or(Over::Idle));
+                if let Some(why) = why
+                    && deadline <= Instant::now()
+                {
+                    return Poll::Ready(why);
                 }
                 timer.as_mut().reset(deadline);
             }
@@ -212,6 +203,10 @@ impl Activity {
         }
     }
 
+    pub(super) fn is_http2(&self) -> bool {
+        self.lock().speaks_http2()
+    }
+
     /// Resolves when it is known that the client speaks HTTP/2. Polled like [`over`](Self::over).
     pub(super) async fn speaks_http2(&self) {
         once(|| self.lock().speaks_http2()).await;
@@ -234,8 +229,7 @@ impl Activity {
                 (written, written_at) = (doing.written, now);
             }
             let is_idle = doing.in_flight == 0 && !doing.blocked;
-            let untaken = self.0.untaken.load(Ordering::Relaxed);
-            let is_client_to_move = doing.blocked || untaken == doing.in_flight;
+            let is_client_to_move = doing.blocked || doing.untaken == doing.in_flight;
             if is_idle && now - moved_at >= time
                 || is_client_to_move && now - written_at >= time * LAST
             {
@@ -252,7 +246,7 @@ impl Activity {
 
     /// Nothing panics while the lock is held.
     fn lock(&self) -> MutexGuard<'_, Doing> {
-        self.0.doing.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -312,19 +306,19 @@ impl InFlight {
             return;
         }
         self.is_untaken = is_untaken;
-        let untaken = &self.activity.0.untaken;
+        let mut doing = self.activity.lock();
         if is_untaken {
-            untaken.fetch_add(1, Ordering::Relaxed);
+            doing.untaken += 1;
         } else {
-            untaken.fetch_sub(1, Ordering::Relaxed);
+            doing.untaken -= 1;
         }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.set_untaken(false);
         let mut doing = self.activity.lock();
+        doing.untaken -= usize::from(self.is_untaken);
         doing.in_flight -= 1;
         if doing.in_flight == 0 {
             doing.idle_since = Instant::now();

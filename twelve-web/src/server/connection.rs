@@ -1,9 +1,6 @@
 //! One connection, from its first byte to its end.
 
-use hyper::{
-    body::{Body as _, Incoming},
-    service::service_fn,
-};
+use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
@@ -18,7 +15,7 @@ use super::{
     io::Io,
     peer::Peer,
     places::Places,
-    request,
+    request::Exchange,
 };
 use crate::{Service, settings::Settings};
 
@@ -114,7 +111,7 @@ impl Connections {
         #[cfg(target_os = "linux")]
         end_when_nothing_is_taken(&stream);
         let activity = Activity::new();
-        let (place, id) = self.places.take(entry, &activity);
+        let (place, listed) = self.places.take(entry, &activity);
         let io = Io {
             stream,
             activity,
@@ -125,29 +122,24 @@ impl Connections {
         };
         let connections = Arc::clone(self);
         tokio::spawn(async move {
+            // It is dropped when an author's stream panics, too.
+            let _listed = listed;
             connections.run(io).await;
-            connections.places.leave(id);
         });
     }
 
     async fn run(&self, io: Io) {
         let activity = io.activity.clone();
-        let peer = io.peer.clone();
         let seat = io.place.seat.clone();
-        let share = self.service.limits().share();
-        let respond = service_fn(|mut request: hyper::Request<Incoming>| {
-            if !request.body().is_end_stream() {
-                request.extensions_mut().insert(share.clone());
-            }
-            request::respond(
-                self.service.clone(),
-                self.lifecycle.clone(),
-                activity.begin(),
-                peer.clone(),
-                seat.clone(),
-                request,
-            )
+        let exchange = Arc::new(Exchange {
+            service: self.service.clone(),
+            lifecycle: self.lifecycle.clone(),
+            activity: activity.clone(),
+            peer: io.peer.clone(),
+            seat: seat.clone(),
+            share: self.service.limits().share(),
         });
+        let respond = service_fn(|request| Arc::clone(&exchange).respond(request));
         let connection = self
             .protocol
             .serve_connection_with_upgrades(TokioIo::new(io), respond);
@@ -163,24 +155,30 @@ impl Connections {
             return;
         }
         connection.as_mut().graceful_shutdown();
+        let is_displaced = || seat.as_ref().is_some_and(|seat| seat.is_displaced());
+        let last = async |over| match over {
+            _ if is_displaced() => tokio::time::sleep(GRACE).await,
+            Over::Evicted => activity.silent(LEAVE).await,
+            Over::Stalled | Over::Idle => activity.silent(GRACE).await,
+        };
         let patience = async {
             match end {
                 End::Announced => {
                     self.lifecycle.draining().await;
                     activity.silent(GRACE).await;
                 }
-                End::Over(_) if seat.as_ref().is_some_and(|seat| seat.is_displaced()) => {
-                    tokio::time::sleep(GRACE).await;
-                }
-                End::Over(Over::Evicted) => activity.silent(LEAVE).await,
-                End::Over(_) | End::Draining => activity.silent(GRACE).await,
+                End::Draining => activity.silent(GRACE).await,
+                End::Over(over) => last(over).await,
             }
         };
         let over = async {
             if matches!(end, End::Over(_)) {
                 std::future::pending::<()>().await;
             }
-            activity.over(self.header_timeout).await;
+            let over = activity.over(self.header_timeout).await;
+            if !activity.may_be_cut() {
+                last(over).await;
+            }
         };
         tokio::select! {
             biased;

@@ -172,22 +172,24 @@ fn is_address(text: &[u8]) -> bool {
 
 /// `reg-name` of RFC 3986, section 3.2.2; a numeric address of IPv4 is one too.
 fn is_registered_name(name: &[u8]) -> bool {
-    let mut rest = name;
-    loop {
-        rest = match rest {
-            [] => return true,
-            [b'%', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                rest
+    let is_plain = |text: &[u8]| text.iter().all(|&byte| is_of_names(byte));
+    let mut pieces = name.split(|&byte| byte == b'%');
+    pieces.next().is_none_or(is_plain)
+        && pieces.all(|piece| match piece {
+            [high, low, rest @ ..] => {
+                high.is_ascii_hexdigit() && low.is_ascii_hexdigit() && is_plain(rest)
             }
-            [byte, rest @ ..] if is_of_names(*byte) => rest,
-            _ => return false,
-        };
-    }
+            _ => false,
+        })
 }
 
 /// `unreserved` and `sub-delims` of RFC 3986, section 2.
 fn is_of_names(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
+    matches!(
+        byte,
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~'
+            | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'='
+    )
 }
 
 #[cfg(test)]

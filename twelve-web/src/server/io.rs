@@ -110,7 +110,10 @@ impl Drop for Io {
         let stream = std::net::TcpStream::from(stream);
         let lingers = match stream.peek(&mut [0]) {
             Ok(unread) => unread > 0,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.peer.lingers(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                // Frames of HTTP/2 say what belongs to which request.
+                self.peer.lingers() && !self.activity.is_http2()
+            }
             Err(_) => false,
         };
         let Ok(runtime) = Handle::try_current() else {

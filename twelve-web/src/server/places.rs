@@ -61,6 +61,18 @@ pub(super) struct Place {
     pub(super) seat: Option<Arc<Seat>>,
 }
 
+/// A connection may have to end for another's sake as long as this lives.
+pub(super) struct Listed {
+    places: Arc<Places>,
+    id: u64,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.places.leave(self.id);
+    }
+}
+
 /// A place beside, until it becomes a regular one.
 pub(super) struct Seat {
     places: Arc<Places>,
@@ -101,13 +113,17 @@ impl Places {
         Arc::clone(&self.beside).try_acquire_owned().ok()
     }
 
-    /// A place for a client that has come; and its number, by which it [leaves](Self::leave).
+    /// A place for a client that has come; and what is to be dropped when it has ended, or become something else than HTTP.
     pub(super) fn take(
         self: &Arc<Self>,
         entry: OwnedSemaphorePermit,
         activity: &Activity,
-    ) -> (Place, u64) {
+    ) -> (Place, Listed) {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let listed = Listed {
+            places: Arc::clone(self),
+            id,
+        };
         if let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() {
             self.taken().insert(id, activity.clone());
             self.make_room(self.kept_free);
@@ -115,7 +131,7 @@ impl Places {
                 _regular: Some(permit),
                 seat: None,
             };
-            return (place, id);
+            return (place, listed);
         }
         let seat = Arc::new(Seat {
             places: Arc::clone(self),
@@ -140,11 +156,10 @@ impl Places {
             _regular: None,
             seat: Some(seat),
         };
-        (place, id)
+        (place, listed)
     }
 
-    /// A connection has ended, or become something else than HTTP, which nobody may end for another's sake.
-    pub(super) fn leave(&self, id: u64) {
+    fn leave(&self, id: u64) {
         self.taken().remove(&id);
     }
 
@@ -212,15 +227,15 @@ impl Seat {
 
     /// Waits for a place; false when none became free in time.
     pub(super) async fn is_admitted(&self) -> bool {
+        // Of several streams one waits for the place, and the others for that one: each has its own time.
         let admission = self.regular.get_or_try_init(|| async {
-            let waiting = timeout(WAIT, self.room());
             tokio::select! {
                 biased;
                 () = self.displaced.cancelled() => Err(()),
-                permit = waiting => permit.map_err(|_| ()),
+                permit = self.room() => Ok(permit),
             }
         });
-        admission.await.is_ok()
+        matches!(timeout(WAIT, admission).await, Ok(Ok(_)))
     }
 
     async fn room(&self) -> OwnedSemaphorePermit {
@@ -252,4 +267,27 @@ impl Drop for Seat {
 /// Nobody panics while holding one of them.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::future::join_all;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_streams_of_one_connection_wait_together() {
+        let places = Places::new(Room {
+            connections: 1,
+            beside: 1,
+        });
+        let busy = Activity::new();
+        let _request = busy.begin();
+        let _regular = places.take(places.entry().await, &busy);
+        let (place, _listed) = places.take(places.entry().await, &Activity::new());
+        let seat = place.seat.expect("there is one regular place");
+        let begun = Instant::now();
+        let admitted = join_all((0..20).map(|_| seat.is_admitted())).await;
+        assert_eq!(admitted, [false; 20]);
+        assert_eq!(begun.elapsed(), WAIT);
+    }
 }

@@ -2,10 +2,10 @@
 
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderValue, Version, header},
+    http::{HeaderValue, Method, Version, header},
     response::IntoResponse,
 };
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::{Request, Response, body::Incoming};
 use std::{
     convert::Infallible,
@@ -15,62 +15,97 @@ use std::{
 };
 use twelve_core::{Lifecycle, Problem, State, Tracked};
 
-use super::{activity::InFlight, head, peer::Peer, places::Seat};
-use crate::{Service, service::is_probe};
+use super::{
+    activity::{Activity, InFlight},
+    head,
+    peer::Peer,
+    places::Seat,
+};
+use crate::{
+    Service,
+    limit::Share,
+    service::{fit, is_probe},
+};
 
 /// The longest path that the tracker's list shows, in bytes.
 const SHOWN: usize = 100;
 
-/// Answers a request; it counts as running until the answer's body has been produced.
-pub(super) async fn respond(
-    service: Service,
-    lifecycle: Lifecycle,
-    mut in_flight: InFlight,
-    peer: Peer,
-    seat: Option<Arc<Seat>>,
-    mut request: Request<Incoming>,
-) -> Result<Response<Answer>, Infallible> {
-    let version = request.version();
-    let tracked = lifecycle.tracker().begin(name(&request));
-    let checked = head::check(&mut request);
-    let is_refused = checked.is_err();
-    let is_full = match seat {
-        Some(seat) if !is_refused && !is_probe(request.uri().path()) => !seat.is_admitted().await,
-        _ => false,
-    };
-    let mut response = match checked {
-        Ok(()) if is_full => full(),
-        Ok(()) => {
-            request.extensions_mut().insert(peer);
-            service.respond(request.map(Body::new)).await
-        }
-        Err(problem) => {
-            // Where a request ends that nobody understands is not known; HTTP/2 has frames for that.
-            if version < Version::HTTP_2 {
-                peer.linger();
+/// What the requests of a connection share.
+pub(super) struct Exchange {
+    pub(super) service: Service,
+    pub(super) lifecycle: Lifecycle,
+    pub(super) activity: Activity,
+    pub(super) peer: Peer,
+    pub(super) seat: Option<Arc<Seat>>,
+    pub(super) share: Share,
+}
+
+impl Exchange {
+    /// Answers a request; it counts as running until the answer's body has been produced.
+    pub(super) fn respond(
+        self: Arc<Self>,
+        mut request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<Answer>, Infallible>> + Send {
+        let mut in_flight = self.activity.begin();
+        let tracked = self.lifecycle.tracker().begin(name(&request));
+        let version = request.version();
+        let for_head = request.method() == Method::HEAD;
+        let checked = head::check(&mut request);
+        async move {
+            let refused = match checked {
+                // Where a request ends that nobody understands is not known.
+                Err(problem) => {
+                    self.peer.linger();
+                    Some(problem)
+                }
+                Ok(()) if self.is_admitted(&request).await => None,
+                Ok(()) => Some(full()),
+            };
+            let is_refused = refused.is_some();
+            let mut response = match refused {
+                Some(problem) => {
+                    let mut response = problem.into_response();
+                    fit(&mut response, for_head);
+                    response
+                }
+                None => {
+                    if !request.body().is_end_stream() {
+                        request.extensions_mut().insert(self.share.clone());
+                    }
+                    request.extensions_mut().insert(self.peer.clone());
+                    self.service.respond(request.map(Body::new)).await
+                }
+            };
+            let is_last =
+                is_refused || self.peer.lingers() || self.lifecycle.state() >= State::Announce;
+            if version < Version::HTTP_2 && is_last {
+                let close = HeaderValue::from_static("close");
+                let headers = response.headers_mut();
+                // An upgrade says `Connection: upgrade`, and ends the HTTP connection anyway.
+                headers.entry(header::CONNECTION).or_insert(close);
             }
-            problem.into_response()
+            in_flight.set_untaken(true);
+            Ok(response.map(|body| Answer {
+                body,
+                in_flight,
+                _tracked: tracked,
+            }))
         }
-    };
-    let is_last = is_refused || is_full || lifecycle.state() >= State::Announce;
-    if version < Version::HTTP_2 && is_last {
-        let close = HeaderValue::from_static("close");
-        let headers = response.headers_mut();
-        // An upgrade says `Connection: upgrade`, and ends the HTTP connection anyway.
-        headers.entry(header::CONNECTION).or_insert(close);
     }
-    in_flight.set_untaken(true);
-    Ok(response.map(|body| Answer {
-        body,
-        in_flight,
-        _tracked: tracked,
-    }))
+
+    /// Waits for a place, if the connection has none; false when none became free in time.
+    async fn is_admitted(&self, request: &Request<Incoming>) -> bool {
+        match &self.seat {
+            Some(seat) if !is_probe(request.uri().path()) => seat.is_admitted().await,
+            _ => true,
+        }
+    }
 }
 
 /// The answer to a request whose connection found no place.
-fn full() -> Response<Body> {
+fn full() -> Problem {
     let full = Problem::new(503, "too-many-connections", "Every connection is in use");
-    full.retry_after(1).into_response()
+    full.retry_after(1)
 }
 
 fn name(request: &Request<Incoming>) -> String {

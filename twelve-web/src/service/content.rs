@@ -9,7 +9,7 @@ use axum::{
 };
 
 /// Takes the content from an answer to `HEAD` and from a status without any, and a length that would be wrong.
-pub(super) fn fit(mut response: Response, for_head: bool) -> Response {
+pub(crate) fn fit(response: &mut Response, for_head: bool) {
     match response.status() {
         // RFC 9110, section 8.6: no length. That of a 304 would be the length of the 200, which nobody here knows.
         StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::RESET_CONTENT => {
@@ -31,7 +31,6 @@ pub(super) fn fit(mut response: Response, for_head: bool) -> Response {
         }
         _ => {}
     }
-    response
 }
 
 #[cfg(test)]
@@ -48,7 +47,8 @@ mod tests {
                 .headers_mut()
                 .insert(header::CONTENT_LENGTH, length);
         }
-        fit(response, head)
+        fit(&mut response, head);
+        response
     }
 
     #[test]

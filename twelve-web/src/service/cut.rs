@@ -6,64 +6,64 @@
 use axum::{
     body::{Body, Bytes, HttpBody},
     extract::Request,
-    http::{HeaderValue, Version, header},
+    http::header,
     response::{IntoResponse, Response},
 };
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use std::{
+    mem::take,
     pin::Pin,
     sync::{Arc, OnceLock},
     task::{Context, Poll, ready},
 };
 use twelve_core::Problem;
 
-use crate::limit;
+use crate::{limit, server::Peer};
 
 /// How the text of axum's begins, and how long it is at most.
 const TEXT: &[u8] = b"Failed to buffer the request body";
 const LONGEST: u64 = 1024;
 
-/// Why the body of a request failed, once it has.
+/// A body that may fail before its end.
 pub(super) struct Cut {
-    why: Option<Arc<OnceLock<Problem>>>,
-    version: Version,
+    why: Arc<OnceLock<Problem>>,
+    peer: Option<Peer>,
 }
 
 impl Cut {
     /// Watches the body of a request; one without a body cannot be cut.
-    pub(super) fn watch(request: Request) -> (Request, Self) {
-        let version = request.version();
+    pub(super) fn watch(request: &mut Request) -> Option<Self> {
         if request.body().is_end_stream() {
-            return (request, Self { why: None, version });
+            return None;
         }
         let why = Arc::default();
         let noted = Arc::clone(&why);
-        let request = request.map(|body| Body::new(Watched { body, why: noted }));
-        let why = Some(why);
-        (request, Self { why, version })
+        let body = take(request.body_mut());
+        *request.body_mut() = Body::new(Watched { body, why: noted });
+        let peer = request.extensions().get().cloned();
+        Some(Self { why, peer })
     }
 
-    /// The answer, with the problem in place of axum's text.
-    pub(super) async fn explain(&self, mut response: Response) -> Response {
-        let Some(problem) = self.why.as_ref().and_then(|why| why.get()) else {
-            return response;
+    /// Puts the problem in place of axum's text, if the body has failed.
+    pub(super) async fn explain(&self, response: &mut Response) {
+        let Some(problem) = self.why.get() else {
+            return;
         };
-        if is_short_text(&response) {
-            let (parts, body) = response.into_parts();
-            let text = body.collect().await.unwrap_or_default().to_bytes();
-            response = if text.starts_with(TEXT) {
-                problem.clone().into_response()
-            } else {
-                Response::from_parts(parts, Body::from(text))
-            };
-        }
-        if self.version < Version::HTTP_2 {
+        if let Some(peer) = &self.peer {
             // Where the next request would begin is not known.
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(header::CONNECTION, close);
+            peer.linger();
         }
-        response
+        if !is_short_text(response) {
+            return;
+        }
+        let text = take(response.body_mut()).collect().await;
+        let text = text.unwrap_or_default().to_bytes();
+        if text.starts_with(TEXT) {
+            *response = problem.clone().into_response();
+        } else {
+            *response.body_mut() = Body::from(text);
+        }
     }
 }
 

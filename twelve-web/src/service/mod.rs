@@ -12,6 +12,7 @@ mod health;
 mod panic;
 mod unit_of_work;
 
+pub(crate) use content::fit;
 pub(crate) use health::is_probe;
 pub(crate) use panic::catch;
 
@@ -31,6 +32,7 @@ use std::{
 use tracing::Instrument;
 use twelve_core::{Context, Error};
 
+use self::cut::Cut;
 use crate::{
     Router,
     limit::{self, Held, Limits},
@@ -82,25 +84,26 @@ impl Service {
     }
 
     /// Answers a request.
-    pub async fn respond(self, request: Request) -> Response {
+    pub async fn respond(&self, request: Request) -> Response {
         let for_head = request.method() == Method::HEAD;
-        let answer = match health::answer(&request, self.context.lifecycle()) {
+        let mut answer = match health::answer(&request, self.context.lifecycle()) {
             Some(answer) => answer,
             None => self.answer(request).await,
         };
-        content::fit(answer, for_head)
+        fit(&mut answer, for_head);
+        answer
     }
 
-    async fn answer(self, request: Request) -> Response {
+    async fn answer(&self, request: Request) -> Response {
         let begun = Instant::now();
         let method = request.method().clone();
         let path =
             tracing::enabled!(tracing::Level::DEBUG).then(|| request.uri().path().to_owned());
         let response = match limit::bound(request, &self.limits) {
-            Ok(request) => {
+            Ok(mut request) => {
                 // What its body takes counts for as long as it is handled.
                 let _held = request.extensions().get::<Held>().cloned();
-                let (mut request, cut) = cut::Cut::watch(request);
+                let cut = Cut::watch(&mut request);
                 // Middleware is built before there is a context, and finds it here.
                 request.extensions_mut().insert(self.context.clone());
                 // Whatever is logged on the way tells which request it was.
@@ -109,10 +112,13 @@ impl Service {
                     method = request.method().as_str(),
                     path = request.uri().path(),
                 );
-                let response = unit_of_work::run(self.routes, request)
+                let mut response = unit_of_work::run(&self.routes, request)
                     .instrument(span)
                     .await;
-                cut.explain(response).await
+                if let Some(cut) = cut {
+                    cut.explain(&mut response).await;
+                }
+                response
             }
             Err(refusal) => refusal,
         };

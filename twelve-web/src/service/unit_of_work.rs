@@ -9,10 +9,10 @@ use twelve_core::Slot;
 
 use super::catch;
 
-pub(super) async fn run(routes: axum::Router, mut request: Request) -> Response {
+pub(super) async fn run(routes: &axum::Router, mut request: Request) -> Response {
     let slot = Slot::default();
     request.extensions_mut().insert(slot.clone());
-    let response = match catch(routes.oneshot(request)).await {
+    let response = match catch(routes.clone().oneshot(request)).await {
         Ok(Ok(response)) | Err(response) => response,
         Ok(Err(never)) => match never {},
     };

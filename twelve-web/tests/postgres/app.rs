@@ -153,7 +153,8 @@ impl App {
     }
 
     pub(crate) async fn ask(&self, request: Request<Body>) -> Answer {
-        let answer = tokio::time::timeout(BOUND, self.service().respond(request));
+        let service = self.service();
+        let answer = tokio::time::timeout(BOUND, service.respond(request));
         read(answer.await.expect("no answer")).await
     }
 

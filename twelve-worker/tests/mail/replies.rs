@@ -35,7 +35,7 @@ enum Fate {
 use Fate::{Later, Misconfigured, Refused, Sent, Unreachable};
 
 /// Replies with `{}` for the code that should come; what they mean until the server is ready, up to the message, and after it.
-const REPLIES: [(&[u8], [Fate; 3]); 24] = [
+const REPLIES: [(&[u8], [Fate; 3]); 30] = [
     (b"{} ok", [Sent; 3]),
     (b"{}", [Sent; 3]),
     (b"{} ", [Sent; 3]),
@@ -63,6 +63,12 @@ const REPLIES: [(&[u8], [Fate; 3]); 24] = [
     (b"ok", [Unreachable, Unreachable, Later]),
     (b"25", [Unreachable, Unreachable, Later]),
     (b"999 what", [Unreachable, Unreachable, Later]),
+    (b"100 wait", [Unreachable, Unreachable, Later]),
+    (b"199", [Unreachable, Unreachable, Later]),
+    (b"334 what", [Unreachable, Unreachable, Later]),
+    (b"355 what", [Unreachable, Unreachable, Later]),
+    (b"600 what", [Unreachable, Unreachable, Later]),
+    (b"650", [Unreachable, Unreachable, Later]),
 ];
 
 #[tokio::test]
@@ -74,6 +80,17 @@ async fn the_code_alone_decides_what_becomes_of_a_mail() {
             let said = with_code(reply, proper);
             // Without `tls` it asks for STARTTLS first, and hears the greeting and the reply to EHLO itself.
             for rest in ["?tls=none", ""] {
+                // The first digit decides. lettre, which hears the first two there, takes 3xx for 2xx; what comes after is judged by itself.
+                let goes_on = match command {
+                    "HELLO" | "EHLO" => rest == "?tls=none",
+                    _ => command == "DATA",
+                };
+                let is_intermediate = said.starts_with(b"3");
+                let fate = if goes_on && is_intermediate {
+                    Sent
+                } else {
+                    fate
+                };
                 let found = send(command, Act::SayBytes(said.clone()), rest).await;
                 if found != fate {
                     let reply = reply.escape_ascii();
@@ -87,6 +104,45 @@ async fn the_code_alone_decides_what_becomes_of_a_mail() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// Whoever is between us and the server can say anything up to the certificate.
+#[tokio::test]
+async fn where_tls_is_required_no_reply_brings_out_the_password_in_the_clear() {
+    let mut wrong = Vec::new();
+    for (command, proper) in [("HELLO", 220), ("EHLO", 250), ("STARTTLS", 220)] {
+        for (reply, fates) in REPLIES {
+            let fate = fates[0];
+            if fate == Sent {
+                continue;
+            }
+            let offers = Offers {
+                starttls: true,
+                auth: true,
+                ..Offers::default()
+            };
+            let act = Act::SayBytes(with_code(reply, proper));
+            let server = answering(command, act, offers).await;
+            let url = format!("smtp://user:s3cret@127.0.0.1:{}?tls=required", server.port);
+            let found = fate_at(url).await;
+            let heard = server.heard();
+            let is_open = heard.iter().any(|it| it == "AUTH" || it == "MAIL");
+            if is_open || found != fate {
+                let reply = reply.escape_ascii();
+                wrong.push(format!("{command}: {reply}: {found:?}, {heard:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// A server that has not said 354 would take the message for commands.
+#[tokio::test]
+async fn a_message_is_sent_only_after_354() {
+    for rest in ["?tls=none", ""] {
+        let act = Act::SayBytes(b"250 ok".into());
+        assert_eq!(send("DATA", act, rest).await, Unreachable);
+    }
+}
+
 fn with_code(reply: &[u8], code: u16) -> Vec<u8> {
     let mut parts = reply.split(|byte| *byte == b'{');
     let mut said = parts.next().unwrap_or_default().to_vec();
@@ -97,23 +153,32 @@ fn with_code(reply: &[u8], code: u16) -> Vec<u8> {
     said
 }
 
-/// Sends one mail to a server that answers one command so, and all others as it should.
+/// What becomes of one mail at a server that answers one command so, and all others as it should.
 async fn send(command: &'static str, act: Act, rest: &str) -> Fate {
     let with_credentials = command == "AUTH";
     let offers = Offers {
         auth: with_credentials,
         ..Offers::default()
     };
-    // The arguments of EHLO and RCPT belong to the command.
-    let is_it = move |heard: &str| heard.split(' ').next() == Some(command);
-    let script = move |heard: &str, _| is_it(heard).then(|| act.clone());
-    let server = SmtpServer::start(offers, 0, script).await;
+    let server = answering(command, act, offers).await;
     let url = if with_credentials {
         // They go over no connection in the clear, unless that is said.
         format!("smtp://user:s3cret@127.0.0.1:{}?tls=none", server.port)
     } else {
         format!("smtp://127.0.0.1:{}{rest}", server.port)
     };
+    fate_at(url).await
+}
+
+async fn answering(command: &'static str, act: Act, offers: Offers) -> SmtpServer {
+    // The arguments of EHLO and RCPT belong to the command.
+    let is_it = move |heard: &str| heard.split(' ').next() == Some(command);
+    let script = move |heard: &str, _| is_it(heard).then(|| act.clone());
+    SmtpServer::start(offers, 0, script).await
+}
+
+/// Sends one mail.
+async fn fate_at(url: String) -> Fate {
     let environment = Environment::default().with("SMTP_URL", url);
     let context = Context::new(
         Identity::new("t", "mailer"),

@@ -198,8 +198,9 @@ impl Conversation {
                     self.answer(stream, line, &proper).await?;
                 }
                 "STARTTLS" => {
-                    self.answer(stream, "STARTTLS", "220 go").await?;
-                    return Ok(Turn::StartTls);
+                    if self.answer(stream, "STARTTLS", "220 go").await? {
+                        return Ok(Turn::StartTls);
+                    }
                 }
                 "RCPT" => {
                     to = line.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
@@ -256,9 +257,9 @@ impl Conversation {
         stream.flush().await?;
         match act {
             Some(Act::Leave(_)) => Err(io::ErrorKind::ConnectionAborted.into()),
-            // To go on with a message, 354 must have been said.
+            // To go on with a message or with TLS, it must have said so, by the first digit.
             Some(Act::Say(_)) => Ok(false),
-            Some(Act::SayBytes(text)) => Ok(text.starts_with(b"354")),
+            Some(Act::SayBytes(text)) => Ok(text.first() == proper.as_bytes().first()),
             _ => Ok(true),
         }
     }

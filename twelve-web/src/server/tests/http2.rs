@@ -99,6 +99,46 @@ async fn what_has_no_content_is_sent_without() {
     }
 }
 
+/// h2 takes content of an answer to `HEAD` for an error of the protocol.
+#[tokio::test]
+async fn a_refusal_of_head_has_no_content() {
+    let server = Running::start(Router::new());
+    let (mut sender, _connection) = connect(&server).await;
+    let request = Request::head("http://x/").header("host", "y");
+    let request = request.body(Body::empty()).unwrap();
+    let response = sender.send_request(request).await.unwrap();
+    assert_eq!(response.status(), 400);
+    assert!(response.headers().contains_key("content-length"));
+    let body = response.into_body().collect().await;
+    assert_eq!(body.expect("read the answer").to_bytes(), "");
+}
+
+#[tokio::test]
+async fn whoever_leaves_a_place_beside_is_answered_in_the_announcement_too() {
+    let (gate, slow) = gated();
+    let routes = Router::new()
+        .route("/", get(async || "hello"))
+        .route("/slow", slow);
+    let server = Running::with(routes, &[("TWELVE_MAX_CONNECTIONS", "1")]);
+    let mut busy = server.connect().await;
+    busy.write("GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    server.until_running(1).await;
+    let (mut sender, _connection) = connect(&server).await;
+    let mut again = sender.clone();
+    let waiting = tokio::spawn(async move { ask(&mut sender, "/").await });
+    server.until_running(2).await;
+    server.lifecycle.begin_announce();
+    let told = async { while ask(&mut again, "/health").await.is_ok() {} };
+    timeout(BOUND, told).await.expect("no GOAWAY");
+    let mut others = Vec::new();
+    for _ in 0..100 {
+        others.push(server.connect().await);
+    }
+    let answer = timeout(BOUND, waiting).await.expect("no answer").unwrap();
+    assert_eq!(answer.expect("an answer, no reset").0, 503);
+    gate.notify_one();
+}
+
 #[tokio::test]
 async fn a_connection_without_requests_delays_nothing() {
     let server = Running::start(Router::new().route("/", get(async || "hello")));

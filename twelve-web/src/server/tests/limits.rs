@@ -1,6 +1,9 @@
 //! What a client may do at most.
 
-use std::time::{Duration, Instant};
+use std::{
+    task::Poll,
+    time::{Duration, Instant},
+};
 
 use axum::body::Body;
 use futures_util::{StreamExt, stream};
@@ -71,6 +74,46 @@ async fn a_body_that_turns_out_too_large_is_refused() {
         .write("POST /echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nb\r\n12345678901\r\n0\r\n\r\n")
         .await;
     assert_eq!(client.answer().await.status, 413);
+}
+
+/// The kernel resets a connection that is closed while bytes arrive, and the client's then drops the answer.
+#[tokio::test]
+async fn a_body_that_is_refused_in_the_middle_is_refused_audibly() {
+    let server = Running::with(routes(), &[("TWELVE_BODY_LIMIT", "10")]);
+    let mut client = server.connect().await;
+    client
+        .write("POST /echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+        .await;
+    for _ in 0..20 {
+        client.write("b\r\n12345678901\r\n").await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let answer = client.answer().await;
+    assert_eq!(answer.status, 413);
+    assert!(answer.closes(), "{answer:?}");
+}
+
+/// A handler that goes on reading a body that has failed.
+async fn stubborn(body: Body) -> String {
+    let mut body = body.into_data_stream();
+    let mut failures = 0;
+    while failures < 2
+        && let Some(piece) = body.next().await
+    {
+        failures += u32::from(piece.is_err());
+    }
+    failures.to_string()
+}
+
+#[tokio::test]
+async fn a_body_that_stands_still_fails_however_often_it_is_asked() {
+    let server = Running::start(routes().route("/stubborn", post(stubborn)));
+    let mut client = server.connect().await;
+    client
+        .write("POST /stubborn HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n123")
+        .await;
+    let answer = client.answer().await;
+    assert_eq!((answer.status, &*answer.body), (200, &b"2"[..]));
 }
 
 #[tokio::test]
@@ -327,6 +370,28 @@ async fn when_every_place_is_taken_the_connection_that_was_idle_for_longest_leav
     assert_eq!(newest.get("/").await.status, 200);
     assert!(oldest.is_closed().await);
     assert_eq!(younger.get("/").await.status, 200);
+}
+
+#[tokio::test]
+async fn an_answer_whose_stream_panics_takes_no_place_along() {
+    let panics = async || {
+        Body::from_stream(stream::poll_fn(
+            |_| -> Poll<Option<Result<&str, Infallible>>> { panic!("a stream of the author's") },
+        ))
+    };
+    let routes = routes().route("/panics", get(panics));
+    let server = Running::with(routes, &[("TWELVE_MAX_CONNECTIONS", "1")]);
+    for _ in 0..2 {
+        let mut panicking = server.connect().await;
+        panicking
+            .write("GET /panics HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await;
+        while !panicking.is_closed().await {}
+    }
+    let mut idle = server.connect().await;
+    assert_eq!(idle.get("/").await.status, 200);
+    tokio::time::sleep(IDLE).await;
+    assert_eq!(server.connect().await.get("/").await.status, 200);
 }
 
 #[tokio::test]

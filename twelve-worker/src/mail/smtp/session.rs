@@ -8,7 +8,10 @@ use lettre::{
         client::{AsyncSmtpConnection, AsyncTokioStream},
         commands::{Data, Ehlo, Mail, Rcpt, Rset, Starttls},
         extension::ClientId,
-        response::Response,
+        response::{
+            Response,
+            Severity::{self, PositiveCompletion, PositiveIntermediate},
+        },
     },
 };
 use std::{
@@ -97,7 +100,10 @@ impl Server {
         if let Some((user, password)) = &url.credentials {
             let credentials = Credentials::new(user.clone(), password.clone());
             let mechanisms = [Mechanism::Plain, Mechanism::Login];
-            connection.auth(&mechanisms, &credentials).await?;
+            let reply = connection.auth(&mechanisms, &credentials).await?;
+            if reply.code().severity != PositiveCompletion {
+                return Err(NotOpened::Improper(in_one_line(&reply)));
+            }
         }
         Ok(connection)
     }
@@ -105,27 +111,26 @@ impl Server {
     /// The connection in TLS if the server offers that by STARTTLS (RFC 3207).
     ///
     /// lettre takes it over as a new one: it hears the last reply as a greeting, and says EHLO again.
+    /// It goes on after any 2xx and 3xx, so it gets a plain connection only where TLS is not required.
     async fn upgraded(&self, tcp: TcpStream) -> Result<Box<dyn AsyncTokioStream>, NotOpened> {
         let mut stream = Replies::new(tcp);
-        let mut reply = stream.next().await?;
-        if !reply.starts_with('2') {
-            return Ok(Box::new(Replies::after(&reply, stream.into_inner())));
-        }
+        let greeting = completed(stream.next().await?)?;
         let hello = Ehlo::new(self.hello.clone()).to_string();
         stream.write_all(hello.as_bytes()).await?;
-        let offers = stream.next().await?;
+        let offers = completed(stream.next().await?)?;
         let mut offers = offers.lines().filter_map(|line| line.get(4..));
         if offers.any(|offer| offer.trim().eq_ignore_ascii_case("STARTTLS")) {
             stream.write_all(Starttls.to_string().as_bytes()).await?;
-            reply = stream.next().await?;
-            if reply.starts_with('2') {
-                let encrypted = self.encrypted(stream.into_inner()).await?;
-                return Ok(Box::new(Replies::after(&reply, encrypted)));
-            }
-        } else if self.url.tls == Encryption::Required {
-            return Err(NotOpened::NoTls);
+            let reply = completed(stream.next().await?)?;
+            let encrypted = self.encrypted(stream.into_inner()).await?;
+            return Ok(Box::new(Replies::after(&reply, encrypted)));
         }
-        Ok(Box::new(Replies::after(&reply, stream.into_inner())))
+        match self.url.tls {
+            Encryption::Opportunistic => {
+                Ok(Box::new(Replies::after(&greeting, stream.into_inner())))
+            }
+            _ => Err(NotOpened::NoTls),
+        }
     }
 
     async fn encrypted(&self, tcp: TcpStream) -> Result<TlsStream<TcpStream>, NotOpened> {
@@ -156,9 +161,12 @@ impl Server {
             NotOpened::Smtp(error) if error.is_permanent() || error.is_client() => {
                 SendError::Misconfigured(problem)
             }
-            NotOpened::Io(_) | NotOpened::Tls(_) | NotOpened::Smtp(_) => {
-                SendError::Unreachable(problem)
-            }
+            NotOpened::Refused(reply) if is_permanent(reply) => SendError::Misconfigured(problem),
+            NotOpened::Io(_)
+            | NotOpened::Tls(_)
+            | NotOpened::Smtp(_)
+            | NotOpened::Refused(_)
+            | NotOpened::Improper(_) => SendError::Unreachable(problem),
         }
     }
 }
@@ -179,6 +187,22 @@ async fn reach(host: &str, port: u16) -> io::Result<TcpStream> {
     Err(why)
 }
 
+/// The reply, if it says that what was asked is done; nothing else may be taken for that.
+fn completed(reply: String) -> Result<String, NotOpened> {
+    let Ok(response) = reply.parse::<Response>() else {
+        return Err(NotOpened::Improper(reply.trim_end().to_owned()));
+    };
+    match response.code().severity {
+        PositiveCompletion => Ok(reply),
+        PositiveIntermediate => Err(NotOpened::Improper(in_one_line(&response))),
+        _ => Err(NotOpened::Refused(response)),
+    }
+}
+
+fn is_permanent(reply: &Response) -> bool {
+    reply.code().severity == Severity::PermanentNegativeCompletion
+}
+
 /// Why there is no connection.
 enum NotOpened {
     /// TLS is required, and the server does not offer it.
@@ -186,6 +210,10 @@ enum NotOpened {
     Tls(io::Error),
     Io(io::Error),
     Smtp(Error),
+    /// The server will not.
+    Refused(Response),
+    /// What it said is no reply to what it was asked.
+    Improper(String),
 }
 
 impl From<io::Error> for NotOpened {
@@ -208,6 +236,8 @@ impl Display for NotOpened {
             ),
             Self::Tls(error) | Self::Io(error) => error.fmt(f),
             Self::Smtp(error) => f.write_str(&words(error)),
+            Self::Refused(reply) => f.write_str(&in_one_line(reply)),
+            Self::Improper(reply) => f.write_str(&improper(reply)),
         }
     }
 }
@@ -271,7 +301,7 @@ impl Session {
     /// Says who sends.
     pub(super) async fn begin(&mut self, envelope: &Envelope) -> Result<(), SendError> {
         let mail = Mail::new(envelope.from().cloned(), Vec::new());
-        self.command(mail).await
+        self.command(mail, PositiveCompletion).await
     }
 
     /// Says who gets it, and sends it; answers with the server's confirmation.
@@ -282,15 +312,15 @@ impl Session {
     ) -> Result<String, SendError> {
         for recipient in envelope.to() {
             let recipient = Rcpt::new(recipient.clone(), Vec::new());
-            self.command(recipient).await?;
+            self.command(recipient, PositiveCompletion).await?;
         }
-        self.command(Data).await?;
+        self.command(Data, PositiveIntermediate).await?;
         self.usable = false;
         // lettre ends the message with a line break of its own before the dot.
         let message = message.strip_suffix(b"\r\n").unwrap_or(message);
         let answer = timeout(CONFIRM, self.connection.message(message)).await;
-        match self.heard(answer, CONFIRM) {
-            Ok(answer) => Ok(confirmation(&answer)),
+        match self.heard(answer, CONFIRM, PositiveCompletion) {
+            Ok(answer) => Ok(in_one_line(&answer)),
             // From the first byte of the message on, nobody knows what a server did that does not say so.
             Err(SendError::Unreachable(problem)) => Err(SendError::Later(format!(
                 "the mail may have arrived, for it was sent but not confirmed: {problem}"
@@ -302,7 +332,7 @@ impl Session {
     /// Gives up the mail that was begun; tells whether the server is ready for another.
     pub(super) async fn reset(&mut self) -> bool {
         self.usable
-            && timeout(RESET, self.command(Rset))
+            && timeout(RESET, self.command(Rset, PositiveCompletion))
                 .await
                 .is_ok_and(|it| it.is_ok())
     }
@@ -312,22 +342,33 @@ impl Session {
         let _ = self.connection.quit().await;
     }
 
-    async fn command(&mut self, command: impl Display) -> Result<(), SendError> {
+    async fn command(
+        &mut self,
+        command: impl Display,
+        expected: Severity,
+    ) -> Result<(), SendError> {
         self.usable = false;
         let answer = timeout(ANSWER, self.connection.command(command)).await;
-        self.heard(answer, ANSWER).map(drop)
+        self.heard(answer, ANSWER, expected).map(drop)
     }
 
     /// What an answer means for the mail, and for the connection.
+    ///
+    /// lettre takes 2xx and 3xx for the same; but only one of them is `expected`, and after the other nobody knows what the server waits for.
     fn heard(
         &mut self,
         answer: Result<Result<Response, Error>, Elapsed>,
         limit: Duration,
+        expected: Severity,
     ) -> Result<Response, SendError> {
         let error = match answer {
-            Ok(Ok(response)) => {
+            Ok(Ok(response)) if response.code().severity == expected => {
                 self.usable = true;
                 return Ok(response);
+            }
+            Ok(Ok(response)) => {
+                let problem = improper(&in_one_line(&response));
+                return Err(SendError::Unreachable(problem));
             }
             Ok(Err(error)) => error,
             Err(_) => {
@@ -349,9 +390,13 @@ impl Session {
     }
 }
 
-fn confirmation(answer: &Response) -> String {
+fn in_one_line(answer: &Response) -> String {
     let text = answer.message().collect::<Vec<_>>().join(" ");
     format!("{} {text}", answer.code())
+}
+
+fn improper(reply: &str) -> String {
+    format!("the server said `{reply}`, which is no reply to what it was asked")
 }
 
 impl fmt::Debug for Session {
