@@ -62,19 +62,16 @@ impl Exchange {
                 Ok(()) => Some(full()),
             };
             let is_refused = refused.is_some();
-            let mut response = match refused {
-                Some(problem) => {
-                    let mut response = problem.into_response();
-                    fit(&mut response, for_head);
-                    response
+            let mut response = if let Some(problem) = refused {
+                let mut response = problem.into_response();
+                fit(&mut response, for_head);
+                response
+            } else {
+                if !request.body().is_end_stream() {
+                    request.extensions_mut().insert(self.share.clone());
                 }
-                None => {
-                    if !request.body().is_end_stream() {
-                        request.extensions_mut().insert(self.share.clone());
-                    }
-                    request.extensions_mut().insert(self.peer.clone());
-                    self.service.respond(request.map(Body::new)).await
-                }
+                request.extensions_mut().insert(self.peer.clone());
+                self.service.respond(request.map(Body::new)).await
             };
             let is_last =
                 is_refused || self.peer.lingers() || self.lifecycle.state() >= State::Announce;
