@@ -9,7 +9,7 @@ use twelve_core::{
 };
 use twelve_worker::{Jobs, Queues, Settings as WorkerSettings};
 
-use crate::{App, cli};
+use crate::{app::App, cli};
 
 impl App {
     /// Everything that is wired wrongly, in sentences; empty when all is well.

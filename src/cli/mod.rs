@@ -35,7 +35,7 @@ use twelve_core::{
     telemetry::{self, Logs},
 };
 
-use crate::App;
+use crate::app::App;
 
 /// Does what argv says.
 pub(crate) fn main(app: App) -> Exit {

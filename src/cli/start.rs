@@ -13,15 +13,15 @@ use twelve_core::{
     Budget, Config, Context, Environment, Error, Exit, Faults, Identity, Lifecycle, Needs,
     ProcessKind, ProcessType, Reader, Variable,
 };
-use twelve_web::{bad_port_warning, is_bad_port};
-
-use super::Cli;
-use crate::{
-    dev::dotenv,
+use twelve_dev::{
+    dotenv,
     supervisor::{
         BASE_PORT, Formation, Launch, Listening, OnCrash, Plan, Printer, bind, sibling_urls,
     },
 };
+use twelve_web::{bad_port_warning, is_bad_port};
+
+use super::Cli;
 
 /// How much longer than its children a supervisor may take: they are killed first.
 const MARGIN: Duration = Duration::from_secs(3);

@@ -5,7 +5,7 @@ use std::{ffi::OsString, fmt::Write};
 
 use twelve_core::{Exit, ProcessKind, ProcessType};
 
-use crate::App;
+use crate::app::App;
 
 /// A command of twelve's own.
 pub(crate) struct Spec {

@@ -6,8 +6,7 @@ use std::{
 };
 
 use twelve_core::{Error, redis};
-
-use crate::services::REDIS_DATABASES;
+use twelve_dev::services::REDIS_DATABASES;
 
 /// The databases of this process so far.
 static COUNT: AtomicU32 = AtomicU32::new(0);

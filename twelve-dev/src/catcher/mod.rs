@@ -41,18 +41,18 @@ use inbox::Inbox;
 
 /// How one registered mail looks.
 #[derive(Debug)]
-pub(crate) struct Preview {
+pub struct Preview {
     /// Its place in the page: `/previews/NAME`.
-    pub(crate) name: String,
+    pub name: String,
     /// The whole message as it would be sent, so that headers and attachments show too.
-    pub(crate) message: Vec<u8>,
+    pub message: Vec<u8>,
 }
 
 /// Renders every registered mail, or says why one cannot be; called for each look at the page, on a thread that may block.
-pub(crate) type Previews = Arc<dyn Fn(Option<&str>) -> Vec<Result<Preview, String>> + Send + Sync>;
+pub type Previews = Arc<dyn Fn(Option<&str>) -> Vec<Result<Preview, String>> + Send + Sync>;
 
 /// An SMTP server and the page of its inbox.
-pub(crate) struct Catcher {
+pub struct Catcher {
     smtp: TcpListener,
     page: TcpListener,
     previews: Previews,
@@ -60,7 +60,11 @@ pub(crate) struct Catcher {
 
 impl Catcher {
     /// Takes the port of the page, 0 for any, and a free port for SMTP. It needs no runtime.
-    pub(crate) fn bind(page_port: u16, previews: Previews) -> io::Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// The port of the page is taken, or none is free.
+    pub fn bind(page_port: u16, previews: Previews) -> io::Result<Self> {
         Ok(Self {
             smtp: TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?,
             page: match page_port {
@@ -72,12 +76,20 @@ impl Catcher {
     }
 
     /// What `SMTP_URL` should be.
-    pub(crate) fn smtp_url(&self) -> io::Result<String> {
+    ///
+    /// # Errors
+    ///
+    /// The socket does not tell its address.
+    pub fn smtp_url(&self) -> io::Result<String> {
         Ok(format!("smtp://{}", self.smtp.local_addr()?))
     }
 
     /// Where the page is.
-    pub(crate) fn page_url(&self) -> io::Result<String> {
+    ///
+    /// # Errors
+    ///
+    /// The socket does not tell its address.
+    pub fn page_url(&self) -> io::Result<String> {
         Ok(format!(
             "http://localhost:{}",
             self.page.local_addr()?.port()
@@ -85,7 +97,11 @@ impl Catcher {
     }
 
     /// Serves both until told to stop, then drops what is open.
-    pub(crate) async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// A listener cannot be used.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let inbox = Arc::new(Inbox::new());
         let page = page::router(page::Page {
             smtp_url: self.smtp_url()?,

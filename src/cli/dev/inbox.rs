@@ -8,23 +8,23 @@ use std::{future::pending, path::PathBuf, process::Command, sync::Arc};
 #[cfg(feature = "mail")]
 use twelve_core::Environment;
 use twelve_core::Error;
-
-use super::Surroundings;
-use crate::App;
 #[cfg(feature = "mail")]
-use crate::catcher::{Catcher, Preview, Previews};
+use twelve_dev::catcher::{Catcher, Preview, Previews};
+use twelve_dev::surroundings::Surroundings;
+
+use crate::app::App;
 
 /// A catcher of mails that is about to run in the supervisor.
-pub(crate) struct Inbox {
+pub(super) struct Inbox {
     /// The page.
-    pub(crate) url: String,
-    pub(crate) serve: BoxFuture<'static, ()>,
+    pub(super) url: String,
+    pub(super) serve: BoxFuture<'static, ()>,
 }
 
 impl Inbox {
     /// Catches the app's mails, unless it has none or they go somewhere else; the page takes this port if it is free.
     #[cfg(feature = "mail")]
-    pub(crate) fn open(
+    pub(super) fn open(
         app: &App,
         surroundings: &mut Surroundings,
         port: u16,
@@ -57,7 +57,7 @@ impl Inbox {
 
     /// Without the feature `mail` there are no mails to catch.
     #[cfg(not(feature = "mail"))]
-    pub(crate) fn open(
+    pub(super) fn open(
         _: &App,
         _: &mut Surroundings,
         _: u16,

@@ -14,7 +14,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::directory::Afterwards;
 use super::launch::launch;
 use super::lifeline::Locked;
-use super::{Directory, Error, private};
+use super::{Directory, Error};
+use crate::private;
 
 const SCRIPT: &str = include_str!("guardian.sh");
 

@@ -7,9 +7,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use rustix::fs::OFlags;
-
-use super::account;
+use rustix::{fs::OFlags, process::geteuid};
 
 /// Opens the file, or creates it; nobody else can write to it from now on.
 ///
@@ -34,7 +32,7 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 /// # Errors
 ///
 /// Somebody else may have written it, or it is a symbolic link.
-#[cfg(feature = "dev")]
+#[cfg(any(test, feature = "surroundings"))]
 pub(crate) fn read(path: &Path) -> io::Result<File> {
     let file = existing().open(path)?;
     if is_ours(&file)?.mode() & 0o022 != 0 {
@@ -65,7 +63,7 @@ fn existing() -> OpenOptions {
 
 fn is_ours(file: &File) -> io::Result<Metadata> {
     let found = file.metadata()?;
-    if found.uid() == account::effective_uid() {
+    if found.uid() == geteuid().as_raw() {
         Ok(found)
     } else {
         Err(refused("it belongs to another user"))
@@ -79,14 +77,13 @@ fn refused(problem: &str) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::services::Directory;
-    use std::os::unix::fs::symlink;
+    use std::{env::temp_dir, os::unix::fs::symlink};
 
     #[test]
     fn what_others_could_have_written_is_closed_or_refused() {
-        let directory = Directory::private();
-        directory.prepare(None).unwrap();
-        let path = directory.file("some", "env");
+        let directory = temp_dir().join(format!("twelve-private-{}", std::process::id()));
+        fs::create_dir(&directory).unwrap();
+        let path = directory.join("some.env");
         let mode = || fs::metadata(&path).unwrap().mode() & 0o7777;
 
         write(&path, "A='1'\n").unwrap();
@@ -105,9 +102,9 @@ mod tests {
         assert_ne!(fs::metadata(&path).unwrap().ino(), old);
         assert_eq!(mode(), 0o600);
 
-        let link = directory.file("link", "env");
+        let link = directory.join("link.env");
         symlink(&path, &link).unwrap();
         assert!(open(&link).is_err() && read(&link).is_err());
-        fs::remove_dir_all(directory.path()).unwrap();
+        fs::remove_dir_all(directory).unwrap();
     }
 }

@@ -13,7 +13,7 @@ use super::server::{Program, remove_file};
 use super::{Directory, Error};
 
 /// How many numbered databases there are: one for each test that runs, and more.
-pub(crate) const DATABASES: u32 = 4096;
+pub const DATABASES: u32 = 4096;
 
 const NAME: &str = "redis";
 

@@ -54,7 +54,6 @@ mod guardian;
 mod launch;
 mod lifeline;
 mod postgres;
-pub(crate) mod private;
 mod redis;
 mod server;
 mod users;
@@ -73,8 +72,7 @@ use users::User;
 
 pub use directory::Directory;
 pub use error::Error;
-#[cfg(all(feature = "redis", feature = "test"))]
-pub(crate) use redis::DATABASES as REDIS_DATABASES;
+pub use redis::DATABASES as REDIS_DATABASES;
 pub use server::{Server, Stop};
 
 /// The longest wait for a guardian that is just stopping the servers.
@@ -97,7 +95,8 @@ pub enum Wanted {
 
 impl Wanted {
     /// The servers that are not named by a URL; `None` when all that are needed are.
-    pub(crate) fn missing(postgres: bool, redis: bool) -> Option<Self> {
+    #[must_use]
+    pub fn missing(postgres: bool, redis: bool) -> Option<Self> {
         match (postgres, redis) {
             (true, true) => Some(Self::Both),
             (true, false) => Some(Self::Postgres),
@@ -112,7 +111,7 @@ impl Wanted {
 /// They go on for about ten seconds after the last holder is gone, so that a test run whose processes come one after the other starts them once.
 ///
 /// ```no_run
-/// # use twelve::services::{Directory, Error, Services, Wanted};
+/// # use twelve_dev::services::{Directory, Error, Services, Wanted};
 /// # fn main() -> Result<(), Error> {
 /// let directory = Directory::of_worktree(".")?;
 /// let services = Services::attach(&directory, Wanted::Both)?;

@@ -4,7 +4,7 @@ use twelve_core::Error;
 use twelve_web::is_bad_port;
 
 /// The base port, when nobody names one.
-pub(crate) const BASE_PORT: u16 = 5000;
+pub const BASE_PORT: u16 = 5000;
 
 /// How far the ports of two process types are apart, and so the most processes of one type.
 pub(super) const STEP: u16 = 100;
@@ -15,20 +15,28 @@ pub(super) const STEP: u16 = 100;
 /// Any other port that browsers refuse gives way to one above all of these.
 /// So every other process keeps the port that it would have, and no number of processes becomes impossible.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ports {
+pub struct Ports {
     base: u16,
     types: u16,
 }
 
 impl Ports {
     /// The ports of an app with so many process types.
-    pub(crate) fn new(base: u16, types: usize) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    ///
+    /// There are fewer ports than types.
+    pub fn new(base: u16, types: usize) -> Result<Self, Error> {
         let types = u16::try_from(types).map_err(|_| too_few(base))?;
         Ok(Self { base, types })
     }
 
     /// The port of process `number`, counted from 0, of the type with this index.
-    pub(crate) fn of(self, index: usize, number: u16) -> Result<u16, Error> {
+    ///
+    /// # Errors
+    ///
+    /// There are too few ports above the base.
+    pub fn of(self, index: usize, number: u16) -> Result<u16, Error> {
         let index = u16::try_from(index).map_err(|_| too_few(self.base))?;
         let port = self.above_base(index, number)?;
         if port == self.base || !is_bad_port(port) {
@@ -42,7 +50,11 @@ impl Ports {
     }
 
     /// The port after those of the process types.
-    pub(crate) fn after_all(self) -> Result<u16, Error> {
+    ///
+    /// # Errors
+    ///
+    /// There are too few ports above the base.
+    pub fn after_all(self) -> Result<u16, Error> {
         self.of(self.types.into(), 0)
     }
 

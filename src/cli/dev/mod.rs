@@ -2,6 +2,8 @@
 //!
 //! `dev COMMAND` runs one command in the same surroundings: `myapp dev jobs list`.
 
+mod inbox;
+
 use clap::ArgMatches;
 use std::{
     ffi::OsString,
@@ -13,16 +15,18 @@ use std::{
     time::Instant,
 };
 use twelve_core::{Environment, Error, Exit};
+use twelve_dev::{
+    dotenv,
+    supervisor::{BASE_PORT, Formation, Listening, OnCrash, Ports, bind, sibling_urls},
+    surroundings::Surroundings,
+};
 use twelve_web::{bad_port_warning, is_bad_port};
 
 use super::{
     Cli,
     start::{Supervision, base_port, binary, formation, host, on_crash, printer, refused},
 };
-use crate::{
-    dev::{Inbox, Surroundings, dotenv},
-    supervisor::{BASE_PORT, Formation, Listening, OnCrash, Ports, bind, sibling_urls},
-};
+use inbox::Inbox;
 
 /// How far apart the base ports are that are tried one after the other.
 const BASE_STEP: u16 = 1000;

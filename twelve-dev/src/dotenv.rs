@@ -5,7 +5,11 @@ use std::{io::ErrorKind, path::Path};
 use twelve_core::{Environment, Error};
 
 /// The environment with what `.env` in the current directory adds; what is set already wins.
-pub(crate) fn load(environment: &Environment) -> Result<Environment, Error> {
+///
+/// # Errors
+///
+/// The file is there and cannot be read, or a line of it is no variable.
+pub fn load(environment: &Environment) -> Result<Environment, Error> {
     read(Path::new(".env"), environment)
 }
 

@@ -11,29 +11,33 @@ const BACKING_SERVICES: [&str; 3] = ["database", "redis", "smtp"];
 
 /// How many processes of each type: `web=2,worker=1`, or `all=1,web=2`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Formation(BTreeMap<String, u16>);
+pub struct Formation(BTreeMap<String, u16>);
 
 /// One process of a formation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Slot {
+pub struct Slot {
     /// Its process type.
-    pub(crate) process_type: String,
+    pub process_type: String,
     /// Its name, such as `web.1`.
-    pub(crate) name: String,
+    pub name: String,
     /// Its `PORT`.
-    pub(crate) port: u16,
+    pub port: u16,
     /// Does it serve HTTP there?
-    pub(crate) listens: bool,
+    pub listens: bool,
 }
 
 impl Formation {
     /// One process of each type.
-    pub(crate) fn one_of_each() -> Self {
+    pub fn one_of_each() -> Self {
         Self(BTreeMap::from([("all".into(), 1)]))
     }
 
     /// Reads what stood on the command line.
-    pub(crate) fn parse(texts: &[String], types: &[ProcessType]) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    ///
+    /// It is no formation of these process types.
+    pub fn parse(texts: &[String], types: &[ProcessType]) -> Result<Self, Error> {
         let mut counts = BTreeMap::new();
         for part in texts.iter().flat_map(|text| text.split(',')) {
             let (name, count) = part.split_once('=').ok_or_else(|| {
@@ -69,7 +73,7 @@ impl Formation {
     }
 
     /// The names of the processes, such as `web.1`.
-    pub(crate) fn names(&self, types: &[ProcessType]) -> impl Iterator<Item = String> {
+    pub fn names(&self, types: &[ProcessType]) -> impl Iterator<Item = String> {
         types.iter().flat_map(|process_type| {
             let name = process_type.name();
             (1..=self.count(name)).map(move |number| format!("{name}.{number}"))
@@ -79,7 +83,11 @@ impl Formation {
     /// The processes in the order of the Procfile, with their ports.
     ///
     /// Types that are not run keep their place, so that a port does not depend on the formation.
-    pub(crate) fn slots(&self, types: &[ProcessType], base: u16) -> Result<Vec<Slot>, Error> {
+    ///
+    /// # Errors
+    ///
+    /// It is empty, or there are too few ports.
+    pub fn slots(&self, types: &[ProcessType], base: u16) -> Result<Vec<Slot>, Error> {
         let ports = Ports::new(base, types.len())?;
         let mut slots = Vec::new();
         for (index, process_type) in types.iter().enumerate() {
@@ -104,7 +112,7 @@ impl Formation {
 /// Where the siblings of a process are: `PAYMENTS_URL` for the process type `payments`.
 ///
 /// The process type is a backing service to its siblings, attached by URL like any other (factor IV).
-pub(crate) fn sibling_urls<'s>(
+pub fn sibling_urls<'s>(
     slots: impl IntoIterator<Item = &'s Slot>,
 ) -> impl Iterator<Item = (String, String)> {
     let first = slots
@@ -123,15 +131,17 @@ pub(crate) fn sibling_urls<'s>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{App, prelude::*};
+    use twelve_core::{Exit, Needs};
 
     fn types() -> Vec<ProcessType> {
-        async fn follow() {}
-        App::new("test")
-            .web(Router::new())
-            .http("my-live", Router::new())
-            .process("feed", follow)
-            .process_types()
+        let process_type =
+            |(name, kind)| ProcessType::new(name, kind, Needs::default(), async |_| Ok(Exit::Done));
+        let types = [
+            ("web", ProcessKind::Http),
+            ("my-live", ProcessKind::Http),
+            ("feed", ProcessKind::Custom),
+        ];
+        types.map(process_type).into()
     }
 
     fn parse(text: &str) -> Result<Formation, Error> {

@@ -20,7 +20,7 @@ const WAITING: usize = 256;
 
 /// Prints lines; clones share the thread and the width of the column of names.
 #[derive(Clone, Debug)]
-pub(crate) struct Printer(Arc<Inner>);
+pub struct Printer(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -40,7 +40,7 @@ enum Written {
 
 impl Printer {
     /// For the processes of these names.
-    pub(crate) fn new(names: Vec<String>, environment: &Environment) -> Self {
+    pub fn new(names: Vec<String>, environment: &Environment) -> Self {
         let width = names.iter().map(String::len).max().unwrap_or_default();
         let coloured = stdout().is_terminal() && environment.var("NO_COLOR").is_none();
         let (lines, written) = mpsc::channel(WAITING);
@@ -54,7 +54,7 @@ impl Printer {
     }
 
     /// The variables of children whose lines are shown on a terminal: text, with colours.
-    pub(crate) fn colour(&self, environment: Environment) -> Environment {
+    pub fn colour(&self, environment: Environment) -> Environment {
         if !self.0.coloured || environment.var(LOG_FORMAT).is_some() {
             return environment;
         }
@@ -74,13 +74,13 @@ impl Printer {
     }
 
     /// Says something in the name of a process, or of the supervisor itself; waits for nobody, and is lost when nobody reads.
-    pub(crate) fn say(&self, name: &str, text: &str) {
+    pub fn say(&self, name: &str, text: &str) {
         let line = self.render(name, text.as_bytes());
         let _ = self.0.lines.try_send(Written::Line(line));
     }
 
     /// Waits until everything is written, but no longer than this.
-    pub(crate) fn finish(&self, limit: Duration) {
+    pub fn finish(&self, limit: Duration) {
         let (mark, reached) = std_mpsc::channel();
         if self.0.lines.try_send(Written::Mark(mark)).is_ok() {
             let _ = reached.recv_timeout(limit);

@@ -18,16 +18,17 @@ use twelve_core::{
 
 /// What all children of a supervisor share.
 #[derive(Debug)]
-pub(crate) struct Launch {
+pub struct Launch {
     /// The app's name.
-    pub(crate) app: String,
+    pub app: String,
     /// The binary: it is looked up at each start, so a new build is used by the next one.
-    pub(crate) binary: PathBuf,
+    pub binary: PathBuf,
     /// The variables of every child.
-    pub(crate) environment: Environment,
+    pub environment: Environment,
     /// How long a child may take from SIGTERM to its end.
-    pub(crate) budget: Duration,
-    pub(crate) printer: Printer,
+    pub budget: Duration,
+    /// Where their lines go.
+    pub printer: Printer,
 }
 
 impl Launch {

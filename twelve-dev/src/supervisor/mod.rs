@@ -20,10 +20,10 @@ mod launch;
 mod ports;
 mod printer;
 
-pub(crate) use formation::{Formation, Slot, sibling_urls};
-pub(crate) use launch::Launch;
-pub(crate) use ports::{BASE_PORT, Ports};
-pub(crate) use printer::Printer;
+pub use formation::{Formation, Slot, sibling_urls};
+pub use launch::Launch;
+pub use ports::{BASE_PORT, Ports};
+pub use printer::Printer;
 
 use std::{
     collections::HashSet,
@@ -47,23 +47,26 @@ use self::{
 
 /// What a supervisor does.
 #[derive(Debug)]
-pub(crate) struct Plan {
+pub struct Plan {
     /// What the supervisor calls itself before its own lines: `start` or `dev`.
-    pub(crate) name: &'static str,
-    pub(crate) launch: Arc<Launch>,
-    pub(crate) slots: Vec<Listening>,
+    pub name: &'static str,
+    /// How its processes are started.
+    pub launch: Arc<Launch>,
+    /// Its processes, whose ports are bound.
+    pub slots: Vec<Listening>,
     /// Run `release` first, and everything anew when the binary changes.
-    pub(crate) follow_binary: bool,
-    pub(crate) on_crash: OnCrash,
+    pub follow_binary: bool,
+    /// What to do when a process ends by itself.
+    pub on_crash: OnCrash,
     /// When the supervisor itself began.
-    pub(crate) begun: Instant,
+    pub begun: Instant,
     /// What to say when everything is ready: where things are.
-    pub(crate) welcome: Vec<String>,
+    pub welcome: Vec<String>,
 }
 
 /// What to do when a process ends though nobody had asked it to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OnCrash {
+pub enum OnCrash {
     /// Start it again; wait for another binary when that would not help.
     Restart,
     /// Start it again; end all when that would not help, for nobody will mend it here.
@@ -73,13 +76,14 @@ pub(crate) enum OnCrash {
 }
 
 /// A process of the formation, with its listening socket if it serves HTTP.
-pub(crate) type Listening = (Slot, Option<Arc<TcpListener>>);
+pub type Listening = (Slot, Option<Arc<TcpListener>>);
 
-/// Binds the ports of a formation; an error names the address that was refused.
-pub(crate) fn bind(
-    slots: Vec<Slot>,
-    host: IpAddr,
-) -> Result<Vec<Listening>, (SocketAddr, io::Error)> {
+/// Binds the ports of a formation.
+///
+/// # Errors
+///
+/// An address is refused: the error names it.
+pub fn bind(slots: Vec<Slot>, host: IpAddr) -> Result<Vec<Listening>, (SocketAddr, io::Error)> {
     let bind = |slot: Slot| {
         let address = SocketAddr::new(host, slot.port);
         let listener = slot.listens.then(|| listen(address)).transpose();
@@ -110,7 +114,11 @@ struct Kept {
 
 impl Plan {
     /// Runs the formation until it is told to stop.
-    pub(crate) async fn run(mut self, lifecycle: Lifecycle) -> Result<Exit, Error> {
+    ///
+    /// # Errors
+    ///
+    /// `release` cannot be started.
+    pub async fn run(mut self, lifecycle: Lifecycle) -> Result<Exit, Error> {
         let mut binary = Binary::new(&self.launch.binary);
         if self.follow_binary {
             let released = self.release(lifecycle.draining()).await?;

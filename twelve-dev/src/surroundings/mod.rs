@@ -3,10 +3,6 @@
 //! A variable that is set, in the environment or in `.env`, always wins.
 
 mod database;
-pub(crate) mod dotenv;
-mod inbox;
-
-pub(crate) use inbox::Inbox;
 
 use std::{
     fs::{self, File, TryLockError},
@@ -16,11 +12,14 @@ use std::{
 
 use twelve_core::{Environment, Error};
 
-use crate::services::{Directory, Services, Wanted, private};
+use crate::{
+    private,
+    services::{Directory, Services, Wanted},
+};
 
 /// The surroundings of one worktree and app; the private servers live as long as this.
 #[derive(Debug)]
-pub(crate) struct Surroundings {
+pub struct Surroundings {
     app: String,
     directory: Directory,
     services: Option<Services>,
@@ -31,7 +30,7 @@ pub(crate) struct Surroundings {
 
 /// One `dev` for each app and worktree; the lock goes with the process, however it ends.
 #[derive(Debug)]
-pub(crate) struct OnlyOne {
+pub struct OnlyOne {
     _lock: File,
     variables: PathBuf,
 }
@@ -40,11 +39,11 @@ impl Surroundings {
     /// Starts the private servers that nobody has named a URL for, if they do not run.
     ///
     /// It blocks: call it before a runtime.
-    pub(crate) fn attach(
-        app: &str,
-        environment: Environment,
-        wants_redis: bool,
-    ) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    ///
+    /// A server cannot be started, or the directory of this worktree is not safe.
+    pub fn attach(app: &str, environment: Environment, wants_redis: bool) -> Result<Self, Error> {
         let refused =
             |error| Error::unavailable("private servers cannot be started").because(error);
         let directory = Directory::of_worktree(".").map_err(refused)?;
@@ -100,7 +99,11 @@ impl Surroundings {
     }
 
     /// Begins with an empty database and an empty Redis; those that somebody has named are left alone.
-    pub(crate) fn empty(&self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    ///
+    /// `DATABASE_URL` names a server that is not private, or a server does not answer.
+    pub fn empty(&self) -> Result<(), Error> {
         let services = self.services.as_ref();
         let Some(server) = services.and_then(Services::database_url) else {
             let problem = "--fresh empties private servers, but DATABASE_URL names another";
@@ -115,12 +118,12 @@ impl Surroundings {
     }
 
     /// The variables of every process.
-    pub(crate) fn environment(&self) -> &Environment {
+    pub fn environment(&self) -> &Environment {
         &self.environment
     }
 
     /// Where the private servers are, for whoever wants to look inside.
-    pub(crate) fn private_urls(&self) -> impl Iterator<Item = (&str, String)> {
+    pub fn private_urls(&self) -> impl Iterator<Item = (&str, String)> {
         let named = |name: &str| match name {
             "DATABASE_URL" => Some("postgres"),
             "REDIS_URL" => Some("redis"),
@@ -131,7 +134,7 @@ impl Surroundings {
     }
 
     /// Sets a variable, unless somebody has set it already.
-    pub(crate) fn set_default(&mut self, name: &str, value: &str) {
+    pub fn set_default(&mut self, name: &str, value: &str) {
         if !self.environment.is_set(name) {
             self.environment = self.environment.clone().with(name, value);
             self.defaults.push((name.to_owned(), value.to_owned()));
@@ -139,7 +142,11 @@ impl Surroundings {
     }
 
     /// Takes the place of this worktree's one `dev` for this app, and tells commands beside it which variables its processes have.
-    pub(crate) fn publish(&self) -> Result<OnlyOne, Error> {
+    ///
+    /// # Errors
+    ///
+    /// Another one runs, or the files cannot be written.
+    pub fn publish(&self) -> Result<OnlyOne, Error> {
         let Some(lock) = self.lock()? else {
             let problem = format!("`{} dev` runs in this worktree already", self.app);
             return Err(Error::internal(problem));
@@ -157,7 +164,11 @@ impl Surroundings {
     }
 
     /// Takes over what the `dev` of this worktree has published, if one runs.
-    pub(crate) fn join(&mut self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    ///
+    /// What it has published cannot be read.
+    pub fn join(&mut self) -> Result<(), Error> {
         if self.lock()?.is_some() {
             return Ok(());
         }
@@ -204,7 +215,11 @@ impl Surroundings {
     }
 
     /// Stops the private servers, unless somebody else uses them.
-    pub(crate) fn leave(self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    ///
+    /// A server does not end.
+    pub fn leave(self) -> Result<(), Error> {
         let Some(services) = self.services else {
             return Ok(());
         };

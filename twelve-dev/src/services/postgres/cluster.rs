@@ -8,10 +8,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{NAME, Postgres, ROLE};
+use crate::private;
+use crate::services::Error;
 use crate::services::launch::quiet;
 use crate::services::lifeline::Locked;
 use crate::services::server::remove_file;
-use crate::services::{Error, private};
 
 /// A second or two is usual; a loaded machine takes its time.
 const INITDB_LIMIT: Duration = Duration::from_mins(2);
