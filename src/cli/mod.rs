@@ -4,26 +4,12 @@
 //! wiring (78) ─► argv: words (64) ─► variables (78) ─► process type, command or task
 //! ```
 
-mod config;
-#[cfg(feature = "dev")]
-mod dev;
-mod export;
-mod health;
-mod jobs;
-#[cfg(feature = "mail")]
-mod mail;
+mod args;
+mod commands;
 mod output;
-mod ps;
-mod release;
-mod routes;
-mod run;
-mod schedules;
-#[cfg(feature = "dev")]
-mod start;
-mod words;
-mod worker;
+mod process;
 
-pub(crate) use words::COMMANDS;
+pub(crate) use args::COMMANDS;
 
 use clap::ArgMatches;
 use std::{env, io::Write, io::stderr};
@@ -50,7 +36,7 @@ pub(crate) fn main(app: App) -> Exit {
     #[cfg(feature = "mail")]
     let environment = app.with_sender(environment);
     let processes = app.process_types();
-    let matches = match words::parse(&app, &processes, env::args_os()) {
+    let matches = match args::parse(&app, &processes, env::args_os()) {
         Ok(matches) => matches,
         Err(exit) => return exit,
     };
@@ -77,21 +63,21 @@ impl Cli {
             return Err(Error::usage("a process type or a command is missing"));
         };
         match name {
-            "config" => config::run(self, matches),
+            "config" => commands::config::run(self, matches),
             #[cfg(feature = "dev")]
-            "dev" => dev::run(self, matches),
-            "export" => export::run(self),
-            "health" => health::run(self, matches),
-            "jobs" => jobs::run(self, matches),
+            "dev" => commands::dev::run(self, matches),
+            "export" => commands::export::run(self),
+            "health" => commands::health::run(self, matches),
+            "jobs" => commands::jobs::run(self, matches),
             #[cfg(feature = "mail")]
-            "mail" => mail::run(self, matches),
-            "ps" => ps::run(self, matches),
-            "release" => release::run(self, matches),
-            "routes" => routes::run(self, matches),
-            "run" => run::run(self, matches),
-            "schedules" => schedules::run(self, matches),
+            "mail" => commands::mail::run(self, matches),
+            "ps" => commands::ps::run(self, matches),
+            "release" => commands::release::run(self, matches),
+            "routes" => commands::routes::run(self, matches),
+            "run" => commands::run::run(self, matches),
+            "schedules" => commands::schedules::run(self, matches),
             #[cfg(feature = "dev")]
-            "start" => start::run(self, matches),
+            "start" => commands::start::run(self, matches),
             process_type => self.start(process_type, matches),
         }
     }
@@ -101,7 +87,7 @@ impl Cli {
         let Some(process) = self.processes.iter().find(|process| process.name() == name) else {
             return Err(Error::usage(format!("`{name}` is not a process type")));
         };
-        let environment = worker::environment(self, process, matches)?;
+        let environment = process::environment(self, process, matches)?;
         match self.run_in(&environment, process, Logs::Stdout)? {
             Ok(exit) => {
                 tracing::info!(process = name, code = exit.code(), "stopped");

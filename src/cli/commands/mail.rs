@@ -8,9 +8,9 @@ use twelve_core::{
 };
 use twelve_worker::mail::{Delivery, Letter, Registered, Relay, Rendered, SenderSettings};
 
-use super::{Cli, output};
+use crate::cli::{Cli, output};
 
-pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
+pub(in crate::cli) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
     match matches.subcommand() {
         Some(("preview", matches)) => preview(cli, matches),
         Some((_, matches)) => send_test(cli, matches),

@@ -5,9 +5,9 @@ use serde_json::json;
 use twelve_core::{Error, Exit};
 use twelve_worker::{Admin, WorkerSummary};
 
-use super::{Cli, output};
+use crate::cli::{Cli, output};
 
-pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
+pub(in crate::cli) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
     let context = cli.context("ps");
     cli.block_on(async {
         let workers = Admin::of(&context)?.workers().await;

@@ -7,9 +7,9 @@ use twelve_core::{
     telemetry::Logs,
 };
 
-use super::{Cli, output};
+use crate::cli::{Cli, output};
 
-pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
+pub(in crate::cli) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
     let mut needs = Needs::default();
     needs.add::<Db>();
     let migrations = Arc::new(cli.app.all_migrations());

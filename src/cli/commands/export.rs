@@ -3,9 +3,9 @@
 use std::env;
 use twelve_core::{Error, Exit, ProcessType};
 
-use super::{Cli, output};
+use crate::cli::{Cli, output};
 
-pub(super) fn run(cli: &Cli) -> Result<Exit, Error> {
+pub(in crate::cli) fn run(cli: &Cli) -> Result<Exit, Error> {
     // The file names the binary as it is called here; the app's name may be another.
     let binary = env::current_exe()
         .ok()

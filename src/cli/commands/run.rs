@@ -4,10 +4,10 @@ use clap::ArgMatches;
 use std::ffi::OsString;
 use twelve_core::{Error, Exit, telemetry::Logs};
 
-use super::Cli;
+use crate::cli::Cli;
 use crate::task::Task;
 
-pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
+pub(in crate::cli) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
     let task = find(cli, matches.get_one::<String>("task"))?;
     let words = matches.get_many::<OsString>("arguments");
     let process = task.process(words.into_iter().flatten().cloned().collect());

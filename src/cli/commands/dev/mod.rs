@@ -22,10 +22,8 @@ use twelve_dev::{
 };
 use twelve_web::{bad_port_warning, is_bad_port};
 
-use super::{
-    Cli,
-    start::{Supervision, base_port, binary, formation, host, on_crash, printer, refused},
-};
+use super::start::{Supervision, base_port, binary, formation, host, on_crash, printer, refused};
+use crate::cli::Cli;
 use inbox::Inbox;
 
 /// How far apart the base ports are that are tried one after the other.
@@ -34,7 +32,7 @@ const BASE_STEP: u16 = 1000;
 /// How many base ports are tried: two worktrees side by side take one each.
 const BASES: usize = 10;
 
-pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
+pub(in crate::cli) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
     let begun = Instant::now();
     let binary = binary()?;
     let environment = dotenv::load(&cli.environment)?;

@@ -5,9 +5,9 @@ use serde_json::json;
 use twelve_core::{Error, Exit};
 use twelve_worker::{ScheduleSummary, Schedules};
 
-use super::{Cli, output};
+use crate::cli::{Cli, output};
 
-pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
+pub(in crate::cli) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
     let (verb, matches) = matches.subcommand().unwrap_or(("list", matches));
     let context = cli.context("schedules");
     cli.block_on(async {

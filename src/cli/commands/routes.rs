@@ -4,9 +4,9 @@ use clap::ArgMatches;
 use serde_json::json;
 use twelve_core::{Error, Exit};
 
-use super::{Cli, output};
+use crate::cli::{Cli, output};
 
-pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
+pub(in crate::cli) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
     let routes =
         cli.app.http.iter().flat_map(|(process, router)| {
             router.routes().iter().map(move |route| (process, route))

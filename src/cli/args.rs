@@ -68,7 +68,7 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec {
         name: "jobs",
         about: "List jobs, act on them, pause them, and say why one does not run",
-        words: super::jobs::words,
+        words: super::commands::jobs::words,
     },
     Spec {
         name: "ps",

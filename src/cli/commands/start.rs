@@ -21,7 +21,7 @@ use twelve_dev::{
 };
 use twelve_web::{bad_port_warning, is_bad_port};
 
-use super::Cli;
+use crate::cli::Cli;
 
 /// How much longer than its children a supervisor may take: they are killed first.
 const MARGIN: Duration = Duration::from_secs(3);
@@ -31,7 +31,7 @@ const LAST_LINES: Duration = Duration::from_millis(500);
 
 const ANNOUNCE: &str = "TWELVE_ANNOUNCE";
 
-pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
+pub(in crate::cli) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
     let begun = Instant::now();
     let binary = binary()?;
     let environment = dotenv::load(&cli.environment)?;
@@ -90,7 +90,7 @@ pub(super) struct Supervision {
 
 impl Supervision {
     /// Checks the variables of all processes at once, then runs them until told to stop.
-    pub(super) fn run(mut self, cli: &Cli) -> Result<Exit, Error> {
+    pub(in crate::cli) fn run(mut self, cli: &Cli) -> Result<Exit, Error> {
         if let Some(faults) = Faults::among(self.variables(cli)) {
             let message = format!("`{}` cannot start", self.name);
             return Err(Error::configuration(message).because(faults));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use twelve_core::Value;
 use twelve_worker::State;
 
-use crate::cli::words::{flag, json, option};
+use crate::cli::args::{flag, json, option};
 
 pub(in crate::cli) fn words(command: Command) -> Command {
     command

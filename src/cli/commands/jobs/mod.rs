@@ -5,7 +5,7 @@ mod look;
 mod pause;
 mod words;
 
-pub(super) use words::words;
+pub(in crate::cli) use words::words;
 
 use clap::ArgMatches;
 use serde_json::Value;
@@ -13,9 +13,9 @@ use std::io::{Write, stderr};
 use twelve_core::{Error, Exit};
 use twelve_worker::{Admin, Filter, JobId};
 
-use super::{Cli, output};
+use crate::cli::{Cli, output};
 
-pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
+pub(in crate::cli) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
     // clap demands a subcommand, so there always is one.
     let Some((verb, matches)) = matches.subcommand() else {
         return Err(Error::usage("say what to do with jobs"));

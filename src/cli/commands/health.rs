@@ -8,9 +8,9 @@ use twelve_core::{
     health::{Report, probe},
 };
 
-use super::{Cli, output};
+use crate::cli::{Cli, output};
 
-pub(super) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
+pub(in crate::cli) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
     let wanted = matches.get_one::<String>("type");
     if let Some(name) = wanted
         && !cli.processes.iter().any(|process| process.name() == name)
