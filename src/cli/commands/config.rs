@@ -1,41 +1,61 @@
 //! `config`: every variable, where it comes from, who asks for it, and what is wrong with it.
 
-use clap::ArgMatches;
+use clap::Args;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use twelve_core::{Error, Exit, Variable};
 
-use crate::cli::{Cli, output};
+use crate::cli::{
+    command::Command,
+    invocation::Invocation,
+    output::{self, Format},
+};
 
-pub(in crate::cli) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
-    let variables = variables(cli);
-    if matches.get_flag("json") {
-        output::print_json("variables", variables.values().map(document).collect())?;
-    } else {
-        let rows: Vec<_> = variables.values().map(row).collect();
-        output::print_table(["VARIABLE", "VALUE", "SOURCE", "ASKED FOR BY", ""], &rows)?;
+/// List every variable, its source and what is wrong with it.
+#[derive(Args)]
+pub(super) struct Config {
+    #[command(flatten)]
+    format: Format,
+}
+
+impl Command for Config {
+    const NAME: &'static str = "config";
+
+    fn run(self, invocation: &Invocation) -> Result<Exit, Error> {
+        let variables = variables(invocation);
+        if self.format.json {
+            output::print_json("variables", variables.values().map(document).collect())?;
+        } else {
+            let rows: Vec<_> = variables.values().map(row).collect();
+            output::print_table(["VARIABLE", "VALUE", "SOURCE", "ASKED FOR BY", ""], &rows)?;
+        }
+        let wrong = variables
+            .values()
+            .any(|(variable, _)| variable.fault.is_some());
+        Ok(if wrong {
+            Exit::Configuration
+        } else {
+            Exit::Done
+        })
     }
-    let wrong = variables
-        .values()
-        .any(|(variable, _)| variable.fault.is_some());
-    Ok(if wrong {
-        Exit::Configuration
-    } else {
-        Exit::Done
-    })
 }
 
 type Asked = (Variable, Vec<String>);
 
 /// Every variable with all who ask for it: process types, and tasks as `run NAME`.
-fn variables(cli: &Cli) -> BTreeMap<&'static str, Asked> {
-    let processes = cli.processes.iter().map(|process| {
-        let variables = cli.app.variables(process, &cli.environment);
+fn variables(invocation: &Invocation) -> BTreeMap<&'static str, Asked> {
+    let Invocation {
+        app,
+        process_types,
+        environment,
+    } = invocation;
+    let processes = process_types.iter().map(|process| {
+        let variables = app.variables(process, environment);
         (process.name().to_owned(), variables)
     });
-    let tasks = cli.app.tasks.iter().map(|task| {
+    let tasks = app.tasks.iter().map(|task| {
         let process = task.process(Vec::new());
-        let variables = cli.app.variables(&process, &cli.environment);
+        let variables = app.variables(&process, environment);
         (format!("run {}", task.name), variables)
     });
     let mut all: BTreeMap<&'static str, Asked> = BTreeMap::new();

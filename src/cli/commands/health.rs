@@ -1,6 +1,6 @@
 //! `health`: how the processes of this app on this host are, and their backing services.
 
-use clap::ArgMatches;
+use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::io::{Write, stderr};
 use twelve_core::{
@@ -8,34 +8,58 @@ use twelve_core::{
     health::{Report, probe},
 };
 
-use crate::cli::{Cli, output};
+use crate::cli::{
+    command::Command,
+    invocation::Invocation,
+    output::{self, Format},
+};
 
-pub(in crate::cli) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
-    let wanted = matches.get_one::<String>("type");
-    if let Some(name) = wanted
-        && !cli.processes.iter().any(|process| process.name() == name)
-    {
-        return Err(Error::usage(format!("`{name}` is not a process type")));
-    }
-    let mut reports = probe(&cli.app.name, &cli.environment)?;
-    reports.retain(|report| wanted.is_none_or(|name| report.process_type == *name));
-    if reports.is_empty() {
-        let app = &cli.app.name;
-        // To people, beside whatever the result is.
-        let _ = writeln!(
-            stderr(),
-            "{app}: no process answers; is TWELVE_STATE_DIR the same there? Those of `dev` answer `{app} dev health`"
-        );
-    }
-    let healthy = match matches.get_one::<String>("probe").map(String::as_str) {
-        Some("live") => all(&reports, |report| report.live),
-        Some(_) => all(&reports, Report::is_ready),
-        None => {
-            show(cli, &reports, matches.get_flag("json"))?;
-            all(&reports, Report::is_ready)
+/// Ask the processes on this host how they are.
+#[derive(Args)]
+pub(super) struct Health {
+    /// Only the exit code of this probe, without asking the backing services.
+    probe: Option<Probe>,
+    /// Only processes of this type.
+    #[arg(long = "type", value_name = "TYPE")]
+    process_type: Option<String>,
+    #[command(flatten)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Probe {
+    Live,
+    Ready,
+}
+
+impl Command for Health {
+    const NAME: &'static str = "health";
+
+    fn run(self, invocation: &Invocation) -> Result<Exit, Error> {
+        let app = &invocation.app.name;
+        let wanted = self.process_type.as_deref();
+        if let Some(name) = wanted {
+            invocation.process_type(name)?;
         }
-    };
-    Ok(if healthy { Exit::Done } else { Exit::Failure })
+        let mut reports = probe(app, &invocation.environment)?;
+        reports.retain(|report| wanted.is_none_or(|name| report.process_type == name));
+        if reports.is_empty() {
+            // To people, beside whatever the result is.
+            let _ = writeln!(
+                stderr(),
+                "{app}: no process answers; is TWELVE_STATE_DIR the same there? Those of `dev` answer `{app} dev health`"
+            );
+        }
+        let healthy = match self.probe {
+            Some(Probe::Live) => all(&reports, |report| report.live),
+            Some(Probe::Ready) => all(&reports, Report::is_ready),
+            None => {
+                show(invocation, &reports, &self.format)?;
+                all(&reports, Report::is_ready)
+            }
+        };
+        Ok(if healthy { Exit::Done } else { Exit::Failure })
+    }
 }
 
 /// No process at all is not healthy.
@@ -43,9 +67,9 @@ fn all(reports: &[Report], good: impl Fn(&Report) -> bool) -> bool {
     !reports.is_empty() && reports.iter().all(good)
 }
 
-fn show(cli: &Cli, reports: &[Report], as_json: bool) -> Result<(), Error> {
-    let services = services(cli)?;
-    if as_json {
+fn show(invocation: &Invocation, reports: &[Report], format: &Format) -> Result<(), Error> {
+    let services = services(invocation)?;
+    if format.json {
         let services = services
             .iter()
             .map(|(name, fault)| json!({"name": name, "ok": fault.is_none(), "fault": fault}))
@@ -74,16 +98,16 @@ fn show(cli: &Cli, reports: &[Report], as_json: bool) -> Result<(), Error> {
 /// The backing services that have a URL, with what is wrong with them.
 ///
 /// They are told, and do not count: restarting a process mends no database.
-fn services(cli: &Cli) -> Result<Vec<(&'static str, Option<String>)>, Error> {
-    let context = cli.context("health");
+fn services(invocation: &Invocation) -> Result<Vec<(&'static str, Option<String>)>, Error> {
+    let context = invocation.context("health");
     let mut services = Vec::new();
-    cli.block_on(async {
-        if cli.environment.is_set("DATABASE_URL") {
+    invocation.block_on(async {
+        if invocation.environment.is_set("DATABASE_URL") {
             let answer = async { ping_postgres(&context.db()?).await }.await;
             services.push(("postgres", answer.err().map(|error| chain(&error))));
         }
         #[cfg(feature = "redis")]
-        if cli.environment.is_set("REDIS_URL") {
+        if invocation.environment.is_set("REDIS_URL") {
             let answer = async { context.redis()?.connection().await }.await;
             services.push(("redis", answer.err().map(|error| chain(&error))));
         }

@@ -1,95 +1,152 @@
 //! `mail`: looks at the mails of this app, and tries the server that they are sent through.
 
-use clap::ArgMatches;
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::fmt::{Display, Write};
 use twelve_core::{
-    Context, Error, Exit, Failure, Needs, ProcessKind, ProcessType, chain, telemetry::Logs,
+    Context, Environment, Error, Exit, Failure, Needs, ProcessKind, ProcessType, chain,
+    telemetry::Logs,
 };
 use twelve_worker::mail::{Delivery, Letter, Registered, Relay, Rendered, SenderSettings};
 
-use crate::cli::{Cli, output};
+use crate::{
+    app::App,
+    cli::{
+        command::Command,
+        invocation::Invocation,
+        output::{self, Format},
+    },
+};
 
-pub(in crate::cli) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
-    match matches.subcommand() {
-        Some(("preview", matches)) => preview(cli, matches),
-        Some((_, matches)) => send_test(cli, matches),
-        // clap demands a subcommand, so there always is one.
-        None => Err(Error::usage("say what to do with mails")),
+/// Look at the mails of this app, and send one to try the server.
+#[derive(Args)]
+#[command(arg_required_else_help = false)]
+pub(super) struct Mail {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// List the registered mails, or print one with its example data.
+    Preview(Preview),
+    #[command(about = "Send a mail through SMTP_URL now, and tell what the server says")]
+    SendTest(SendTest),
+}
+
+#[derive(Args)]
+struct Preview {
+    /// The mail's name; without it, all are listed.
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    /// Print only its HTML.
+    #[arg(long, conflicts_with = "text")]
+    html: bool,
+    /// Print only its text.
+    #[arg(long)]
+    text: bool,
+    /// Print all of them as they would be sent.
+    #[arg(long, hide = true)]
+    messages: bool,
+    #[command(flatten)]
+    format: Format,
+}
+
+#[derive(Args)]
+struct SendTest {
+    /// Who gets it.
+    #[arg(value_name = "ADDRESS")]
+    address: String,
+    /// The mail that is sent; without it, a plain one.
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    #[command(flatten)]
+    format: Format,
+}
+
+impl Command for Mail {
+    const NAME: &'static str = "mail";
+
+    fn run(self, invocation: &Invocation) -> Result<Exit, Error> {
+        match self.verb {
+            Verb::Preview(preview) => preview.run(&invocation.app, &invocation.environment),
+            Verb::SendTest(test) => test.run(invocation),
+        }
     }
 }
 
-fn preview(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
-    if matches.get_flag("messages") {
-        return messages(cli, matches);
+impl Preview {
+    fn run(&self, app: &App, environment: &Environment) -> Result<Exit, Error> {
+        match &self.name {
+            name if self.messages => messages(app, name.as_deref(), environment)?,
+            Some(name) => self.show(app, name)?,
+            None => self.list(app)?,
+        }
+        Ok(Exit::Done)
     }
-    let Some(name) = matches.get_one::<String>("name") else {
-        return list(cli, matches);
-    };
-    let mail = find(cli, name)?.preview()?;
-    if matches.get_flag("json") {
-        output::print_json("mail", document(&mail))?;
-    } else if matches.get_flag("html") {
-        let html = mail.html.as_ref();
-        let html = html.ok_or_else(|| Error::usage(format!("the mail `{name}` has no HTML")))?;
-        output::print(&ended(html))?;
-    } else if matches.get_flag("text") {
-        output::print(&ended(&mail.text))?;
-    } else {
-        output::print(&describe(&mail))?;
-    }
-    Ok(Exit::Done)
-}
 
-fn list(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
-    if matches.get_flag("html") || matches.get_flag("text") {
-        let known = known(cli);
-        return Err(Error::usage(format!("say which mail to print; {known}")));
+    fn show(&self, app: &App, name: &str) -> Result<(), Error> {
+        let mail = find(app, name)?.preview()?;
+        if self.format.json {
+            output::print_json("mail", document(&mail))
+        } else if self.html {
+            let html = mail.html.as_ref();
+            let html =
+                html.ok_or_else(|| Error::usage(format!("the mail `{name}` has no HTML")))?;
+            output::print(&ended(html))
+        } else if self.text {
+            output::print(&ended(&mail.text))
+        } else {
+            output::print(&describe(&mail))
+        }
     }
-    let previews = cli.app.mails.iter().map(Registered::preview);
-    let mails = previews.collect::<Result<Vec<_>, _>>()?;
-    if matches.get_flag("json") {
-        output::print_json("mails", mails.iter().map(document).collect())?;
-    } else {
+
+    fn list(&self, app: &App) -> Result<(), Error> {
+        if self.html || self.text {
+            let known = known(app);
+            return Err(Error::usage(format!("say which mail to print; {known}")));
+        }
+        let previews = app.mails.iter().map(Registered::preview);
+        let mails = previews.collect::<Result<Vec<_>, _>>()?;
+        if self.format.json {
+            return output::print_json("mails", mails.iter().map(document).collect());
+        }
         let rows: Vec<_> = mails
             .iter()
             .map(|mail| {
-                let html = if mail.html.is_some() {
+                let parts = if mail.html.is_some() {
                     "html, text"
                 } else {
                     "text"
                 };
-                [mail.name.to_owned(), mail.subject.clone(), html.to_owned()]
+                [mail.name.to_owned(), mail.subject.clone(), parts.to_owned()]
             })
             .collect();
-        output::print_table(["MAIL", "SUBJECT", "PARTS"], &rows)?;
+        output::print_table(["MAIL", "SUBJECT", "PARTS"], &rows)
     }
-    Ok(Exit::Done)
 }
 
 /// Every mail as it would be sent, for the inbox of `dev`.
-fn messages(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
-    let wanted = matches.get_one::<String>("name");
+fn messages(app: &App, wanted: Option<&str>, environment: &Environment) -> Result<(), Error> {
     let is_wanted = |mail: &&Registered| wanted.is_none_or(|name| mail.name() == name);
-    let sender: SenderSettings = cli.environment.load("mails have no sender")?;
+    let sender: SenderSettings = environment.load("mails have no sender")?;
     let message = |mail: &Registered| match mail.message(sender.from()) {
         Ok(message) => {
             json!({"name": mail.name(), "message": String::from_utf8_lossy(&message)})
         }
         Err(error) => json!({"name": mail.name(), "problem": chain(&error)}),
     };
-    let mails = cli.app.mails.iter().filter(is_wanted);
-    output::print_json("messages", mails.map(message).collect())?;
-    Ok(Exit::Done)
+    let mails = app.mails.iter().filter(is_wanted);
+    output::print_json("messages", mails.map(message).collect())
 }
 
-fn find<'a>(cli: &'a Cli, name: &str) -> Result<&'a Registered, Error> {
-    let found = cli.app.mails.iter().find(|mail| mail.name() == name);
-    found.ok_or_else(|| Error::usage(format!("`{name}` is not a registered mail; {}", known(cli))))
+fn find<'a>(app: &'a App, name: &str) -> Result<&'a Registered, Error> {
+    let found = app.mails.iter().find(|mail| mail.name() == name);
+    found.ok_or_else(|| Error::usage(format!("`{name}` is not a registered mail; {}", known(app))))
 }
 
-fn known(cli: &Cli) -> String {
-    let names: Vec<_> = cli.app.mails.iter().map(Registered::name).collect();
+fn known(app: &App) -> String {
+    let names: Vec<_> = app.mails.iter().map(Registered::name).collect();
     match names.as_slice() {
         [] => "this app has registered none: add `.mail::<…>()` to it".to_owned(),
         names => format!("the mails are: {}", names.join(", ")),
@@ -149,26 +206,27 @@ fn ended(text: &str) -> String {
     format!("{}\n", text.trim_end_matches('\n'))
 }
 
-fn send_test(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
-    let address = matches.get_one::<String>("address");
-    let address = address.cloned().unwrap_or_default();
-    let mut mail = match matches.get_one::<String>("name") {
-        Some(name) => find(cli, name)?.preview()?,
-        None => plain(&cli.app.name),
-    };
-    // To this address and nobody else.
-    mail.to = vec![address];
-    mail.cc.clear();
-    mail.bcc.clear();
-    let as_json = matches.get_flag("json");
-    let mut needs = Needs::default();
-    needs.add::<SenderSettings>();
-    needs.add::<Relay>();
-    let process = ProcessType::new("mail", ProcessKind::Custom, needs, move |context| {
-        send(context, mail.clone(), as_json)
-    });
-    cli.run(&process, Logs::Stderr)?
-        .map_err(|failure| failure.into_error("the mail was not sent"))
+impl SendTest {
+    fn run(self, invocation: &Invocation) -> Result<Exit, Error> {
+        let mut mail = match &self.name {
+            Some(name) => find(&invocation.app, name)?.preview()?,
+            None => plain(&invocation.app.name),
+        };
+        // To this address and nobody else.
+        mail.to = vec![self.address];
+        mail.cc.clear();
+        mail.bcc.clear();
+        let as_json = self.format.json;
+        let mut needs = Needs::default();
+        needs.add::<SenderSettings>();
+        needs.add::<Relay>();
+        let process = ProcessType::new("mail", ProcessKind::Custom, needs, move |context| {
+            send(context, mail.clone(), as_json)
+        });
+        invocation
+            .run(&process, Logs::Stderr)?
+            .map_err(|failure| failure.into_error("the mail was not sent"))
+    }
 }
 
 fn plain(app: &str) -> Rendered {

@@ -1,29 +1,44 @@
 //! `ps`: the processes that run jobs, on all hosts.
 
-use clap::ArgMatches;
+use clap::Args;
 use serde_json::json;
 use twelve_core::{Error, Exit};
 use twelve_worker::{Admin, WorkerSummary};
 
-use crate::cli::{Cli, output};
+use crate::cli::{
+    command::Command,
+    invocation::Invocation,
+    output::{self, Format},
+};
 
-pub(in crate::cli) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
-    let context = cli.context("ps");
-    cli.block_on(async {
-        let workers = Admin::of(&context)?.workers().await;
-        context.close().await;
-        let workers = workers?;
-        if matches.get_flag("json") {
-            output::print_json("processes", json!(workers))?;
-        } else {
-            let rows: Vec<_> = workers.iter().map(row).collect();
-            let heading = [
-                "TYPE", "HOST", "PID", "RELEASE", "STATE", "JOBS", "QUEUES", "STARTED",
-            ];
-            output::print_table(heading, &rows)?;
-        }
-        Ok(Exit::Done)
-    })
+/// List the processes that run jobs, on all hosts.
+#[derive(Args)]
+pub(super) struct Ps {
+    #[command(flatten)]
+    format: Format,
+}
+
+impl Command for Ps {
+    const NAME: &'static str = "ps";
+
+    fn run(self, invocation: &Invocation) -> Result<Exit, Error> {
+        let context = invocation.context("ps");
+        invocation.block_on(async {
+            let workers = Admin::of(&context)?.workers().await;
+            context.close().await;
+            let workers = workers?;
+            if self.format.json {
+                output::print_json("processes", json!(workers))?;
+            } else {
+                let rows: Vec<_> = workers.iter().map(row).collect();
+                let heading = [
+                    "TYPE", "HOST", "PID", "RELEASE", "STATE", "JOBS", "QUEUES", "STARTED",
+                ];
+                output::print_table(heading, &rows)?;
+            }
+            Ok(Exit::Done)
+        })
+    }
 }
 
 fn row(worker: &WorkerSummary) -> [String; 8] {

@@ -1,29 +1,41 @@
 //! `release`: brings the database to what this binary needs, before any process of it starts.
 
-use clap::ArgMatches;
+use clap::Args;
 use std::sync::Arc;
 use twelve_core::{
     Context, Db, Error, Exit, Failure, Needs, ProcessKind, ProcessType, migrations::Migrations,
     telemetry::Logs,
 };
 
-use crate::cli::{Cli, output};
+use crate::cli::{command::Command, invocation::Invocation, output};
 
-pub(in crate::cli) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
-    let mut needs = Needs::default();
-    needs.add::<Db>();
-    let migrations = Arc::new(cli.app.all_migrations());
-    let plan = matches.get_flag("plan");
-    let process = ProcessType::new("release", ProcessKind::Custom, needs, move |context| {
-        release(context, Arc::clone(&migrations), plan)
-    });
-    let failed = if plan {
-        "the release would fail"
-    } else {
-        "the release failed"
-    };
-    cli.run(&process, Logs::Stderr)?
-        .map_err(|failure| failure.into_error(failed))
+/// Apply the migrations that the database lacks.
+#[derive(Args)]
+pub(super) struct Release {
+    /// Print their SQL instead.
+    #[arg(long)]
+    plan: bool,
+}
+
+impl Command for Release {
+    const NAME: &'static str = "release";
+
+    fn run(self, invocation: &Invocation) -> Result<Exit, Error> {
+        let mut needs = Needs::default();
+        needs.add::<Db>();
+        let migrations = Arc::new(invocation.app.all_migrations());
+        let process = ProcessType::new("release", ProcessKind::Custom, needs, move |context| {
+            release(context, Arc::clone(&migrations), self.plan)
+        });
+        let failed = if self.plan {
+            "the release would fail"
+        } else {
+            "the release failed"
+        };
+        invocation
+            .run(&process, Logs::Stderr)?
+            .map_err(|failure| failure.into_error(failed))
+    }
 }
 
 async fn release(

@@ -1,22 +1,36 @@
 //! `run TASK -- ARGUMENTS`: a one-off task in the same environment as the processes.
 
-use clap::ArgMatches;
+use clap::Args;
 use std::ffi::OsString;
 use twelve_core::{Error, Exit, telemetry::Logs};
 
-use crate::cli::Cli;
-use crate::task::Task;
+use crate::{
+    cli::{command::Command, invocation::Invocation},
+    task::Task,
+};
 
-pub(in crate::cli) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
-    let task = find(cli, matches.get_one::<String>("task"))?;
-    let words = matches.get_many::<OsString>("arguments");
-    let process = task.process(words.into_iter().flatten().cloned().collect());
-    cli.run(&process, Logs::Stderr)?
-        .map_err(|failure| failure.into_error(format!("`{}` failed", task.name)))
+/// Run a one-off task: run TASK -- ARGUMENTS.
+#[derive(Args)]
+pub(super) struct RunTask {
+    #[arg(value_name = "TASK")]
+    task: Option<String>,
+    #[arg(value_name = "ARGUMENTS", num_args = 0.., last = true)]
+    arguments: Vec<OsString>,
 }
 
-fn find<'a>(cli: &'a Cli, name: Option<&String>) -> Result<&'a Task, Error> {
-    let tasks = &cli.app.tasks;
+impl Command for RunTask {
+    const NAME: &'static str = "run";
+
+    fn run(self, invocation: &Invocation) -> Result<Exit, Error> {
+        let task = find(&invocation.app.tasks, self.task.as_deref())?;
+        let process = task.process(self.arguments);
+        invocation
+            .run(&process, Logs::Stderr)?
+            .map_err(|failure| failure.into_error(format!("`{}` failed", task.name)))
+    }
+}
+
+fn find<'a>(tasks: &'a [Task], name: Option<&str>) -> Result<&'a Task, Error> {
     let known = || {
         let names: Vec<_> = tasks.iter().map(|task| task.name.as_str()).collect();
         match names.as_slice() {
@@ -29,6 +43,6 @@ fn find<'a>(cli: &'a Cli, name: Option<&String>) -> Result<&'a Task, Error> {
     };
     tasks
         .iter()
-        .find(|task| task.name == *name)
+        .find(|task| task.name == name)
         .ok_or_else(|| Error::usage(format!("`{name}` is not a task; {}", known())))
 }

@@ -1,63 +1,109 @@
 //! `schedules`: looks at schedules, and acts on them.
 
-use clap::ArgMatches;
-use serde_json::json;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
 use twelve_core::{Error, Exit};
-use twelve_worker::{ScheduleSummary, Schedules};
+use twelve_worker::ScheduleSummary;
 
-use crate::cli::{Cli, output};
+use crate::cli::{
+    command::Command,
+    invocation::Invocation,
+    output::{self, Format},
+};
 
-pub(in crate::cli) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
-    let (verb, matches) = matches.subcommand().unwrap_or(("list", matches));
-    let context = cli.context("schedules");
-    cli.block_on(async {
-        let schedules = Schedules::of(&context, &cli.app.jobs)?;
-        let done = act(&schedules, verb, matches).await;
-        context.close().await;
-        done.map(|()| Exit::Done)
-    })
+/// List, run, pause and resume schedules.
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct Schedules {
+    #[command(flatten)]
+    format: Format,
+    /// Without one it lists.
+    #[command(subcommand)]
+    verb: Option<Verb>,
 }
 
-async fn act(schedules: &Schedules, verb: &str, matches: &ArgMatches) -> Result<(), Error> {
-    let as_json = matches.get_flag("json");
-    if verb == "list" {
-        return list(&schedules.list().await?, as_json);
+#[derive(Subcommand)]
+enum Verb {
+    /// List schedules with their next and their last tick.
+    List {
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Enqueue a schedule's job now, by hand.
+    Run(One),
+    /// Fire no more ticks, on any host.
+    Pause(One),
+    /// Fire ticks again, from now on.
+    Resume(One),
+}
+
+#[derive(Args)]
+struct One {
+    /// The schedule's name.
+    #[arg(value_name = "NAME")]
+    name: String,
+    #[command(flatten)]
+    format: Format,
+}
+
+impl Command for Schedules {
+    const NAME: &'static str = "schedules";
+
+    fn run(self, invocation: &Invocation) -> Result<Exit, Error> {
+        let verb = self.verb.unwrap_or(Verb::List {
+            format: self.format,
+        });
+        let context = invocation.context("schedules");
+        invocation.block_on(async {
+            let schedules = twelve_worker::Schedules::of(&context, &invocation.app.jobs)?;
+            let done = act(&schedules, verb).await;
+            context.close().await;
+            done.map(|()| Exit::Done)
+        })
     }
-    // clap demands it.
-    let name = matches.get_one::<String>("name").map_or("", String::as_str);
+}
+
+async fn act(schedules: &twelve_worker::Schedules, verb: Verb) -> Result<(), Error> {
     match verb {
-        "run" => {
-            let job = schedules.run(name).await?;
-            tell(
-                as_json,
-                name,
-                ("job", &json!(job)),
-                &format!("enqueued {job}"),
-            )
+        Verb::List { format } => list(&schedules.list().await?, &format),
+        Verb::Run(one) => {
+            let job = schedules.run(&one.name).await?;
+            let text = format!("enqueued {job}");
+            one.tell(("job", &json!(job)), &text)
         }
-        "pause" => {
-            let is_news = schedules.pause(name).await?;
+        Verb::Pause(one) => {
+            let is_news = schedules.pause(&one.name).await?;
             let text = if is_news {
                 "paused"
             } else {
                 "was paused already"
             };
-            tell(as_json, name, ("paused", &json!(true)), text)
+            one.tell(("paused", &json!(true)), text)
         }
-        _ => {
-            let is_news = schedules.resume(name).await?;
+        Verb::Resume(one) => {
+            let is_news = schedules.resume(&one.name).await?;
             let text = if is_news {
                 "goes on from now"
             } else {
                 "was not paused"
             };
-            tell(as_json, name, ("paused", &json!(false)), text)
+            one.tell(("paused", &json!(false)), text)
         }
     }
 }
 
-fn list(found: &[ScheduleSummary], as_json: bool) -> Result<(), Error> {
-    if as_json {
+impl One {
+    fn tell(&self, (member, value): (&str, &Value), text: &str) -> Result<(), Error> {
+        let name = &self.name;
+        if self.format.json {
+            return output::print_json("schedule", json!({"name": name, member: value}));
+        }
+        output::print(&format!("{name}  {text}\n"))
+    }
+}
+
+fn list(found: &[ScheduleSummary], format: &Format) -> Result<(), Error> {
+    if format.json {
         return output::print_json("schedules", json!(found));
     }
     let rows: Vec<_> = found.iter().map(row).collect();
@@ -80,16 +126,4 @@ fn row(schedule: &ScheduleSummary) -> [String; 6] {
         schedule.last_tick.clone().unwrap_or_default(),
         job.unwrap_or_default(),
     ]
-}
-
-fn tell(
-    as_json: bool,
-    name: &str,
-    (member, value): (&str, &serde_json::Value),
-    text: &str,
-) -> Result<(), Error> {
-    if as_json {
-        return output::print_json("schedule", json!({"name": name, member: value}));
-    }
-    output::print(&format!("{name}  {text}\n"))
 }

@@ -4,17 +4,17 @@
 
 mod inbox;
 
-use clap::ArgMatches;
+use clap::Args;
 use std::{
     ffi::OsString,
     io,
     net::{IpAddr, Ipv4Addr},
     os::unix::process::CommandExt,
     path::PathBuf,
-    process::Command,
+    process,
     time::Instant,
 };
-use twelve_core::{Environment, Error, Exit};
+use twelve_core::{Environment, Error, Exit, ProcessType};
 use twelve_dev::{
     dotenv,
     supervisor::{BASE_PORT, Formation, Listening, OnCrash, Ports, bind, sibling_urls},
@@ -22,9 +22,12 @@ use twelve_dev::{
 };
 use twelve_web::{bad_port_warning, is_bad_port};
 
-use super::start::{Supervision, base_port, binary, formation, host, on_crash, printer, refused};
-use crate::cli::Cli;
-use inbox::Inbox;
+use self::inbox::Inbox;
+use crate::cli::{
+    command::Command,
+    invocation::Invocation,
+    supervision::{FormationArgs, Supervision, binary, host, printer, refused},
+};
 
 /// How far apart the base ports are that are tried one after the other.
 const BASE_STEP: u16 = 1000;
@@ -32,62 +35,80 @@ const BASE_STEP: u16 = 1000;
 /// How many base ports are tried: two worktrees side by side take one each.
 const BASES: usize = 10;
 
-pub(in crate::cli) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
-    let begun = Instant::now();
-    let binary = binary()?;
-    let environment = dotenv::load(&cli.environment)?;
-    let attach = || Surroundings::attach(&cli.app.name, environment, wants_redis(cli));
-    if let Some(words) = matches.get_many::<OsString>("command") {
+/// Run everything here, with private servers, anew with each build.
+#[derive(Args)]
+pub(super) struct Dev {
+    #[command(flatten)]
+    formation: FormationArgs,
+    /// Begin with empty private servers.
+    #[arg(long)]
+    fresh: bool,
+    /// Run this command in the surroundings of `dev`, such as: dev jobs list.
+    #[arg(value_name = "COMMAND", num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<OsString>,
+}
+
+impl Command for Dev {
+    const NAME: &'static str = "dev";
+
+    fn run(self, invocation: &Invocation) -> Result<Exit, Error> {
+        let begun = Instant::now();
+        let binary = binary()?;
+        let environment = dotenv::load(&invocation.environment)?;
+        let attach =
+            || Surroundings::attach(&invocation.app.name, environment, wants_redis(invocation));
+        if !self.command.is_empty() {
+            let mut surroundings = attach()?;
+            surroundings.join()?;
+            return become_command(binary, surroundings.environment(), &self.command);
+        }
+        let formation = self.formation.formation(&invocation.process_types)?;
+        let printer = printer(invocation, "dev", &formation);
+        printer.say("dev", "starting");
         let mut surroundings = attach()?;
-        surroundings.join()?;
-        return become_command(binary, surroundings.environment(), words);
+        let host = host(surroundings.environment())?.unwrap_or(Ipv4Addr::LOCALHOST.into());
+        let named = self.formation.base_port(surroundings.environment())?;
+        let (slots, base) = bind_somewhere(&invocation.process_types, &formation, host, named)?;
+        if let Some(named) = named.filter(|named| *named != base) {
+            let why = bad_port_warning(named);
+            printer.say("dev", &format!("{why}; the base port is {base} instead"));
+        }
+        let page = Ports::new(base, invocation.process_types.len()).and_then(Ports::after_all);
+        let page = page.unwrap_or(0);
+        let inbox = Inbox::open(&invocation.app, &mut surroundings, page, &binary)?;
+        // No balancer has to notice that a process stops, but clients with open connections do.
+        surroundings.set_default("TWELVE_ANNOUNCE", "1s");
+        surroundings.set_default("HOST", &host.to_string());
+        for (name, url) in sibling_urls(slots.iter().map(|(slot, _)| slot)) {
+            surroundings.set_default(&name, &url);
+        }
+        let only_one = surroundings.publish()?;
+        if self.fresh {
+            surroundings.empty()?;
+        }
+        let supervision = Supervision {
+            name: "dev",
+            begun,
+            binary,
+            printer,
+            environment: surroundings.environment().clone(),
+            welcome: welcome(&slots, inbox.as_ref(), &surroundings),
+            slots,
+            on_crash: self.formation.on_crash(OnCrash::Restart),
+            follow_binary: true,
+            beside: inbox.map(|inbox| inbox.serve),
+        };
+        let exit = supervision.run(invocation);
+        drop(only_one);
+        surroundings.leave()?;
+        exit
     }
-    let formation = formation(cli, matches)?;
-    let printer = printer(cli, "dev", &formation);
-    printer.say("dev", "starting");
-    let mut surroundings = attach()?;
-    let host = host(surroundings.environment())?.unwrap_or(Ipv4Addr::LOCALHOST.into());
-    let named = base_port(matches, surroundings.environment())?;
-    let (slots, base) = bind_somewhere(cli, &formation, host, named)?;
-    if let Some(named) = named.filter(|named| *named != base) {
-        let why = bad_port_warning(named);
-        printer.say("dev", &format!("{why}; the base port is {base} instead"));
-    }
-    let page = Ports::new(base, cli.processes.len()).and_then(Ports::after_all);
-    let page = page.unwrap_or(0);
-    let inbox = Inbox::open(&cli.app, &mut surroundings, page, &binary)?;
-    // No balancer has to notice that a process stops, but clients with open connections do.
-    surroundings.set_default("TWELVE_ANNOUNCE", "1s");
-    surroundings.set_default("HOST", &host.to_string());
-    for (name, url) in sibling_urls(slots.iter().map(|(slot, _)| slot)) {
-        surroundings.set_default(&name, &url);
-    }
-    let only_one = surroundings.publish()?;
-    if matches.get_flag("fresh") {
-        surroundings.empty()?;
-    }
-    let supervision = Supervision {
-        name: "dev",
-        begun,
-        binary,
-        printer,
-        environment: surroundings.environment().clone(),
-        welcome: welcome(&slots, inbox.as_ref(), &surroundings),
-        slots,
-        on_crash: on_crash(matches, OnCrash::Restart),
-        follow_binary: true,
-        beside: inbox.map(|inbox| inbox.serve),
-    };
-    let exit = supervision.run(cli);
-    drop(only_one);
-    surroundings.leave()?;
-    exit
 }
 
 /// Does any process type read `REDIS_URL`?
-fn wants_redis(cli: &Cli) -> bool {
-    cli.processes.iter().any(|process| {
-        let variables = cli.app.variables(process, &cli.environment);
+fn wants_redis(invocation: &Invocation) -> bool {
+    invocation.process_types.iter().any(|process| {
+        let variables = invocation.app.variables(process, &invocation.environment);
         variables
             .iter()
             .any(|variable| variable.name == "REDIS_URL")
@@ -107,14 +128,14 @@ fn bases(named: Option<u16>) -> Vec<u16> {
 
 /// Binds the ports of the first base port from which on all of them are free.
 fn bind_somewhere(
-    cli: &Cli,
+    types: &[ProcessType],
     formation: &Formation,
     host: IpAddr,
     named: Option<u16>,
 ) -> Result<(Vec<Listening>, u16), Error> {
     let mut in_use = None;
     for base in bases(named) {
-        match bind(formation.slots(&cli.processes, base)?, host) {
+        match bind(formation.slots(types, base)?, host) {
             Ok(slots) => return Ok((slots, base)),
             Err((address, error)) if error.kind() == io::ErrorKind::AddrInUse => {
                 in_use.get_or_insert(refused(address, error));
@@ -141,14 +162,14 @@ fn welcome(slots: &[Listening], inbox: Option<&Inbox>, surroundings: &Surroundin
     places.iter().map(line).collect()
 }
 
-/// Becomes this binary with other words: to the private servers it is the same process, so they stay for it.
-fn become_command<'w>(
+/// Becomes this binary with other arguments: to the private servers it is the same process, so they stay for it.
+fn become_command(
     binary: PathBuf,
     environment: &Environment,
-    words: impl Iterator<Item = &'w OsString>,
+    arguments: &[OsString],
 ) -> Result<Exit, Error> {
-    let error = Command::new(binary)
-        .args(words)
+    let error = process::Command::new(binary)
+        .args(arguments)
         .env_clear()
         .envs(environment.iter())
         .exec();

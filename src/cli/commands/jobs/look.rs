@@ -1,34 +1,47 @@
 //! Looking at jobs: `list`, `show`, `why`.
 
-use clap::ArgMatches;
+use clap::{Args, value_parser};
+use serde_json::json;
 use std::fmt::{Display, Write};
 use twelve_core::{Error, Exit};
 use twelve_worker::{Admin, JobDetails, JobSummary};
 
-use super::{filter, ids, output, to_json};
+use super::selection::FilterArgs;
+use crate::cli::output::{self, Format};
 
-pub(super) async fn list(jobs: &Admin, matches: &ArgMatches) -> Result<Exit, Error> {
-    let mut filter = filter(matches)?;
-    if let Some(limit) = matches.get_one::<u32>("limit") {
-        filter = filter.limit(*limit as usize);
+/// List jobs, the newest first.
+#[derive(Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    pub(super) filter: FilterArgs,
+    /// At most so many.
+    #[arg(long, value_name = "N", default_value = "50", value_parser = value_parser!(u32).range(1..=1000))]
+    limit: u32,
+    #[command(flatten)]
+    format: Format,
+}
+
+impl List {
+    pub(super) async fn run(self, jobs: &Admin) -> Result<Exit, Error> {
+        let filter = self.filter.to_filter().limit(self.limit as usize);
+        let found = jobs.list(&filter).await?;
+        if self.format.json {
+            output::print_json("jobs", json!(found))?;
+        } else {
+            let rows: Vec<_> = found.iter().map(row).collect();
+            let heading = [
+                "ID",
+                "KIND",
+                "QUEUE",
+                "STATE",
+                "ATTEMPTS",
+                "RUN AT",
+                "LAST ERROR",
+            ];
+            output::print_table(heading, &rows)?;
+        }
+        Ok(Exit::Done)
     }
-    let found = jobs.list(&filter).await?;
-    if matches.get_flag("json") {
-        output::print_json("jobs", to_json(&found)?)?;
-    } else {
-        let rows: Vec<_> = found.iter().map(row).collect();
-        let heading = [
-            "ID",
-            "KIND",
-            "QUEUE",
-            "STATE",
-            "ATTEMPTS",
-            "RUN AT",
-            "LAST ERROR",
-        ];
-        output::print_table(heading, &rows)?;
-    }
-    Ok(Exit::Done)
 }
 
 fn row(job: &JobSummary) -> [String; 7] {
@@ -45,18 +58,29 @@ fn row(job: &JobSummary) -> [String; 7] {
     ]
 }
 
-pub(super) async fn show(jobs: &Admin, matches: &ArgMatches) -> Result<Exit, Error> {
-    for id in ids(matches)? {
+/// Show one job with its payload and every error.
+#[derive(Args)]
+pub(super) struct Show {
+    /// The job's id.
+    #[arg(value_name = "ID")]
+    id: String,
+    #[command(flatten)]
+    format: Format,
+}
+
+impl Show {
+    pub(super) async fn run(self, jobs: &Admin) -> Result<Exit, Error> {
+        let id = self.id.parse()?;
         let Some(job) = jobs.show(id).await? else {
             return Err(Error::internal(format!("there is no job {id}")));
         };
-        if matches.get_flag("json") {
-            output::print_json("job", to_json(&job)?)?;
+        if self.format.json {
+            output::print_json("job", json!(job))?;
         } else {
             output::print(&describe(&job))?;
         }
+        Ok(Exit::Done)
     }
-    Ok(Exit::Done)
 }
 
 fn describe(job: &JobDetails) -> String {
@@ -107,20 +131,30 @@ fn describe(job: &JobDetails) -> String {
     text
 }
 
-/// Exit code 1 tells that there is no such job.
-pub(super) async fn why(jobs: &Admin, matches: &ArgMatches) -> Result<Exit, Error> {
-    let mut exit = Exit::Done;
-    for id in ids(matches)? {
-        let why = jobs.why(id).await?;
-        if matches.get_flag("json") {
-            output::print_json("why", to_json(&why)?)?;
+/// Say why a job does not run, or what became of it.
+#[derive(Args)]
+pub(super) struct Why {
+    /// The job's id.
+    #[arg(value_name = "ID")]
+    id: String,
+    #[command(flatten)]
+    format: Format,
+}
+
+impl Why {
+    /// Exit code 1 tells that there is no such job.
+    pub(super) async fn run(self, jobs: &Admin) -> Result<Exit, Error> {
+        let why = jobs.why(self.id.parse()?).await?;
+        if self.format.json {
+            output::print_json("why", json!(why))?;
         } else {
             let lines = why.reasons.iter().map(|reason| format!("{reason}\n"));
             output::print(&lines.collect::<String>())?;
         }
-        if why.state.is_none() {
-            exit = Exit::Failure;
-        }
+        Ok(if why.state.is_none() {
+            Exit::Failure
+        } else {
+            Exit::Done
+        })
     }
-    Ok(exit)
 }

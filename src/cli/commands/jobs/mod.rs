@@ -3,85 +3,91 @@
 mod act;
 mod look;
 mod pause;
-mod words;
+mod selection;
 
-pub(in crate::cli) use words::words;
-
-use clap::ArgMatches;
-use serde_json::Value;
-use std::io::{Write, stderr};
+use clap::{Args, Subcommand};
 use twelve_core::{Error, Exit};
-use twelve_worker::{Admin, Filter, JobId};
+use twelve_worker::Admin;
 
-use crate::cli::{Cli, output};
+use self::{
+    act::{Cancel, Discard, Reschedule, Retry},
+    look::{List, Show, Why},
+    pause::{Pause, Paused, Resume},
+};
+use crate::cli::{command::Command, invocation::Invocation, output};
 
-pub(in crate::cli) fn run(cli: &Cli, matches: &ArgMatches) -> Result<Exit, Error> {
-    // clap demands a subcommand, so there always is one.
-    let Some((verb, matches)) = matches.subcommand() else {
-        return Err(Error::usage("say what to do with jobs"));
-    };
-    let context = cli.context("jobs");
-    if let Some(kind) = matches.try_get_one::<String>("kind").ok().flatten() {
-        warn_of_an_unknown_kind(cli, kind);
+/// List jobs, act on them, pause them, and say why one does not run.
+#[derive(Args)]
+#[command(arg_required_else_help = false)]
+pub(super) struct Jobs {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    List(List),
+    Show(Show),
+    Why(Why),
+    Retry(Retry),
+    Discard(Discard),
+    Cancel(Cancel),
+    Reschedule(Reschedule),
+    Pause(Pause),
+    Resume(Resume),
+    Paused(Paused),
+}
+
+impl Command for Jobs {
+    const NAME: &'static str = "jobs";
+
+    fn run(self, invocation: &Invocation) -> Result<Exit, Error> {
+        let context = invocation.context("jobs");
+        if let Some(kind) = self.verb.kind() {
+            warn_of_an_unknown_kind(invocation, kind);
+        }
+        invocation.block_on(async {
+            let jobs = Admin::of(&context)?;
+            let done = match self.verb {
+                Verb::List(list) => list.run(&jobs).await,
+                Verb::Show(show) => show.run(&jobs).await,
+                Verb::Why(why) => why.run(&jobs).await,
+                Verb::Retry(retry) => retry.run(&jobs).await,
+                Verb::Discard(discard) => discard.run(&jobs).await,
+                Verb::Cancel(cancel) => cancel.run(&jobs).await,
+                Verb::Reschedule(reschedule) => reschedule.run(&jobs).await,
+                Verb::Pause(pause) => pause.run(invocation, &jobs).await,
+                Verb::Resume(resume) => resume.run(&jobs).await,
+                Verb::Paused(paused) => paused.run(&jobs).await,
+            };
+            context.close().await;
+            done
+        })
     }
-    cli.block_on(async {
-        let jobs = Admin::of(&context)?;
-        let done = match verb {
-            "list" => look::list(&jobs, matches).await,
-            "show" => look::show(&jobs, matches).await,
-            "why" => look::why(&jobs, matches).await,
-            "pause" => pause::pause(cli, &jobs, matches).await,
-            "resume" => pause::resume(&jobs, matches).await,
-            "paused" => pause::paused(&jobs, matches).await,
-            _ => act::run(&jobs, verb, matches).await,
-        };
-        context.close().await;
-        done
-    })
+}
+
+impl Verb {
+    /// The kind that it names.
+    fn kind(&self) -> Option<&str> {
+        match self {
+            Self::List(List { filter, .. }) => filter.kind.as_deref(),
+            Self::Retry(Retry { selection })
+            | Self::Discard(Discard { selection, .. })
+            | Self::Cancel(Cancel { selection, .. })
+            | Self::Reschedule(Reschedule { selection, .. }) => selection.filter.kind.as_deref(),
+            Self::Pause(Pause { pausable, .. }) | Self::Resume(Resume { pausable, .. }) => {
+                pausable.kind.as_deref()
+            }
+            Self::Show(_) | Self::Why(_) | Self::Paused(_) => None,
+        }
+    }
 }
 
 /// It may be a newer release's, or one that is gone; but often it is a slip.
-fn warn_of_an_unknown_kind(cli: &Cli, kind: &str) {
-    let mut known = cli.app.jobs.iter();
+fn warn_of_an_unknown_kind(invocation: &Invocation, kind: &str) {
+    let mut known = invocation.app.jobs.iter();
     if known.all(|job| job.kind() != kind && !job.aliases().contains(&kind)) {
-        warn(
-            cli,
-            &format!("this release has no handler for kind `{kind}`"),
-        );
+        let text = format!("this release has no handler for kind `{kind}`");
+        output::warn(&invocation.app.name, &text);
     }
-}
-
-fn warn(cli: &Cli, text: &str) {
-    // Nobody may be listening.
-    let text = format!("{}: {text}", cli.app.name);
-    let _ = writeln!(stderr(), "{}", output::plain(&text));
-}
-
-/// The jobs that the options name.
-fn filter(matches: &ArgMatches) -> Result<Filter, Error> {
-    let text = |name| matches.get_one::<String>(name);
-    let mut filter = Filter::new();
-    if let Some(kind) = text("kind") {
-        filter = filter.kind(kind);
-    }
-    if let Some(queue) = text("queue") {
-        filter = filter.queue(queue);
-    }
-    if let Some(tag) = text("tag") {
-        filter = filter.tag(tag);
-    }
-    for state in matches.get_many::<String>("state").into_iter().flatten() {
-        filter = filter.state(state.parse()?);
-    }
-    Ok(filter)
-}
-
-fn ids(matches: &ArgMatches) -> Result<Vec<JobId>, Error> {
-    let ids = matches.get_many::<String>("id").into_iter().flatten();
-    ids.map(|id| id.parse()).collect()
-}
-
-fn to_json(value: &impl serde::Serialize) -> Result<Value, Error> {
-    serde_json::to_value(value)
-        .map_err(|error| Error::internal("the result is no JSON").because(error))
 }
