@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use super::Error;
+use super::error::Error;
 
 /// In order of preference: Debian and most others, macOS, and a last resort that every system has.
 const CANDIDATES: [&str; 3] = ["postgres", "_postgres", "nobody"];

@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::Error;
+use super::error::Error;
 
 /// Where packages put Postgres: a directory, the start of the names in it, each followed by `bin`.
 ///

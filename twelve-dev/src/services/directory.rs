@@ -10,8 +10,8 @@ use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::Error;
 use super::account::{self, Account};
+use super::error::Error;
 
 /// What the longest socket path may be: `sun_path` of unix(7) and unix(4) without its final zero byte.
 const SOCKET_PATH_LIMIT: usize = if cfg!(target_os = "linux") { 107 } else { 103 };

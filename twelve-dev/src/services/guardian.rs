@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::directory::Afterwards;
+use super::directory::Directory;
+use super::error::Error;
 use super::launch::launch;
 use super::lifeline::Locked;
-use super::{Directory, Error};
 use crate::private;
 
 const SCRIPT: &str = include_str!("guardian.sh");

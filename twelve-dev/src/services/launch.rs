@@ -7,8 +7,8 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::Error;
 use super::account::Account;
+use super::error::Error;
 use super::lifeline::Locked;
 
 /// Lets the process go to init, so that it never becomes a zombie of a test that forgot about it.
@@ -43,7 +43,7 @@ pub(super) fn launch(
         .stdout(out)
         .stderr(err)
         .process_group(0);
-    quiet(&mut command);
+    clear_environment(&mut command);
     if let Some(account) = account {
         account.take_over(&mut command);
     }
@@ -51,8 +51,8 @@ pub(super) fn launch(
     Ok(())
 }
 
-/// Hides the caller's environment, whose PG* and LC_* variables change what servers do.
-pub(super) fn quiet(command: &mut Command) {
+/// Clears the environment but for PATH: PG* and LC_* variables of the caller change what servers do.
+pub(super) fn clear_environment(command: &mut Command) {
     let path = env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
     command
         .env_clear()

@@ -27,7 +27,9 @@
 //!   When the guardian itself is killed, the next `attach` starts another, which adopts the servers.
 //! * **A process is alive exactly as long as its lifeline is locked** (see `lifeline.rs`).
 //!   Guardian and servers get a locked file as standard input, and the kernel unlocks it when the last of them is gone.
-//!   Process ids in files are only used to send signals, never to decide who is alive, so a stale file or a reused id cannot mislead anyone.
+//!   Their process ids are only used to send signals, never to decide whether they live, so a stale file or a reused id misleads nobody.
+//! * **A user is alive as long as a process has its process id**, which is in the name of its file.
+//!   A reused id keeps the servers for longer; it never stops them under a user.
 //! * **Whoever starts or stops a server by request holds `lock`.**
 //!   The guardian does not: `stopping` keeps it apart from the rest.
 //!
@@ -56,6 +58,7 @@ mod lifeline;
 mod postgres;
 mod redis;
 mod server;
+mod url;
 mod users;
 
 #[cfg(test)]

@@ -4,15 +4,15 @@ mod cluster;
 mod handshake;
 
 use std::ffi::{OsStr, OsString};
-use std::fmt::Write as _;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::account::Account;
 use super::binaries::{PostgresBinaries, Search};
+use super::directory::Directory;
+use super::error::Error;
 use super::lifeline::Locked;
 use super::server::{Program, remove_file};
-use super::{Directory, Error};
+use super::url::percent_encode;
 
 const NAME: &str = "postgres";
 
@@ -125,18 +125,4 @@ fn quoted(path: &OsStr) -> OsString {
     quoted.push(path);
     quoted.push("\"");
     quoted
-}
-
-/// Everything but letters, digits, `-._~` and slashes, which may stand in the path and the query of a URL (RFC 3986, section 3.4).
-pub(super) fn percent_encode(text: &OsStr) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for &byte in text.as_bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            // Writing to a string cannot fail.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
 }

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::binaries::Search;
+use super::directory::Directory;
+use super::error::Error;
 use super::lifeline::Locked;
-use super::postgres::percent_encode;
 use super::server::{Program, remove_file};
-use super::{Directory, Error};
+use super::url::percent_encode;
 
 /// How many numbered databases there are: one for each test that runs, and more.
 pub const DATABASES: u32 = 4096;

@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::account::Account;
+use super::directory::Directory;
+use super::error::Error;
 use super::launch::launch;
 use super::lifeline::Locked;
-use super::{Directory, Error};
 
 /// How long a server may take until it answers, and until it is gone.
 ///

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::process::{Pid, test_kill_process};
 
-use super::{Directory, Error};
+use super::directory::Directory;
+use super::error::Error;
 use crate::private;
 
 /// A registered user; it is forgotten when this is dropped, or when its process is gone.

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::{NAME, Postgres, ROLE};
 use crate::private;
-use crate::services::Error;
-use crate::services::launch::quiet;
+use crate::services::error::Error;
+use crate::services::launch::clear_environment;
 use crate::services::lifeline::Locked;
 use crate::services::server::remove_file;
 
@@ -70,7 +70,7 @@ fn initdb(postgres: &Postgres, home: &Path, data: &Path, lifeline: &Locked) -> R
         .stdin(lifeline.share()?)
         .stdout(log.try_clone().map_err(io_error)?)
         .stderr(Stdio::from(log));
-    quiet(&mut command);
+    clear_environment(&mut command);
     if let Some(account) = &postgres.account {
         account.take_over(&mut command);
     }
@@ -96,7 +96,7 @@ fn initdb(postgres: &Postgres, home: &Path, data: &Path, lifeline: &Locked) -> R
 fn major_version(binary: &Path) -> Result<String, Error> {
     let mut command = Command::new(binary);
     command.arg("--version").stdin(Stdio::null());
-    quiet(&mut command);
+    clear_environment(&mut command);
     let output = command
         .output()
         .map_err(|source| Error::io("run", binary, source))?;
