@@ -18,7 +18,7 @@ use twelve_core::{
     health::{self, Report},
 };
 
-use super::{formation::Slot, launch::Launch, printer::Printer};
+use super::{formation::ProcessSlot, launch::Launch, printer::Printer};
 
 /// The longest line that is printed whole; the rest of a longer one follows on the next.
 const LONGEST_LINE: u64 = 64 << 10;
@@ -50,7 +50,8 @@ pub(super) struct Child {
 pub(super) struct Ended(ExitStatus);
 
 impl Child {
-    pub(super) fn start(command: &mut Command, name: &str, printer: &Printer) -> io::Result<Self> {
+    /// Starts a process, whose lines are printed under this name.
+    pub(super) fn start(mut command: Command, name: &str, printer: &Printer) -> io::Result<Self> {
         let mut process = command.spawn()?;
         let mut lines = JoinSet::new();
         if let Some(stdout) = process.stdout.take() {
@@ -106,7 +107,11 @@ impl Child {
     /// # Errors
     ///
     /// It ended before.
-    pub(super) async fn until_ready(&mut self, slot: &Slot, launch: &Launch) -> Result<(), Ended> {
+    pub(super) async fn until_ready(
+        &mut self,
+        slot: &ProcessSlot,
+        launch: &Launch,
+    ) -> Result<(), Ended> {
         let mut has_answered = false;
         loop {
             tokio::select! {
@@ -131,7 +136,7 @@ impl Child {
         }
     }
 
-    async fn probe(&self, slot: &Slot, launch: &Launch) -> Option<Report> {
+    async fn probe(&self, slot: &ProcessSlot, launch: &Launch) -> Option<Report> {
         let (app, environment) = (launch.app.clone(), launch.environment.clone());
         let (process_type, pid) = (slot.process_type.clone(), self.pid);
         let asked = tokio::task::spawn_blocking(move || {

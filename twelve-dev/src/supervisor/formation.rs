@@ -15,7 +15,7 @@ pub struct Formation(BTreeMap<String, u16>);
 
 /// One process of a formation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Slot {
+pub struct ProcessSlot {
     /// Its process type.
     pub process_type: String,
     /// Its name, such as `web.1`.
@@ -87,12 +87,12 @@ impl Formation {
     /// # Errors
     ///
     /// It is empty, or there are too few ports.
-    pub fn slots(&self, types: &[ProcessType], base: u16) -> Result<Vec<Slot>, Error> {
+    pub fn slots(&self, types: &[ProcessType], base: u16) -> Result<Vec<ProcessSlot>, Error> {
         let ports = Ports::new(base, types.len())?;
         let mut slots = Vec::new();
         for (index, process_type) in types.iter().enumerate() {
             for number in 0..self.count(process_type.name()) {
-                slots.push(Slot {
+                slots.push(ProcessSlot {
                     process_type: process_type.name().to_owned(),
                     name: format!("{}.{}", process_type.name(), number + 1),
                     port: ports.of(index, number)?,
@@ -113,7 +113,7 @@ impl Formation {
 ///
 /// The process type is a backing service to its siblings, attached by URL like any other (factor IV).
 pub fn sibling_urls<'s>(
-    slots: impl IntoIterator<Item = &'s Slot>,
+    slots: impl IntoIterator<Item = &'s ProcessSlot>,
 ) -> impl Iterator<Item = (String, String)> {
     let first = slots
         .into_iter()

@@ -17,7 +17,7 @@ use twelve_core::{Exit, Lifecycle};
 use super::{
     backoff::Backoff,
     child::{Child, Ended},
-    formation::Slot,
+    formation::ProcessSlot,
     launch::Launch,
 };
 
@@ -38,7 +38,7 @@ pub(super) enum News {
 
 /// Keeps one process alive.
 pub(super) struct Keeper {
-    pub(super) slot: Slot,
+    pub(super) slot: ProcessSlot,
     pub(super) launch: Arc<Launch>,
     /// It stays open while processes come and go, so that nobody who connects is refused.
     pub(super) listener: Option<Arc<TcpListener>>,
@@ -164,7 +164,8 @@ impl Keeper {
     }
 
     fn start(&self) -> io::Result<Child> {
-        self.launch.process(&self.slot, self.listener.as_deref())
+        let command = self.launch.process(&self.slot, self.listener.as_deref())?;
+        Child::start(command, &self.slot.name, &self.launch.printer)
     }
 
     fn tell(&self, news: News) {

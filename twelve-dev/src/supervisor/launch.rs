@@ -10,7 +10,7 @@ use std::{
 };
 use tokio::process::Command;
 
-use super::{child::Child, formation::Slot, printer::Printer};
+use super::{formation::ProcessSlot, printer::Printer};
 use twelve_core::{
     Environment,
     supervision::{LISTEN, STDIN, SUPERVISOR},
@@ -32,8 +32,12 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// Starts the process of a slot.
-    pub(super) fn process(&self, slot: &Slot, listener: Option<&TcpListener>) -> io::Result<Child> {
+    /// Starts the process of a slot, which inherits the listener as its standard input.
+    pub(super) fn process(
+        &self,
+        slot: &ProcessSlot,
+        listener: Option<&TcpListener>,
+    ) -> io::Result<Command> {
         let mut command = self.command(&slot.process_type);
         command.env("PORT", slot.port.to_string());
         command.env("PS", &slot.name);
@@ -41,18 +45,18 @@ impl Launch {
             command.env(LISTEN, STDIN);
             command.stdin(OwnedFd::from(listener.try_clone()?));
         }
-        Child::start(&mut command, &slot.name, &self.printer)
+        Ok(command)
     }
 
     /// Starts `release`.
-    pub(super) fn release(&self) -> io::Result<Child> {
-        Child::start(&mut self.command("release"), "release", &self.printer)
+    pub(super) fn release(&self) -> Command {
+        self.command("release")
     }
 
-    fn command(&self, word: &str) -> Command {
+    fn command(&self, name: &str) -> Command {
         let mut command = Command::new(&self.binary);
         command
-            .arg(word)
+            .arg(name)
             .env_clear()
             .envs(self.environment.iter())
             .env(SUPERVISOR, process::id().to_string())

@@ -20,7 +20,7 @@ mod launch;
 mod ports;
 mod printer;
 
-pub use formation::{Formation, Slot, sibling_urls};
+pub use formation::{Formation, ProcessSlot, sibling_urls};
 pub use launch::Launch;
 pub use ports::{BASE_PORT, Ports};
 pub use printer::Printer;
@@ -41,7 +41,7 @@ use twelve_core::{Error, Exit, Lifecycle, State, chain};
 
 use self::{
     binary::Binary,
-    child::Ended,
+    child::{Child, Ended},
     keeper::{Keeper, News, Replace},
 };
 
@@ -76,15 +76,18 @@ pub enum OnCrash {
 }
 
 /// A process of the formation, with its listening socket if it serves HTTP.
-pub type Listening = (Slot, Option<Arc<TcpListener>>);
+pub type Listening = (ProcessSlot, Option<Arc<TcpListener>>);
 
 /// Binds the ports of a formation.
 ///
 /// # Errors
 ///
 /// An address is refused: the error names it.
-pub fn bind(slots: Vec<Slot>, host: IpAddr) -> Result<Vec<Listening>, (SocketAddr, io::Error)> {
-    let bind = |slot: Slot| {
+pub fn bind(
+    slots: Vec<ProcessSlot>,
+    host: IpAddr,
+) -> Result<Vec<Listening>, (SocketAddr, io::Error)> {
+    let bind = |slot: ProcessSlot| {
         let address = SocketAddr::new(host, slot.port);
         let listener = slot.listens.then(|| listen(address)).transpose();
         listener
@@ -107,7 +110,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 const LONGEST_RELEASE: Duration = Duration::from_mins(5);
 
 /// A keeper as its supervisor sees it.
-struct Kept {
+struct KeeperHandle {
     name: String,
     orders: mpsc::Sender<Replace>,
 }
@@ -144,10 +147,11 @@ impl Plan {
                 news: news.clone(),
             };
             running.spawn(keeper.run(receiver));
-            Kept { name, orders }
+            KeeperHandle { name, orders }
         });
-        let keepers: Vec<Kept> = keepers.collect();
-        let mut expected: HashSet<String> = keepers.iter().map(|kept| kept.name.clone()).collect();
+        let keepers: Vec<KeeperHandle> = keepers.collect();
+        let mut expected: HashSet<String> =
+            keepers.iter().map(|keeper| keeper.name.clone()).collect();
         let mut exit = Exit::Done;
         loop {
             tokio::select! {
@@ -192,7 +196,8 @@ impl Plan {
     /// Runs `release`, unless it is to be stopped before.
     async fn release(&self, stop: impl Future<Output = ()>) -> Result<Exit, Error> {
         let refused = |error| Error::internal("`release` cannot be started").because(error);
-        let mut release = self.launch.release().map_err(refused)?;
+        let release = Child::start(self.launch.release(), "release", &self.launch.printer);
+        let mut release = release.map_err(refused)?;
         let ended = tokio::select! {
             biased;
             ended = release.ended() => ended,
@@ -205,7 +210,7 @@ impl Plan {
     }
 
     /// Replaces every process, one after the other; stops at the first that does not become ready.
-    async fn roll(&self, keepers: &[Kept], lifecycle: &Lifecycle) {
+    async fn roll(&self, keepers: &[KeeperHandle], lifecycle: &Lifecycle) {
         self.say("the binary has changed");
         let begun = Instant::now();
         // A migration that waits for what an old process holds would wait for ever.
@@ -220,12 +225,12 @@ impl Plan {
             Ok(_) => return self.say("the old processes go on"),
             Err(error) => return self.say(&format!("{}; the old processes go on", chain(&error))),
         }
-        for kept in keepers {
+        for keeper in keepers {
             let (answer, replaced) = oneshot::channel();
             // A keeper that is gone was told to drain.
-            let _ = kept.orders.send(answer).await;
+            let _ = keeper.orders.send(answer).await;
             if let Ok(Err(problem)) = replaced.await {
-                let name = &kept.name;
+                let name = &keeper.name;
                 return self.say(&format!(
                     "the new {name}: {problem}; the old processes go on"
                 ));
