@@ -4,8 +4,6 @@ use std::collections::HashMap;
 
 use mail_parser::{HeaderName, Message, MessageParser, MessagePart, MimeHeaders as _, PartType};
 
-use super::inbox::{Envelope, Summary};
-
 /// What is shown in place of no message at all.
 const EMPTY: &[u8] = b"Subject:\r\n\r\n";
 
@@ -46,16 +44,6 @@ impl<'a> Content<'a> {
         Self {
             message: parsed.expect("the empty message can be parsed"),
             has_too_many_parts,
-        }
-    }
-
-    pub(super) fn summary(&self, envelope: &Envelope) -> Summary {
-        let [from, to] = [HeaderName::From, HeaderName::To].map(|name| self.addresses(name));
-        Summary {
-            subject: self.subject(),
-            from: from.unwrap_or_else(|| envelope.from.clone()),
-            to: to.unwrap_or_else(|| envelope.to.join(", ")),
-            attachments: self.attachments().len(),
         }
     }
 

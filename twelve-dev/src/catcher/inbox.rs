@@ -6,6 +6,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use mail_parser::HeaderName;
 use tokio::{sync::watch, time::timeout};
 
 use super::content::Content;
@@ -46,6 +47,19 @@ pub(super) struct Summary {
     pub(super) attachments: usize,
 }
 
+impl Summary {
+    /// What the headers say; who is not named there is as in the envelope.
+    fn of(content: &Content<'_>, envelope: &Envelope) -> Self {
+        let [from, to] = [HeaderName::From, HeaderName::To].map(|name| content.addresses(name));
+        Self {
+            subject: content.subject(),
+            from: from.unwrap_or_else(|| envelope.from.clone()),
+            to: to.unwrap_or_else(|| envelope.to.join(", ")),
+            attachments: content.attachments().len(),
+        }
+    }
+}
+
 /// Everything that was caught, up to a bound.
 #[derive(Debug)]
 pub(super) struct Inbox(watch::Sender<Mails>);
@@ -74,7 +88,7 @@ impl Inbox {
 
     /// Keeps a mail, forgets the oldest as far as the bounds ask for it, and returns its id.
     pub(super) fn add(&self, envelope: Envelope, message: Vec<u8>) -> u64 {
-        let summary = Content::parse(&message).summary(&envelope);
+        let summary = Summary::of(&Content::parse(&message), &envelope);
         let received = SystemTime::now().duration_since(UNIX_EPOCH);
         let mut id = 0;
         self.0.send_modify(|mails| {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Preview, content::Attachment, download::percent_encoded, inbox::Mail};
+use super::{content::Attachment, inbox::Mail, preview::Preview};
 
 /// A message that has a page.
 pub(super) enum Message {
@@ -27,11 +27,5 @@ impl Message {
 
     pub(super) fn url_of(&self, attachment: &Attachment<'_>) -> String {
         format!("{}/attachments/{}", self.url(), attachment.number)
-    }
-}
-
-impl Preview {
-    pub(super) fn url(&self) -> String {
-        format!("/previews/{}", percent_encoded(&self.name))
     }
 }

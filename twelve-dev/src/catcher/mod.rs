@@ -22,6 +22,7 @@ mod html;
 mod inbox;
 mod message;
 mod page;
+mod preview;
 mod smtp;
 mod views;
 
@@ -39,17 +40,7 @@ use twelve_web::listen_on_any_port;
 
 use inbox::Inbox;
 
-/// How one registered mail looks.
-#[derive(Debug)]
-pub struct Preview {
-    /// Its place in the page: `/previews/NAME`.
-    pub name: String,
-    /// The whole message as it would be sent, so that headers and attachments show too.
-    pub message: Vec<u8>,
-}
-
-/// Renders every registered mail, or says why one cannot be; called for each look at the page, on a thread that may block.
-pub type Previews = Arc<dyn Fn(Option<&str>) -> Vec<Result<Preview, String>> + Send + Sync>;
+pub use preview::{Preview, Previews};
 
 /// An SMTP server and the page of its inbox.
 pub struct Catcher {

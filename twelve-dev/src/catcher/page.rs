@@ -14,18 +14,18 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Preview, Previews,
     content::{Attachment, Content},
     download::download,
     guard,
     html::Html,
     inbox::{Inbox, Mail},
     message::Message,
+    preview::{Preview, Previews},
     views,
 };
 
-/// How long a request waits for a change at most.
-const PATIENCE: Duration = Duration::from_secs(25);
+/// How long a request waits for a change at most: a long poll.
+const LONG_POLL: Duration = Duration::from_secs(25);
 
 /// What the page shows.
 #[derive(Clone)]
@@ -46,10 +46,10 @@ pub(super) fn router(page: Page) -> Router {
         .route("/style.css", file("text/css", include_str!("style.css")))
         .route("/live.js", file("text/javascript", include_str!("live.js")))
         .route("/icon.svg", file("image/svg+xml", include_str!("icon.svg")))
-        .route("/{room}/{id}", get(show))
-        .route("/{room}/{id}/html", get(document))
-        .route("/{room}/{id}/source", get(source))
-        .route("/{room}/{id}/attachments/{number}", get(attachment))
+        .route("/{folder}/{id}", get(show))
+        .route("/{folder}/{id}/html", get(document))
+        .route("/{folder}/{id}/source", get(source))
+        .route("/{folder}/{id}/attachments/{number}", get(attachment))
         .fallback(async || Missing)
         .layer(middleware::from_fn(guard::guard))
         .with_state(page)
@@ -63,7 +63,7 @@ struct After {
 
 async fn index(State(page): State<Page>, Query(After { after }): Query<After>) -> Html {
     if let Some(version) = after {
-        page.inbox.changed(version, PATIENCE).await;
+        page.inbox.changed(version, LONG_POLL).await;
     }
     let (version, mails) = page.inbox.list();
     views::list(&page.smtp_url, version, &mails, &page.previews(None).await)
@@ -87,14 +87,14 @@ struct Look {
 
 async fn show(
     State(page): State<Page>,
-    Path((room, id)): Path<(String, String)>,
+    Path((folder, id)): Path<(String, String)>,
     Query(Look { part }): Query<Look>,
 ) -> Result<Response, Missing> {
     let Some(id) = id.strip_suffix(".json") else {
-        let message = page.find(&room, &id).await?;
+        let message = page.find(&folder, &id).await?;
         return Ok(views::message(&message, part.as_deref()).into_response());
     };
-    match page.find(&room, id).await? {
+    match page.find(&folder, id).await? {
         Message::Caught(mail) => Ok(Json(details(&mail)).into_response()),
         Message::Preview(_) => Err(Missing),
     }
@@ -103,9 +103,9 @@ async fn show(
 /// The HTML of a message: a document of its own, framed by its page.
 async fn document(
     State(page): State<Page>,
-    Path((room, id)): Path<(String, String)>,
+    Path((folder, id)): Path<(String, String)>,
 ) -> Result<Response, Missing> {
-    let message = page.find(&room, &id).await?;
+    let message = page.find(&folder, &id).await?;
     let url_of = |attachment: &Attachment<'_>| message.url_of(attachment);
     let html = Content::parse(message.bytes())
         .html(url_of)
@@ -120,18 +120,18 @@ async fn document(
 /// The whole message as a file that mail programs open.
 async fn source(
     State(page): State<Page>,
-    Path((room, id)): Path<(String, String)>,
+    Path((folder, id)): Path<(String, String)>,
 ) -> Result<Response, Missing> {
-    let message = page.find(&room, &id).await?;
+    let message = page.find(&folder, &id).await?;
     let bytes = message.bytes().to_vec();
     Ok(download(&format!("{id}.eml"), "message/rfc822", bytes))
 }
 
 async fn attachment(
     State(page): State<Page>,
-    Path((room, id, number)): Path<(String, String, usize)>,
+    Path((folder, id, number)): Path<(String, String, usize)>,
 ) -> Result<Response, Missing> {
-    let message = page.find(&room, &id).await?;
+    let message = page.find(&folder, &id).await?;
     let content = Content::parse(message.bytes());
     let attachments = content.attachments();
     let found = attachments.get(number).ok_or(Missing)?;
@@ -159,8 +159,8 @@ impl Page {
         rendered.unwrap_or_else(|_| vec![Err("the rendering of the previews panicked".to_owned())])
     }
 
-    async fn find(&self, room: &str, id: &str) -> Result<Message, Missing> {
-        let found = match room {
+    async fn find(&self, folder: &str, id: &str) -> Result<Message, Missing> {
+        let found = match folder {
             "mails" => {
                 let mail = id.parse().ok().and_then(|id| self.inbox.find(id));
                 mail.map(Message::Caught)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    super::{Preview, content::Content, inbox::Mail},
+    super::{content::Content, inbox::Mail, preview::Preview},
     Html, document, html, subject, time_element,
 };
 

@@ -28,17 +28,17 @@ pub(in crate::catcher) fn message(message: &Message, part: Option<&str>) -> Html
         None if content.has_html() => "html",
         None => "text",
     };
-    let room = match message {
+    let folder = match message {
         Message::Caught(_) => "Inbox",
         Message::Preview(_) => "Previews",
     };
     let body = html!(
-        r#"<main class="message"><p class="back"><a href="/">← {room}</a></p>
+        r#"<main class="message"><p class="back"><a href="/">← {folder}</a></p>
 <h1>{subject}</h1>
 {people}{attachments}
 <nav class="tabs" aria-label="Parts of the mail">{tabs}<a class="download" href="{url}/source">Download</a></nav>
 {shown}</main>"#,
-        room = room,
+        folder = folder,
         subject = subject(&content.subject()),
         people = people(message, &content),
         attachments = attachments(message, &content.attachments()),
