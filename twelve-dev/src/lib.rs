@@ -1,11 +1,11 @@
-//! Development and supervision of twelve: what surrounds an app's processes on one host.
+//! Development and supervision of twelve: what an app's processes run in on one host.
 //!
 //! ```text
 //! start ─► dotenv ─► supervisor ─► real processes of the app
-//! dev ───► dotenv ─► surroundings ─► supervisor ─► real processes of the app
-//!                        │               └── beside them: catcher
+//! dev ───► dotenv ─► environment ─► supervisor ─► real processes of the app
+//!                        │              └── beside them: catcher
 //!                        ▼
-//! tests ─────────────► services ─► private Postgres and Redis
+//! test kit ──────────► services ─► private Postgres and Redis
 //! ```
 //!
 //! Nothing here knows the app's builder: what it needs of the app is an argument.
@@ -13,13 +13,13 @@
 
 #[cfg(feature = "catcher")]
 pub mod catcher;
-#[cfg(any(feature = "supervisor", feature = "surroundings"))]
+#[cfg(any(feature = "supervisor", feature = "environment"))]
 pub mod dotenv;
+#[cfg(feature = "environment")]
+pub mod environment;
 #[cfg(feature = "services")]
 mod private;
 #[cfg(feature = "services")]
 pub mod services;
 #[cfg(feature = "supervisor")]
 pub mod supervisor;
-#[cfg(feature = "surroundings")]
-pub mod surroundings;

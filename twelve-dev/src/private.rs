@@ -32,7 +32,7 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 /// # Errors
 ///
 /// Somebody else may have written it, or it is a symbolic link.
-#[cfg(any(test, feature = "surroundings"))]
+#[cfg(any(test, feature = "environment"))]
 pub(crate) fn read(path: &Path) -> io::Result<File> {
     let file = existing().open(path)?;
     if is_ours(&file)?.mode() & 0o022 != 0 {

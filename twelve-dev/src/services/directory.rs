@@ -170,7 +170,7 @@ impl Directory {
     }
 
     /// Creates it if it is missing, and refuses one that another user may have put there.
-    #[cfg(feature = "surroundings")]
+    #[cfg(feature = "environment")]
     pub(crate) fn claim(&self) -> Result<(), Error> {
         self.prepare(Account::for_servers()?.as_ref())
     }

@@ -10,7 +10,7 @@ use twelve_core::Environment;
 use twelve_core::Error;
 #[cfg(feature = "mail")]
 use twelve_dev::catcher::{Catcher, Preview, Previews};
-use twelve_dev::surroundings::Surroundings;
+use twelve_dev::environment::DevEnvironment;
 
 use crate::app::App;
 
@@ -26,25 +26,25 @@ impl Inbox {
     #[cfg(feature = "mail")]
     pub(super) fn open(
         app: &App,
-        surroundings: &mut Surroundings,
+        environment: &mut DevEnvironment,
         port: u16,
         binary: &Path,
     ) -> Result<Option<Self>, Error> {
-        if app.mailer().is_none() || surroundings.environment().is_set("SMTP_URL") {
+        if app.mailer().is_none() || environment.variables().is_set("SMTP_URL") {
             return Ok(None);
         }
         if app.mail_from.is_none() {
             let name = &app.name;
             let plain = |letter: char| letter.is_ascii_alphanumeric();
             let account = name.replace(|letter| !plain(letter), "-");
-            surroundings.set_default("MAIL_FROM", &format!("{name} <{account}@localhost>"));
+            environment.set_default("MAIL_FROM", &format!("{name} <{account}@localhost>"));
         }
-        let previews = previews(binary.to_owned(), surroundings.environment().clone());
+        let previews = previews(binary.to_owned(), environment.variables().clone());
         let failed = |error| Error::internal("mails cannot be caught").because(error);
         let catcher = Catcher::bind(port, previews.clone())
             .or_else(|_| Catcher::bind(0, previews))
             .map_err(failed)?;
-        surroundings.set_default("SMTP_URL", &catcher.smtp_url().map_err(failed)?);
+        environment.set_default("SMTP_URL", &catcher.smtp_url().map_err(failed)?);
         Ok(Some(Self {
             url: catcher.page_url().map_err(failed)?,
             serve: Box::pin(async {
@@ -59,7 +59,7 @@ impl Inbox {
     #[cfg(not(feature = "mail"))]
     pub(super) fn open(
         _: &App,
-        _: &mut Surroundings,
+        _: &mut DevEnvironment,
         _: u16,
         _: &Path,
     ) -> Result<Option<Self>, Error> {

@@ -1,6 +1,6 @@
 //! `dev`: the whole app on a bare machine, and anew with every build.
 //!
-//! `dev COMMAND` runs one command in the same surroundings: `myapp dev jobs list`.
+//! `dev COMMAND` runs one command in the same environment: `myapp dev jobs list`.
 
 mod inbox;
 
@@ -17,8 +17,8 @@ use std::{
 use twelve_core::{Environment, Error, Exit, ProcessType};
 use twelve_dev::{
     dotenv,
+    environment::DevEnvironment,
     supervisor::{BASE_PORT, Formation, Listening, OnCrash, Ports, bind, sibling_urls},
-    surroundings::Surroundings,
 };
 use twelve_web::{bad_port_warning, is_bad_port};
 
@@ -43,7 +43,7 @@ pub(super) struct Dev {
     /// Begin with empty private servers.
     #[arg(long)]
     fresh: bool,
-    /// Run this command in the surroundings of `dev`, such as: dev jobs list.
+    /// Run this command in the environment of `dev`, such as: dev jobs list.
     #[arg(value_name = "COMMAND", num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<OsString>,
 }
@@ -54,20 +54,20 @@ impl Command for Dev {
     fn run(self, invocation: &Invocation) -> Result<Exit, Error> {
         let begun = Instant::now();
         let binary = binary()?;
-        let environment = dotenv::load(&invocation.environment)?;
+        let variables = dotenv::load(&invocation.environment)?;
         let attach =
-            || Surroundings::attach(&invocation.app.name, environment, wants_redis(invocation));
+            || DevEnvironment::attach(&invocation.app.name, variables, wants_redis(invocation));
         if !self.command.is_empty() {
-            let mut surroundings = attach()?;
-            surroundings.join()?;
-            return become_command(binary, surroundings.environment(), &self.command);
+            let mut environment = attach()?;
+            environment.join()?;
+            return become_command(binary, environment.variables(), &self.command);
         }
         let formation = self.formation.formation(&invocation.process_types)?;
         let printer = printer(invocation, "dev", &formation);
         printer.say("dev", "starting");
-        let mut surroundings = attach()?;
-        let host = host(surroundings.environment())?.unwrap_or(Ipv4Addr::LOCALHOST.into());
-        let named = self.formation.base_port(surroundings.environment())?;
+        let mut environment = attach()?;
+        let host = host(environment.variables())?.unwrap_or(Ipv4Addr::LOCALHOST.into());
+        let named = self.formation.base_port(environment.variables())?;
         let (slots, base) = bind_somewhere(&invocation.process_types, &formation, host, named)?;
         if let Some(named) = named.filter(|named| *named != base) {
             let why = bad_port_warning(named);
@@ -75,32 +75,32 @@ impl Command for Dev {
         }
         let page = Ports::new(base, invocation.process_types.len()).and_then(Ports::after_all);
         let page = page.unwrap_or(0);
-        let inbox = Inbox::open(&invocation.app, &mut surroundings, page, &binary)?;
+        let inbox = Inbox::open(&invocation.app, &mut environment, page, &binary)?;
         // No balancer has to notice that a process stops, but clients with open connections do.
-        surroundings.set_default("TWELVE_ANNOUNCE", "1s");
-        surroundings.set_default("HOST", &host.to_string());
+        environment.set_default("TWELVE_ANNOUNCE", "1s");
+        environment.set_default("HOST", &host.to_string());
         for (name, url) in sibling_urls(slots.iter().map(|(slot, _)| slot)) {
-            surroundings.set_default(&name, &url);
+            environment.set_default(&name, &url);
         }
-        let only_one = surroundings.publish()?;
+        let lock = environment.publish()?;
         if self.fresh {
-            surroundings.empty()?;
+            environment.empty()?;
         }
         let supervision = Supervision {
             name: "dev",
             begun,
             binary,
             printer,
-            environment: surroundings.environment().clone(),
-            welcome: welcome(&slots, inbox.as_ref(), &surroundings),
+            environment: environment.variables().clone(),
+            welcome: welcome(&slots, inbox.as_ref(), &environment),
             slots,
             on_crash: self.formation.on_crash(OnCrash::Restart),
             follow_binary: true,
             beside: inbox.map(|inbox| inbox.serve),
         };
         let exit = supervision.run(invocation);
-        drop(only_one);
-        surroundings.leave()?;
+        drop(lock);
+        environment.detach()?;
         exit
     }
 }
@@ -147,14 +147,18 @@ fn bind_somewhere(
 }
 
 /// Where everything is.
-fn welcome(slots: &[Listening], inbox: Option<&Inbox>, surroundings: &Surroundings) -> Vec<String> {
+fn welcome(
+    slots: &[Listening],
+    inbox: Option<&Inbox>,
+    environment: &DevEnvironment,
+) -> Vec<String> {
     let listening = slots.iter().filter(|(slot, _)| slot.listens);
     let listening = listening.map(|(slot, _)| {
         let url = format!("http://localhost:{}", slot.port);
         (slot.name.as_str(), url)
     });
     let inbox = inbox.map(|inbox| ("mails", inbox.url.clone()));
-    let private = surroundings.private_urls();
+    let private = environment.private_urls();
     let places: Vec<_> = listening.chain(inbox).chain(private).collect();
     let widths = places.iter().map(|(name, _)| name.len());
     let width = widths.max().unwrap_or_default();
@@ -165,13 +169,13 @@ fn welcome(slots: &[Listening], inbox: Option<&Inbox>, surroundings: &Surroundin
 /// Becomes this binary with other arguments: to the private servers it is the same process, so they stay for it.
 fn become_command(
     binary: PathBuf,
-    environment: &Environment,
+    variables: &Environment,
     arguments: &[OsString],
 ) -> Result<Exit, Error> {
     let error = process::Command::new(binary)
         .args(arguments)
         .env_clear()
-        .envs(environment.iter())
+        .envs(variables.iter())
         .exec();
     Err(Error::internal("the command cannot be run").because(error))
 }

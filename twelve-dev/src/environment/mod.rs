@@ -1,4 +1,4 @@
-//! What surrounds the processes of `myapp dev`: private servers, a database of the worktree's own, and the variables that name them.
+//! The development environment of `myapp dev`: private servers, a database of the worktree's own, and the variables that name them.
 //!
 //! A variable that is set, in the environment or in `.env`, always wins.
 
@@ -17,25 +17,26 @@ use crate::{
     services::{Directory, Services, Wanted},
 };
 
-/// The surroundings of one worktree and app; the private servers live as long as this.
+/// The development environment of one worktree and app; the private servers live as long as this.
 #[derive(Debug)]
-pub struct Surroundings {
+pub struct DevEnvironment {
     app: String,
     directory: Directory,
     services: Option<Services>,
-    environment: Environment,
-    /// The variables that nobody had set.
+    /// The variables of every process.
+    variables: Environment,
+    /// Those of them that nobody had set.
     defaults: Vec<(String, String)>,
 }
 
-/// One `dev` for each app and worktree; the lock goes with the process, however it ends.
+/// Keeps a second `dev` of this app out of the worktree; the lock goes with the process, however it ends.
 #[derive(Debug)]
-pub struct OnlyOne {
+pub struct DevLock {
     _lock: File,
-    variables: PathBuf,
+    published: PathBuf,
 }
 
-impl Surroundings {
+impl DevEnvironment {
     /// Starts the private servers that nobody has named a URL for, if they do not run.
     ///
     /// It blocks: call it before a runtime.
@@ -43,11 +44,11 @@ impl Surroundings {
     /// # Errors
     ///
     /// A server cannot be started, or the directory of this worktree is not safe.
-    pub fn attach(app: &str, environment: Environment, wants_redis: bool) -> Result<Self, Error> {
+    pub fn attach(app: &str, variables: Environment, wants_redis: bool) -> Result<Self, Error> {
         let refused =
             |error| Error::unavailable("private servers cannot be started").because(error);
         let directory = Directory::of_worktree(".").map_err(refused)?;
-        let is_set = |name| environment.is_set(name);
+        let is_set = |name| variables.is_set(name);
         let wants_redis = wants_redis && !is_set("REDIS_URL");
         let wanted = Wanted::missing(!is_set("DATABASE_URL"), wants_redis);
         // Whoever else could have put it there could also say what our commands are given.
@@ -56,15 +57,15 @@ impl Surroundings {
             .map(|wanted| Services::attach(&directory, wanted))
             .transpose()
             .map_err(refused)?;
-        let mut surroundings = Self {
+        let mut environment = Self {
             app: app.to_owned(),
             directory,
             services,
-            environment,
+            variables,
             defaults: Vec::new(),
         };
-        surroundings.name_the_servers()?;
-        Ok(surroundings)
+        environment.name_the_servers()?;
+        Ok(environment)
     }
 
     fn name_the_servers(&mut self) -> Result<(), Error> {
@@ -118,8 +119,8 @@ impl Surroundings {
     }
 
     /// The variables of every process.
-    pub fn environment(&self) -> &Environment {
-        &self.environment
+    pub fn variables(&self) -> &Environment {
+        &self.variables
     }
 
     /// Where the private servers are, for whoever wants to look inside.
@@ -135,8 +136,8 @@ impl Surroundings {
 
     /// Sets a variable, unless somebody has set it already.
     pub fn set_default(&mut self, name: &str, value: &str) {
-        if !self.environment.is_set(name) {
-            self.environment = self.environment.clone().with(name, value);
+        if !self.variables.is_set(name) {
+            self.variables = self.variables.clone().with(name, value);
             self.defaults.push((name.to_owned(), value.to_owned()));
         }
     }
@@ -146,20 +147,20 @@ impl Surroundings {
     /// # Errors
     ///
     /// Another one runs, or the files cannot be written.
-    pub fn publish(&self) -> Result<OnlyOne, Error> {
+    pub fn publish(&self) -> Result<DevLock, Error> {
         let Some(lock) = self.lock()? else {
             let problem = format!("`{} dev` runs in this worktree already", self.app);
             return Err(Error::internal(problem));
         };
-        let path = self.variables();
+        let path = self.published();
         let lines = self
             .defaults
             .iter()
             .map(|(name, value)| format!("{name}='{value}'\n"));
         private::write(&path, &lines.collect::<String>()).map_err(|error| failed(&path, error))?;
-        Ok(OnlyOne {
+        Ok(DevLock {
             _lock: lock,
-            variables: path,
+            published: path,
         })
     }
 
@@ -172,7 +173,7 @@ impl Surroundings {
         if self.lock()?.is_some() {
             return Ok(());
         }
-        let path = self.variables();
+        let path = self.published();
         let unreadable = |error| {
             let message = format!(
                 "what `dev` has published in {} cannot be read",
@@ -181,8 +182,8 @@ impl Surroundings {
             Error::internal(message).because(error)
         };
         match private::read(&path) {
-            Ok(published) => {
-                for line in dotenvy::from_read_iter(published) {
+            Ok(file) => {
+                for line in dotenvy::from_read_iter(file) {
                     let (name, value) = line.map_err(unreadable)?;
                     self.set_default(&name, &value);
                 }
@@ -205,7 +206,8 @@ impl Surroundings {
         }
     }
 
-    fn variables(&self) -> PathBuf {
+    /// Where the variables are published.
+    fn published(&self) -> PathBuf {
         self.file("env")
     }
 
@@ -219,7 +221,7 @@ impl Surroundings {
     /// # Errors
     ///
     /// A server does not end.
-    pub fn leave(self) -> Result<(), Error> {
+    pub fn detach(self) -> Result<(), Error> {
         let Some(services) = self.services else {
             return Ok(());
         };
@@ -233,9 +235,9 @@ fn failed(path: &Path, error: io::Error) -> Error {
     Error::internal(format!("{} cannot be used", path.display())).because(error)
 }
 
-impl Drop for OnlyOne {
+impl Drop for DevLock {
     fn drop(&mut self) {
         // A later `dev` writes it anew.
-        let _ = fs::remove_file(&self.variables);
+        let _ = fs::remove_file(&self.published);
     }
 }
