@@ -10,7 +10,7 @@
 //!
 //! * Both listen on the loopback address alone, and the page answers only to its names, so no other machine and no other site reads a mail (`guard.rs`).
 //! * What stands in a mail never runs a script, and never is part of the page: its HTML is a document of its own in a sandbox (`page.rs`).
-//! * Text becomes markup in `html.rs` alone, which escapes it.
+//! * Text becomes markup in templates alone, which escape it (`views.rs`).
 //! * A mail is kept when its end has arrived and before that is acknowledged, never a part of one.
 //! * Everything has a bound: lines, mails, the inbox, connections, waits.
 
@@ -18,7 +18,6 @@ mod connections;
 mod content;
 mod download;
 mod guard;
-mod html;
 mod inbox;
 mod message;
 mod page;

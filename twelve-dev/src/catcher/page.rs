@@ -17,7 +17,6 @@ use super::{
     content::{Attachment, Content},
     download::download,
     guard,
-    html::Html,
     inbox::{Inbox, Mail},
     message::Message,
     preview::{Preview, Previews},
@@ -61,12 +60,17 @@ struct After {
     after: Option<u64>,
 }
 
-async fn index(State(page): State<Page>, Query(After { after }): Query<After>) -> Html {
+async fn index(State(page): State<Page>, Query(After { after }): Query<After>) -> Response {
     if let Some(version) = after {
         page.inbox.changed(version, LONG_POLL).await;
     }
     let (version, mails) = page.inbox.list();
-    views::list(&page.smtp_url, version, &mails, &page.previews(None).await)
+    views::page(&views::List {
+        smtp_url: &page.smtp_url,
+        version,
+        mails: &mails,
+        previews: &page.previews(None).await,
+    })
 }
 
 async fn empty(State(page): State<Page>) -> Redirect {
@@ -92,7 +96,7 @@ async fn show(
 ) -> Result<Response, Missing> {
     let Some(id) = id.strip_suffix(".json") else {
         let message = page.find(&folder, &id).await?;
-        return Ok(views::message(&message, part.as_deref()).into_response());
+        return Ok(views::message(&message, part.as_deref()));
     };
     match page.find(&folder, id).await? {
         Message::Caught(mail) => Ok(Json(details(&mail)).into_response()),
@@ -147,7 +151,7 @@ struct Missing;
 
 impl IntoResponse for Missing {
     fn into_response(self) -> Response {
-        (StatusCode::NOT_FOUND, views::missing()).into_response()
+        (StatusCode::NOT_FOUND, views::page(&views::Missing)).into_response()
     }
 }
 
@@ -180,7 +184,7 @@ impl Page {
 fn summary(mail: &Mail) -> Value {
     json!({
         "id": mail.id,
-        "received": views::time(mail.received),
+        "received": mail.time().rfc3339(),
         "envelope": { "from": mail.envelope.from, "to": mail.envelope.to },
         "from": mail.summary.from,
         "to": mail.summary.to,

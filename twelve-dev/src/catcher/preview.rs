@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::download::percent_encoded;
+use super::{content::Content, download::percent_encoded};
 
 /// How one registered mail looks.
 #[derive(Debug)]
@@ -16,6 +16,10 @@ pub struct Preview {
 impl Preview {
     pub(super) fn url(&self) -> String {
         format!("/previews/{}", percent_encoded(&self.name))
+    }
+
+    pub(super) fn subject(&self) -> String {
+        Content::parse(&self.message).subject()
     }
 }
 

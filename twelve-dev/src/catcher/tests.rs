@@ -484,7 +484,7 @@ async fn a_mail_by_lettre_is_shown_with_all_its_parts() {
         assert!(!page.contains("Jö <b>"), "{path}: {page}");
         assert!(!page.contains("<script>alert"), "{path}: {page}");
         assert!(
-            page.contains("&lt;b&gt;Größe&lt;/b&gt; &amp; &quot;more&quot;"),
+            page.contains("&#60;b&#62;Größe&#60;/b&#62; &#38; &#34;more&#34;"),
             "{path}: {page}"
         );
     }
@@ -707,7 +707,7 @@ async fn previews_are_rendered_anew_and_their_faults_are_shown() {
         page.contains("href=\"/previews/order%2Freceipt%20%3C1%3E\""),
         "{page}"
     );
-    assert!(page.contains("look 1") && page.contains("the template &lt;broken&gt; fails"));
+    assert!(page.contains("look 1") && page.contains("the template &#60;broken&#62; fails"));
     assert!(catcher.text("/").await.contains("look 2"));
     assert!(
         catcher
