@@ -5,7 +5,7 @@ use twelve_core::{Error, Exit};
 
 use super::invocation::Invocation;
 
-/// A command: the type is that of its arguments, and the first line of its documentation is its line in the help.
+/// A command: a struct of its arguments, whose documentation is its help.
 pub(super) trait Command: clap::Args {
     /// Its name in argv.
     const NAME: &'static str;
@@ -14,7 +14,7 @@ pub(super) trait Command: clap::Args {
     fn run(self, invocation: &Invocation) -> Result<Exit, Error>;
 }
 
-/// A command with its type erased, as the list of all commands has it.
+/// A command with its type erased, for the list of all commands.
 pub(crate) struct AnyCommand {
     pub(crate) name: &'static str,
     augment: fn(clap::Command) -> clap::Command,

@@ -12,7 +12,7 @@ use twelve_core::Error;
 /// The version of the JSON documents: it changes when a member is renamed or removed.
 const VERSION: u32 = 1;
 
-// How a result is printed. A comment of documentation would be the help of every command that has this.
+// How a result is printed. Not a doc comment: clap would print it as the help of every command that has this.
 #[derive(Args)]
 pub(super) struct Format {
     /// Print JSON for machines.

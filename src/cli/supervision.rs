@@ -25,7 +25,7 @@ const LAST_LINES: Duration = Duration::from_millis(500);
 
 const ANNOUNCE: &str = "TWELVE_ANNOUNCE";
 
-// The options of both. A comment of documentation would be their help.
+// The options of both. Not a doc comment: clap would print it as their help.
 #[derive(Args)]
 pub(super) struct FormationArgs {
     /// How many of each type: web=2,worker=1 or all=1,web=2.

@@ -54,7 +54,7 @@ pub(super) fn router(page: Page) -> Router {
         .with_state(page)
 }
 
-/// Wait until the inbox is another than this version of it.
+/// Wait until the inbox has another version than this.
 #[derive(Deserialize)]
 struct After {
     after: Option<u64>,

@@ -57,7 +57,7 @@ impl Session {
         self.wire.reply("220 twelve catches mail ESMTP").await?;
         while let Some(line) = self.wire.line().await? {
             let reply = match line {
-                Ok(line) => self.obey(&line).await?,
+                Ok(line) => self.execute(&line).await?,
                 Err(fault) => fault.into(),
             };
             if reply.starts_with("221") || reply.starts_with("421") {
@@ -68,7 +68,7 @@ impl Session {
         Ok(())
     }
 
-    async fn obey(&mut self, line: &str) -> io::Result<Reply> {
+    async fn execute(&mut self, line: &str) -> io::Result<Reply> {
         let (verb, argument) = line.split_once(' ').unwrap_or((line, ""));
         let argument = argument.trim();
         Ok(match verb.to_ascii_uppercase().as_str() {

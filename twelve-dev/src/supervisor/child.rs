@@ -27,13 +27,13 @@ const LONGEST_LINE: u64 = 64 << 10;
 const LAST_LINES: Duration = Duration::from_millis(500);
 
 /// How often a starting process is asked whether it is ready.
-const ASK_EVERY: Duration = Duration::from_millis(20);
+const PROBE_EVERY: Duration = Duration::from_millis(20);
 
 /// How long a process may answer no probe at all while it starts.
-const MUTE: Duration = Duration::from_secs(5);
+const SILENCE_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long after its budget a process is killed.
-const MARGIN: Duration = Duration::from_secs(1);
+const KILL_MARGIN: Duration = Duration::from_secs(1);
 
 /// A running process.
 #[derive(Debug)]
@@ -86,7 +86,7 @@ impl Child {
             match self.process.wait().await {
                 Ok(status) => return Ended(status),
                 // Nothing else waits for our children; if the kernel says so all the same, asking again is all there is.
-                Err(_) => sleep(ASK_EVERY).await,
+                Err(_) => sleep(PROBE_EVERY).await,
             }
         }
     }
@@ -120,16 +120,16 @@ impl Child {
                     self.clean_up().await;
                     return Err(ended);
                 }
-                () = sleep(ASK_EVERY) => {}
+                () = sleep(PROBE_EVERY) => {}
             }
             let report = self.probe(slot, launch).await;
             has_answered |= report.is_some();
-            let is_mute = !has_answered && self.started.elapsed() > MUTE;
-            if is_mute {
+            let is_silent = !has_answered && self.started.elapsed() > SILENCE_LIMIT;
+            if is_silent {
                 let text = "answers no probes, so nobody knows whether it is ready: set TWELVE_STATE_DIR to a writable directory with a short path";
                 launch.printer.say(&slot.name, text);
             }
-            if is_mute || report.is_some_and(|report| report.is_ready()) {
+            if is_silent || report.is_some_and(|report| report.is_ready()) {
                 self.ready = Some(Instant::now());
                 return Ok(());
             }
@@ -151,7 +151,7 @@ impl Child {
             // It may have ended a moment ago.
             let _ = kill_process(pid, Signal::TERM);
         }
-        if let Ok(ended) = timeout(budget + MARGIN, self.ended()).await {
+        if let Ok(ended) = timeout(budget + KILL_MARGIN, self.ended()).await {
             return ended;
         }
         self.signal_group(Signal::KILL);

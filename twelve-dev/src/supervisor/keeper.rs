@@ -22,14 +22,14 @@ use super::{
 };
 
 /// How long a new process may take until it is ready; then the old one goes on.
-const READY: Duration = Duration::from_secs(30);
+const READY_LIMIT: Duration = Duration::from_secs(30);
 
 /// Asks a keeper to replace its process; the answer is what went wrong.
 pub(super) type Replace = oneshot::Sender<Result<(), String>>;
 
-/// What a keeper tells its supervisor.
+/// What a keeper reports to its supervisor.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum News {
+pub(super) enum KeeperEvent {
     /// A process is ready.
     Ready,
     /// A process ended, though nobody had asked it to.
@@ -43,7 +43,7 @@ pub(super) struct Keeper {
     /// It stays open while processes come and go, so that nobody who connects is refused.
     pub(super) listener: Option<Arc<TcpListener>>,
     pub(super) lifecycle: Lifecycle,
-    pub(super) news: mpsc::UnboundedSender<(String, News)>,
+    pub(super) events: mpsc::UnboundedSender<(String, KeeperEvent)>,
 }
 
 impl Keeper {
@@ -61,7 +61,7 @@ impl Keeper {
                     let replaced = self.replacement().await.map(|new| {
                         start_at = None;
                         backoff = Backoff::default();
-                        self.tell(News::Ready);
+                        self.report(KeeperEvent::Ready);
                         if let Some(old) = child.replace(new) {
                             leaving.spawn(stop(old, self.launch.budget));
                         }
@@ -120,7 +120,7 @@ impl Keeper {
             if let Err(ended) = child.until_ready(&self.slot, &self.launch).await {
                 return (ended, None);
             }
-            self.tell(News::Ready);
+            self.report(KeeperEvent::Ready);
         }
         let ended = child.ended().await;
         (ended, child.worked())
@@ -133,7 +133,7 @@ impl Keeper {
         worked: Option<Duration>,
         backoff: &mut Backoff,
     ) -> Option<Instant> {
-        self.tell(News::Crashed(ended));
+        self.report(KeeperEvent::Crashed(ended));
         if ended.is_final() {
             self.say(&format!(
                 "ended with {ended}: starting it again would not help"
@@ -153,10 +153,10 @@ impl Keeper {
         let failed = tokio::select! {
             biased;
             () = self.lifecycle.draining() => "the supervisor was told to stop".to_owned(),
-            ready = timeout(READY, new.until_ready(&self.slot, &self.launch)) => match ready {
+            ready = timeout(READY_LIMIT, new.until_ready(&self.slot, &self.launch)) => match ready {
                 Ok(Ok(())) => return Ok(new),
                 Ok(Err(ended)) => return Err(format!("it ended with {ended}")),
-                Err(_) => format!("it was not ready within {READY:?}"),
+                Err(_) => format!("it was not ready within {READY_LIMIT:?}"),
             },
         };
         new.stop(self.launch.budget).await;
@@ -168,9 +168,9 @@ impl Keeper {
         Child::start(command, &self.slot.name, &self.launch.printer)
     }
 
-    fn tell(&self, news: News) {
-        // A supervisor that is ending does not listen any more.
-        let _ = self.news.send((self.slot.name.clone(), news));
+    fn report(&self, event: KeeperEvent) {
+        // A supervisor that is ending receives no more events.
+        let _ = self.events.send((self.slot.name.clone(), event));
     }
 
     fn say(&self, text: &str) {

@@ -42,7 +42,7 @@ use twelve_core::{Error, Exit, Lifecycle, State, chain};
 use self::{
     binary::Binary,
     child::{Child, Ended},
-    keeper::{Keeper, News, Replace},
+    keeper::{Keeper, KeeperEvent, Replace},
 };
 
 /// What a supervisor does.
@@ -132,7 +132,7 @@ impl Plan {
                 return Ok(released);
             }
         }
-        let (news, mut heard) = mpsc::unbounded_channel();
+        let (events, mut reported) = mpsc::unbounded_channel();
         let mut running = JoinSet::new();
         // Nobody but its keeper holds a socket open.
         let slots = std::mem::take(&mut self.slots);
@@ -144,7 +144,7 @@ impl Plan {
                 launch: Arc::clone(&self.launch),
                 listener,
                 lifecycle: lifecycle.clone(),
-                news: news.clone(),
+                events: events.clone(),
             };
             running.spawn(keeper.run(receiver));
             KeeperHandle { name, orders }
@@ -157,15 +157,15 @@ impl Plan {
             tokio::select! {
                 biased;
                 () = lifecycle.draining() => break,
-                Some((name, news)) = heard.recv() => match news {
-                    News::Crashed(ended) if self.ends_with(ended) => {
+                Some((name, event)) = reported.recv() => match event {
+                    KeeperEvent::Crashed(ended) if self.ends_with(ended) => {
                         self.say(&format!("{name} ended with {ended}: ending all"));
                         exit = ended.as_failure();
                         lifecycle.begin_drain();
                     }
-                    News::Crashed(ended) if !ended.is_final() => {}
+                    KeeperEvent::Crashed(ended) if !ended.is_final() => {}
                     // It is ready, or never will be: nobody waits for it any more.
-                    News::Ready | News::Crashed(_) => {
+                    KeeperEvent::Ready | KeeperEvent::Crashed(_) => {
                         if expected.remove(&name) && expected.is_empty() {
                             lifecycle.ready();
                             self.welcome();

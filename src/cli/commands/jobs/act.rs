@@ -13,8 +13,8 @@ use twelve_worker::{Act, Admin, Due, JobId};
 use super::selection::Selection;
 use crate::cli::output::{self, Format};
 
-/// How often somebody who waits is told how far it is.
-const TELL_EVERY: Duration = Duration::from_secs(1);
+/// How often progress is printed.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
 /// Run jobs again now, with all their attempts; without --state, those that failed. One whose unique key another job holds is left alone.
 #[derive(Args)]
@@ -52,7 +52,7 @@ pub(super) struct Reschedule {
     due: DueArgs,
 }
 
-// One of the two. A comment of documentation would be the help of the command.
+// One of the two. Not a doc comment: clap would print it as the help of the command.
 #[derive(Args)]
 #[group(required = true, multiple = false)]
 struct DueArgs {
@@ -220,7 +220,7 @@ fn say(what: &str, ids: &[impl Display]) -> Result<(), Error> {
     output::print(&lines.collect::<String>())
 }
 
-/// Without `--yes` nothing is done, and the exit code says so: a script that forgot it must not look well, unless there was nothing to do.
+/// Without `--yes` nothing is done, and the exit code says so: a script that forgot it must not look successful, unless there was nothing to do.
 async fn by_filter(jobs: &Admin, action: &Action, selection: &Selection) -> Result<Exit, Error> {
     let (act, filter) = (action.to_act(), selection.filter.to_filter());
     let as_json = selection.format.json;
@@ -233,10 +233,10 @@ async fn by_filter(jobs: &Admin, action: &Action, selection: &Selection) -> Resu
     result.insert("matched".into(), count.into());
     if is_meant {
         let began = Instant::now();
-        let mut next = began + TELL_EVERY;
+        let mut next = began + PROGRESS_EVERY;
         let end = jobs.act(&act, &filter, |so_far| {
             if Instant::now() >= next {
-                next = Instant::now() + TELL_EVERY;
+                next = Instant::now() + PROGRESS_EVERY;
                 let far = so_far.acted + so_far.told + so_far.left;
                 // Nobody may be listening.
                 let _ = writeln!(stderr(), "{far} of {count}");

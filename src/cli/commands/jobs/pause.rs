@@ -35,7 +35,7 @@ pub(super) struct Paused {
     format: Format,
 }
 
-// One of the two. A comment of documentation would be the help of both commands.
+// One of the two. Not a doc comment: clap would print it as the help of both commands.
 #[derive(Args)]
 #[group(required = true, multiple = false)]
 pub(super) struct PausableArgs {

@@ -9,7 +9,7 @@ use twelve_worker::{Filter, JobId, State};
 
 use crate::cli::output::Format;
 
-// The options that filter. A comment of documentation would be the help of every command that has them.
+// The options that filter. Not a doc comment: clap would print it as the help of every command that has them.
 #[derive(Args)]
 pub(super) struct FilterArgs {
     /// Only jobs of this kind.
@@ -48,7 +48,7 @@ impl FilterArgs {
     }
 }
 
-// The jobs that a command acts on: by ids, or by a filter that says something, for nobody acts on all jobs by leaving words out.
+// The jobs that a command acts on: by ids, or by a filter that says something, so that nobody acts on all jobs by leaving options out.
 #[derive(Args)]
 #[command(group = ArgGroup::new("which")
     .args(["ids", "kind", "queue", "tag", "state"])
