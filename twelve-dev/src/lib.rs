@@ -1,4 +1,4 @@
-//! Development and supervision of twelve: what an app's processes run in on one host.
+//! Development and supervision of twelve: what runs an app's processes on one host, and the servers beside them.
 //!
 //! ```text
 //! start ─► dotenv ─► supervisor ─► real processes of the app

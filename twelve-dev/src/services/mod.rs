@@ -98,6 +98,7 @@ pub enum Wanted {
 
 impl Wanted {
     /// The servers that are not named by a URL; `None` when all that are needed are.
+    #[doc(hidden)]
     #[must_use]
     pub fn missing(postgres: bool, redis: bool) -> Option<Self> {
         match (postgres, redis) {
