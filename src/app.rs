@@ -1,7 +1,7 @@
 //! The builder: everything an app is stands in one expression.
 
 use sqlx::migrate::{Migration, Migrator};
-use std::{process::ExitCode, sync::Arc};
+use std::sync::Arc;
 
 use twelve_core::{
     Arguments, Building, Config, Erased, Handler, IntoEnd, IntoResource, Process, ProcessType,
@@ -10,10 +10,7 @@ use twelve_core::{
 use twelve_web::Router;
 use twelve_worker::{IntoOutcome, JobArguments, JobRun, Queues, Schedule};
 
-use crate::{
-    cli,
-    task::{Task, TaskRun},
-};
+use crate::task::{Task, TaskRun};
 
 /// An app: its routes, jobs, tasks and process types.
 ///
@@ -184,12 +181,6 @@ impl App {
     /// Applies a function to the builder: how a large app splits it over its modules.
     pub fn with(self, part: impl FnOnce(Self) -> Self) -> Self {
         part(self)
-    }
-
-    /// Does what the command line says, and answers with the exit code.
-    #[must_use = "return it from `main`"]
-    pub fn main(self) -> ExitCode {
-        cli::main(self).into()
     }
 
     /// Twelve's own migrations and the app's.

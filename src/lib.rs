@@ -7,17 +7,11 @@ extern crate self as twelve;
 #[cfg(not(all(feature = "mail", feature = "redis")))]
 mod absent;
 mod app;
-#[cfg(all(feature = "dev", feature = "mail"))]
-mod catcher;
 mod cli;
-#[cfg(feature = "dev")]
-mod dev;
 #[cfg(feature = "mail")]
 mod mail;
 #[cfg(any(feature = "dev", feature = "test"))]
 pub mod services;
-#[cfg(feature = "dev")]
-mod supervisor;
 mod task;
 #[cfg(feature = "test")]
 pub mod test;

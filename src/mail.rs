@@ -4,7 +4,7 @@ use askama::Template;
 use twelve_core::{Environment, Error, ProcessType};
 use twelve_worker::mail::{self, Mailer, Preview, Registered};
 
-use crate::App;
+use crate::app::App;
 
 impl App {
     /// Registers a mail with its preview: `myapp mail preview` and the inbox of `myapp dev` show it.

@@ -9,7 +9,7 @@ use twelve_core::{
 };
 use twelve_worker::{Jobs, Queues, Settings as WorkerSettings};
 
-use crate::{App, cli};
+use crate::{app::App, cli::commands::COMMANDS};
 
 impl App {
     /// Everything that is wired wrongly, in sentences; empty when all is well.
@@ -95,7 +95,7 @@ impl App {
         let mut jobs = Needs::default();
         jobs.add::<Jobs>();
         #[cfg(feature = "mail")]
-        jobs.add::<crate::Mailer>();
+        jobs.add::<twelve_worker::mail::Mailer>();
         let mut variables = self.registry.read_configs(&needs, environment);
         variables.extend(service_variables(&needs, &jobs, environment));
         #[cfg(feature = "mail")]
@@ -130,7 +130,7 @@ impl App {
         let mut seen = Vec::new();
         for process in self.process_types() {
             let name = process.name().to_owned();
-            if cli::COMMANDS.iter().any(|command| command.name == name) {
+            if COMMANDS.iter().any(|command| command.name == name) {
                 faults.push(format!(
                     "the process type `{name}` has the name of a command"
                 ));

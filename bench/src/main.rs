@@ -15,7 +15,7 @@ mod system;
 mod systems;
 mod worker;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, builder::PossibleValuesParser, error::ErrorKind};
 use std::{env, path::Path, process::ExitCode};
 
@@ -68,13 +68,18 @@ fn case_names() -> PossibleValuesParser {
 
 fn main() -> ExitCode {
     let done = match env::var(worker::WORKER) {
-        Ok(system) => worker::main(&system),
+        Ok(name) => work(&name),
         Err(_) => bench(),
     };
     done.unwrap_or_else(|error| {
         eprintln!("bench: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+fn work(name: &str) -> Result<ExitCode> {
+    let system = systems::named(name).with_context(|| format!("no system `{name}`"))?;
+    worker::main(system)
 }
 
 fn bench() -> Result<ExitCode> {

@@ -18,7 +18,6 @@ use crate::{
     database::Database,
     seen::{self, MARK, now},
     system::System,
-    systems,
 };
 
 /// The variable that makes this binary the worker of a system.
@@ -30,9 +29,8 @@ const PATIENCE: Duration = Duration::from_mins(15);
 /// How many lines of a worker's log an error shows.
 const LOG_LINES: usize = 20;
 
-/// What this binary is when [`WORKER`] names a system.
-pub fn main(name: &str) -> Result<ExitCode> {
-    let system = systems::named(name).with_context(|| format!("no system `{name}`"))?;
+/// What this binary is when [`WORKER`] names this system.
+pub fn main(system: &dyn System) -> Result<ExitCode> {
     if env::var_os(seen::IDS).is_some() {
         seen::watch()?;
     }

@@ -1,15 +1,24 @@
 //! Results on standard output: aligned for people, JSON for machines.
 
+use clap::Args;
 use serde_json::{Map, Value};
 use std::{
     fmt::Write as _,
-    io::{ErrorKind, Write, stdout},
+    io::{ErrorKind, Write, stderr, stdout},
 };
 
 use twelve_core::Error;
 
 /// The version of the JSON documents: it changes when a member is renamed or removed.
 const VERSION: u32 = 1;
+
+// How a result is printed. Not a doc comment: clap would print it as the help of every command that has this.
+#[derive(Args)]
+pub(super) struct Format {
+    /// Print JSON for machines.
+    #[arg(long)]
+    pub(super) json: bool,
+}
 
 /// The text without control characters: what a job or an error holds must not steer the terminal.
 pub(super) fn plain(text: &str) -> String {
@@ -22,7 +31,7 @@ pub(super) fn plain(text: &str) -> String {
 }
 
 /// Prints text; a reader that has left, such as `head`, is no error.
-pub(crate) fn print(text: &str) -> Result<(), Error> {
+pub(super) fn print(text: &str) -> Result<(), Error> {
     let mut stdout = stdout().lock();
     match stdout
         .write_all(plain(text).as_bytes())
@@ -35,8 +44,14 @@ pub(crate) fn print(text: &str) -> Result<(), Error> {
     }
 }
 
+/// Warns people, on standard error.
+pub(super) fn warn(app: &str, text: &str) {
+    // Nobody may be listening.
+    let _ = writeln!(stderr(), "{}", plain(&format!("{app}: {text}")));
+}
+
 /// Prints one versioned JSON document.
-pub(crate) fn print_json(name: &str, value: Value) -> Result<(), Error> {
+pub(super) fn print_json(name: &str, value: Value) -> Result<(), Error> {
     let mut document = Map::new();
     document.insert("version".into(), VERSION.into());
     document.insert(name.into(), value);
@@ -44,7 +59,7 @@ pub(crate) fn print_json(name: &str, value: Value) -> Result<(), Error> {
 }
 
 /// Prints rows under a heading, in aligned columns.
-pub(crate) fn print_table<const N: usize>(
+pub(super) fn print_table<const N: usize>(
     heading: [&str; N],
     rows: &[[String; N]],
 ) -> Result<(), Error> {

@@ -1,26 +1,20 @@
 //! `TestApp`: what a test talks to.
 
-use std::{
-    env, io,
-    path::Path,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use twelve_core::{Context, Db, Environment, Error, Identity, Lifecycle};
 use twelve_worker::{Admin, Drained, Filter, Job, JobId, Jobs, Queues, Schedules, State};
 
+#[cfg(feature = "redis")]
+use super::redis::with_own_redis;
 use super::{
-    TestProcess, TestRequest, clock,
-    database::{TestDatabase, server},
+    clock,
+    database::TestDatabase,
+    process::TestProcess,
+    request::TestRequest,
+    servers::{postgres_url, servers},
 };
-use crate::{
-    App,
-    services::{Directory, Services, Wanted},
-};
-
-/// The private servers of this test process; they live as long as it does.
-static SERVICES: OnceLock<Services> = OnceLock::new();
+use crate::app::App;
 
 /// The app under test: in this process, with a database of its own.
 ///
@@ -44,7 +38,8 @@ impl TestApp {
     pub(super) async fn start(make: fn() -> App) -> Result<Self, Error> {
         let environment = servers().await?;
         let app = make();
-        let database = TestDatabase::create(&server(&environment)?, &app.all_migrations()).await?;
+        let database =
+            TestDatabase::create(&postgres_url(&environment)?, &app.all_migrations()).await?;
         let environment = environment.with("DATABASE_URL", database.url());
         // Where the author names the server by a file, that would now be a second URL.
         let environment = environment.with("DATABASE_URL_FILE", "");
@@ -275,65 +270,6 @@ impl TestApp {
             &self.environment,
         )
     }
-}
-
-/// Gives the test a database of its own on the private Redis; one that the author has named is shared.
-#[cfg(feature = "redis")]
-async fn with_own_redis(environment: Environment) -> Result<Environment, Error> {
-    let Some(url) = SERVICES.get().and_then(Services::redis_url) else {
-        return Ok(environment);
-    };
-    let url = tokio::task::spawn_blocking(|| super::redis::fresh_database(url))
-        .await
-        .map_err(|panic| Error::internal("Redis cannot be emptied").because(panic))??;
-    Ok(environment.with("REDIS_URL", url))
-}
-
-/// Starts the servers without blocking the runtime.
-pub(super) async fn servers() -> Result<Environment, Error> {
-    tokio::task::spawn_blocking(environment)
-        .await
-        .map_err(|panic| Error::internal("the servers cannot be started").because(panic))?
-}
-
-/// The process's environment, with private servers where no URL is set.
-///
-/// It blocks until they are ready.
-///
-/// # Errors
-///
-/// They cannot be started.
-pub fn environment() -> Result<Environment, Error> {
-    let mut environment = Environment::of_process();
-    let is_missing = |name| !environment.is_set(name);
-    let wanted = Wanted::missing(is_missing("DATABASE_URL"), is_missing("REDIS_URL"));
-    let Some(wanted) = wanted else {
-        return Ok(environment);
-    };
-    if SERVICES.get().is_none() {
-        // Two threads may attach at once; the one that comes second lets go again.
-        let _ = SERVICES.set(attach(wanted)?);
-    }
-    let Some(services) = SERVICES.get() else {
-        return Ok(environment);
-    };
-    for (name, url) in [
-        ("DATABASE_URL", services.database_url()),
-        ("REDIS_URL", services.redis_url()),
-    ] {
-        if let Some(url) = url {
-            environment = environment.with(name, url);
-        }
-    }
-    Ok(environment)
-}
-
-fn attach(wanted: Wanted) -> Result<Services, Error> {
-    // Cargo sets it for every test: the servers belong to this worktree.
-    let worktree = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| ".".into());
-    let refused = |error| Error::unavailable("private servers cannot be started").because(error);
-    let directory = Directory::of_worktree(worktree).map_err(refused)?;
-    Services::attach(&directory, wanted).map_err(refused)
 }
 
 #[cfg(test)]

@@ -22,9 +22,12 @@ use std::{
 };
 use url::Url;
 
-use twelve_core::{Config, Environment, Error, Reader, migrations::Migrations};
+use twelve_core::{Error, migrations::Migrations};
 
-use super::{app::servers, clock};
+use super::{
+    clock,
+    servers::{postgres_url, servers},
+};
 
 /// Serialises the making of templates among all test processes: "twelve" in hexadecimal digits of its own.
 const TEMPLATE_LOCK: i64 = 0x7e_1e5e;
@@ -39,20 +42,6 @@ fn prefix() -> String {
     let mut hash = DefaultHasher::new();
     uname().nodename().hash(&mut hash);
     format!("twelve_test_{:08x}_", hash.finish() & 0xffff_ffff)
-}
-
-/// The URL of any database on the server.
-pub(super) fn server(environment: &Environment) -> Result<String, Error> {
-    let Server(url) = environment.load("tests have no Postgres")?;
-    Ok(url)
-}
-
-struct Server(String);
-
-impl Config for Server {
-    fn load(reader: &mut Reader<'_>) -> Option<Self> {
-        reader.read("DATABASE_URL", None, "Postgres").map(Self)
-    }
 }
 
 /// A database that one test has to itself.
@@ -77,7 +66,7 @@ impl TestDatabase {
     /// The server cannot be started, or a migration fails.
     pub async fn fresh(migrations: &Migrations) -> Result<Self, Error> {
         let environment = servers().await?;
-        Self::create(&server(&environment)?, migrations).await
+        Self::create(&postgres_url(&environment)?, migrations).await
     }
 
     /// Clones the template for these migrations, which is made first if need be.

@@ -9,8 +9,8 @@ use twelve_worker::{
     mail::{Attachment, Delivery, FROM, Letter, Mail, Mailbox, QUEUE},
 };
 
-use super::TestApp;
-use crate::App;
+use super::app::TestApp;
+use crate::app::App;
 
 /// Who sends a test's mails, unless the author's environment says otherwise.
 pub(super) fn with_sender(app: &App, environment: Environment) -> Environment {

@@ -17,13 +17,15 @@ mod process;
 #[cfg(feature = "redis")]
 mod redis;
 mod request;
+mod servers;
 
-pub use app::{TestApp, environment};
+pub use app::TestApp;
 pub use database::TestDatabase;
 #[cfg(feature = "mail")]
 pub use mails::TestMail;
 pub use process::{Signal, TestProcess};
 pub use request::{TestRequest, TestResponse};
+pub use servers::environment;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -36,7 +38,7 @@ use twelve_core::{
     telemetry::{self, Logs},
 };
 
-use crate::App;
+use crate::app::App;
 
 /// How long the runtime may take to end after a test: a blocking call cannot be cancelled.
 const SHUTDOWN: Duration = Duration::from_secs(1);

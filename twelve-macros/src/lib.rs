@@ -21,6 +21,7 @@ mod test;
 
 mod attribute;
 mod duration;
+mod extractor;
 mod fallback;
 mod faults;
 mod name;
