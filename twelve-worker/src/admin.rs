@@ -1,16 +1,17 @@
 //! Jobs as people see them, and what people do about them.
 
 use std::sync::Arc;
-use twelve_core::{Context, Error};
+use twelve_core::{Context, Error, FromContext, Needs, Run, extractable};
 
 use crate::{
     enqueue::jobs::Jobs,
     job::{draft::Due, id::JobId, label},
     store::{
         Store,
-        listing::{Filter, JobDetails, JobSummary, State, WorkerSummary},
+        listing::{Filter, JobDetails, JobSummary, WorkerSummary},
         model::Evidence,
-        verbs::{Cancelled, Pausable, Paused},
+        state::State,
+        verbs::{Cancellation, Pausable, Paused},
         why::Why,
     },
 };
@@ -21,10 +22,9 @@ const BATCH: usize = 1000;
 /// Looks at jobs and acts on them, from anywhere: what it says holds for the workers on all hosts.
 ///
 /// ```no_run
-/// # use twelve_core::{Context, Error};
+/// # use twelve_core::Error;
 /// # use twelve_worker::{Act, Admin, Filter, Pausable};
-/// # async fn example(context: &Context) -> Result<(), Error> {
-/// let jobs = Admin::of(context)?;
+/// # async fn example(jobs: Admin) -> Result<(), Error> {
 /// // The provider is down: nothing more of it starts within a second, wherever.
 /// jobs.pause(&Pausable::Kind("charge_order".into())).await?;
 /// // It is up again: what has failed meanwhile gets all its attempts again.
@@ -36,21 +36,7 @@ const BATCH: usize = 1000;
 /// # }
 /// ```
 ///
-/// Where a [`Context`] comes from: an extractor finds it in its [`Run`](twelve_core::Run).
-/// This one works in jobs, tasks and processes, and as a field of a struct with `#[derive(FromContext)]` in requests too.
-///
-/// ```
-/// use twelve_core::{Error, FromContext, Run};
-/// use twelve_worker::Admin;
-///
-/// struct JobsAdmin(Admin);
-///
-/// impl<K: Send + Sync + 'static> FromContext<K> for JobsAdmin {
-///     async fn from_context(run: &Run<K>) -> Result<Self, Error> {
-///         Ok(Self(Admin::of(run.context())?))
-///     }
-/// }
-/// ```
+/// A handler of any kind takes it as an argument.
 #[derive(Clone, Debug)]
 pub struct Admin {
     store: Arc<dyn Store>,
@@ -77,8 +63,8 @@ pub enum Act {
 pub struct Progress {
     /// Jobs that it was done to.
     pub acted: u64,
-    /// Running jobs whose workers were told to stop them.
-    pub told: u64,
+    /// Running jobs whose cancellation was requested.
+    pub requested: u64,
     /// Jobs that were in another state by then, or, of a retry, whose unique keys other jobs hold.
     pub left: u64,
 }
@@ -209,20 +195,23 @@ impl Admin {
         Ok(discarded)
     }
 
-    /// Stops these jobs: those that wait never start, and of those that run the workers are told.
+    /// Stops these jobs: those that wait never start, and the cancellation of those that run is requested.
     ///
     /// A handler that takes [`Cancel`](crate::Cancel) sees it within a second; any other is stopped where it awaits.
     ///
     /// # Errors
     ///
     /// [`Error::is_unavailable`] when the store is.
-    pub async fn cancel(&self, jobs: &[JobId], reason: &str) -> Result<Cancelled, Error> {
+    pub async fn cancel(&self, jobs: &[JobId], reason: &str) -> Result<Cancellation, Error> {
         let reason = Evidence::new(reason);
-        let mut all = Cancelled::default();
+        let mut all = Cancellation::default();
         for batch in jobs.chunks(BATCH) {
-            let Cancelled { cancelled, told } = self.store.cancel(batch, &reason).await?;
+            let Cancellation {
+                cancelled,
+                requested,
+            } = self.store.cancel(batch, &reason).await?;
             all.cancelled.extend(cancelled);
-            all.told.extend(told);
+            all.requested.extend(requested);
         }
         Ok(all)
     }
@@ -277,10 +266,10 @@ impl Admin {
                 return Ok(so_far);
             };
             after = Some(*end);
-            let (acted, told) = self.act_on(act, &batch).await?;
+            let (acted, requested) = self.act_on(act, &batch).await?;
             so_far.acted += acted as u64;
-            so_far.told += told as u64;
-            so_far.left += (batch.len() - acted - told) as u64;
+            so_far.requested += requested as u64;
+            so_far.left += (batch.len() - acted - requested) as u64;
             progress(so_far);
         }
     }
@@ -291,8 +280,11 @@ impl Admin {
             Act::Retry => (self.retry(jobs).await?.len(), 0),
             Act::Discard(reason) => (self.discard(jobs, reason).await?.len(), 0),
             Act::Cancel(reason) => {
-                let Cancelled { cancelled, told } = self.cancel(jobs, reason).await?;
-                (cancelled.len(), told.len())
+                let Cancellation {
+                    cancelled,
+                    requested,
+                } = self.cancel(jobs, reason).await?;
+                (cancelled.len(), requested.len())
             }
             Act::Reschedule(due) => (self.reschedule(jobs, *due).await?.len(), 0),
         })
@@ -344,6 +336,18 @@ impl Admin {
         }
     }
 }
+
+impl<K: Send + Sync + 'static> FromContext<K> for Admin {
+    fn needs(needs: &mut Needs) {
+        needs.add::<Jobs>();
+    }
+
+    async fn from_context(run: &Run<K>) -> Result<Self, Error> {
+        Self::of(run.context())
+    }
+}
+
+extractable!(impl for Admin);
 
 #[cfg(test)]
 mod tests {

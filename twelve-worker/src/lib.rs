@@ -46,6 +46,7 @@ pub use job::new_job::{IntoNewJob, NewJob};
 pub use job::policy::Policy;
 pub use job::priority::Priority;
 pub use job::queues::Queues;
+pub use job::timestamp::Timestamp;
 pub use job::unique::Unique;
 #[doc(hidden)]
 pub use job::unique::{OnConflict, UniqueKey, Until};
@@ -57,8 +58,9 @@ pub use schedule::{
     tick::Tick,
 };
 pub use store::{
-    listing::{Filter, JobDetails, JobError, JobSummary, State, WorkerSummary},
+    listing::{Filter, JobDetails, JobError, JobSummary, WorkerSummary},
     postgres::migrations,
-    verbs::{Cancelled, Pausable, Paused},
+    state::{Cause, State},
+    verbs::{Cancellation, Pausable, Paused},
     why::{Reason, Why},
 };

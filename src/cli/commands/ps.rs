@@ -50,6 +50,6 @@ fn row(worker: &WorkerSummary) -> [String; 8] {
         if worker.draining { "draining" } else { "ready" }.to_owned(),
         format!("{}/{}", worker.held, worker.concurrency),
         worker.queues.to_string(),
-        worker.started_at.clone(),
+        worker.started_at.to_string(),
     ]
 }

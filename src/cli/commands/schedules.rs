@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use twelve_core::{Error, Exit};
-use twelve_worker::ScheduleSummary;
+use twelve_worker::{ScheduleSummary, Timestamp};
 
 use crate::cli::{
     command::Command,
@@ -112,18 +112,20 @@ fn list(found: &[ScheduleSummary], format: &Format) -> Result<(), Error> {
 }
 
 fn row(schedule: &ScheduleSummary) -> [String; 6] {
-    let next = match (&schedule.next_tick, schedule.paused) {
-        (_, true) => "paused",
-        (Some(next), _) => next,
-        (None, _) => "never",
+    // Ticks are whole seconds.
+    let second = |at: Timestamp| format!("{at:.0}");
+    let next = match schedule.next_tick {
+        _ if schedule.paused => "paused".to_owned(),
+        Some(next) => second(next),
+        None => "never".to_owned(),
     };
     let job = schedule.last_job.map(|job| job.to_string());
     [
         schedule.name.clone(),
         schedule.cron.clone(),
         schedule.zone.clone(),
-        next.to_owned(),
-        schedule.last_tick.clone().unwrap_or_default(),
+        next,
+        schedule.last_tick.map(second).unwrap_or_default(),
         job.unwrap_or_default(),
     ]
 }

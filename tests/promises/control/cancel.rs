@@ -11,7 +11,7 @@ async fn a_running_job_is_stopped_whether_or_not_its_handler_listens() {
         app.until_state(&job, "running").await;
         let words = ["jobs", "cancel", &job, "--reason", "no longer wanted"];
         let told = app.ask(&words, "jobs").await;
-        assert_eq!(told["told"][0], *job, "{told}");
+        assert_eq!(told["requested"][0], *job, "{told}");
         app.until_state(&job, "cancelled").await;
         let shown = app.ask(&["jobs", "show", &job], "job").await;
         assert_eq!(shown["errors"][0]["cause"], "cancelled", "{shown}");

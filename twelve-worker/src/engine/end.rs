@@ -8,7 +8,10 @@ use twelve_core::{Error, Failure, Slot, chain};
 use crate::{
     handler::outcome::{Outcome, Wish},
     job::policy::Policy,
-    store::model::{Ack, Cause, Claimed, Evidence, Retention},
+    store::{
+        model::{Ack, Claimed, Evidence, Retention},
+        state::Cause,
+    },
 };
 
 /// How often in a row an attempt is put off because a backing service is unavailable; then it counts as failed.

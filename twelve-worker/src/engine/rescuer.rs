@@ -12,9 +12,9 @@ use super::Engine;
 use crate::{
     job::id::{ClaimId, WorkerId},
     store::{
-        listing::State,
         model::{Observation, Rescued},
         setback::{PATIENCE, Setback, within},
+        state::State,
     },
 };
 

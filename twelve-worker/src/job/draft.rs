@@ -1,6 +1,5 @@
 //! A job on its way to the store.
 
-use jiff::Timestamp;
 use std::{
     borrow::Cow,
     collections::BTreeSet,
@@ -9,7 +8,7 @@ use std::{
 };
 use twelve_core::Error;
 
-use super::{id::JobId, priority::Priority, unique::UniqueKey};
+use super::{id::JobId, priority::Priority, timestamp::Timestamp, unique::UniqueKey};
 
 /// A job to be added.
 #[derive(Clone, Debug)]
@@ -53,17 +52,8 @@ impl FromStr for Due {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let parsed = |text: &str| text.parse::<Timestamp>();
-        match parsed(text) {
-            Ok(moment) => Ok(Self::At(moment.into())),
-            // The parser's own words are of no help to people.
-            Err(_) if parsed(&format!("{text}Z")).is_ok() => Err(Error::usage(format!(
-                "`{text}` has no zone: add a zone, such as Z"
-            ))),
-            Err(_) => Err(Error::usage(format!(
-                "`{text}` is not a time such as 2030-01-31T06:00:00Z"
-            ))),
-        }
+        text.parse::<Timestamp>()
+            .map(|moment| Self::At(moment.into()))
     }
 }
 

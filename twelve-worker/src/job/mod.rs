@@ -12,6 +12,7 @@ pub(crate) mod new_job;
 pub(crate) mod policy;
 pub(crate) mod priority;
 pub(crate) mod queues;
+pub(crate) mod timestamp;
 pub(crate) mod unique;
 
 use serde::{Serialize, de::DeserializeOwned};

@@ -9,13 +9,13 @@ use super::{
 };
 use crate::{
     handler::registry::Registry,
-    job::{draft::Due, id::JobId},
+    job::{draft::Due, id::JobId, timestamp::Timestamp},
 };
 
 /// Looks at the schedules of an app, and acts on them.
 pub struct Schedules(Scheduler);
 
-/// A schedule in a listing. Times are in RFC 3339, in UTC.
+/// A schedule in a listing.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct ScheduleSummary {
@@ -26,9 +26,9 @@ pub struct ScheduleSummary {
     /// The time zone on whose clocks that is read.
     pub zone: String,
     /// When it fires next; `None` while it is paused.
-    pub next_tick: Option<String>,
+    pub next_tick: Option<Timestamp>,
     /// The newest tick that was fired.
-    pub last_tick: Option<String>,
+    pub last_tick: Option<Timestamp>,
     /// That tick's job, which may have been removed since.
     pub last_job: Option<JobId>,
     /// Has somebody paused it?
@@ -60,12 +60,12 @@ impl Schedules {
             let paused = standing.is_some_and(|standing| standing.is_paused);
             let newest = standing.and_then(|standing| standing.newest);
             let registration = plan.registration();
-            let time = |at| instant(at).map(|at| at.to_string());
+            let time = |at| instant(at).map(Timestamp::from);
             Ok(ScheduleSummary {
                 name: registration.name,
                 cron: registration.cron,
                 zone: registration.zone,
-                next_tick: plan.next(now).filter(|_| !paused).map(|at| at.to_string()),
+                next_tick: plan.next(now).filter(|_| !paused).map(Timestamp::from),
                 last_tick: newest.map(|(at, _)| time(at)).transpose()?,
                 last_job: newest.map(|(_, job)| job),
                 paused,

@@ -1,87 +1,16 @@
 //! Jobs as people see them.
 
 use serde::{Serialize, Serializer};
-use std::{fmt, str::FromStr};
-use twelve_core::Error;
 
-use crate::job::{
-    id::{JobId, WorkerId},
-    priority::Priority,
-    queues::Queues,
+use crate::{
+    job::{
+        id::{JobId, WorkerId},
+        priority::Priority,
+        queues::Queues,
+        timestamp::Timestamp,
+    },
+    store::state::{Cause, State},
 };
-
-/// Where a job stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum State {
-    /// It waits for a worker.
-    Waiting,
-    /// It waits for its time.
-    Scheduled,
-    /// A worker runs it.
-    Running,
-    /// It is done.
-    Done,
-    /// It failed for good. It is kept until somebody retries or discards it.
-    Failed,
-    /// A handler or a person did not want it any more.
-    Discarded,
-    /// A person stopped it.
-    Cancelled,
-}
-
-impl State {
-    /// All states.
-    pub const ALL: [Self; 7] = [
-        Self::Waiting,
-        Self::Scheduled,
-        Self::Running,
-        Self::Done,
-        Self::Failed,
-        Self::Discarded,
-        Self::Cancelled,
-    ];
-
-    /// The state's name, as listings show it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Scheduled => "scheduled",
-            Self::Running => "running",
-            Self::Done => "done",
-            Self::Failed => "failed",
-            Self::Discarded => "discarded",
-            Self::Cancelled => "cancelled",
-        }
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for State {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let known = Self::ALL.into_iter().find(|state| state.name() == text);
-        known.ok_or_else(|| {
-            let names = Self::ALL.map(Self::name).join(", ");
-            Error::usage(format!(
-                "`{text}` is not a state of a job: write one of {names}"
-            ))
-        })
-    }
-}
-
-impl Serialize for State {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
-    }
-}
 
 /// Which jobs are meant.
 #[derive(Clone, Debug)]
@@ -143,7 +72,7 @@ impl Default for Filter {
     }
 }
 
-/// A job in a listing. Times are in RFC 3339, in UTC.
+/// A job in a listing.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct JobSummary {
@@ -164,13 +93,13 @@ pub struct JobSummary {
     /// The worker that runs it.
     pub worker: Option<WorkerId>,
     /// When it is or was due.
-    pub run_at: String,
+    pub run_at: Timestamp,
     /// When it was enqueued.
-    pub created_at: String,
+    pub created_at: Timestamp,
     /// When it was last claimed.
-    pub claimed_at: Option<String>,
+    pub claimed_at: Option<Timestamp>,
     /// When it was done, failed or discarded.
-    pub finished_at: Option<String>,
+    pub finished_at: Option<Timestamp>,
     /// What the last evidence on it says.
     pub last_error: Option<String>,
 }
@@ -204,19 +133,19 @@ pub struct JobDetails {
 pub struct JobError {
     /// The attempt's number.
     pub attempt: u32,
-    /// What kind of evidence it is: `failed`, `unavailable`, `crashed`, `unknown_kind`, `undecodable`, `discarded` or `cancelled`.
-    pub cause: String,
+    /// Why there is evidence.
+    pub cause: Cause,
     /// What happened, the last time.
     pub message: String,
     /// How often.
     pub times: u32,
     /// When, the last time.
-    pub at: String,
+    pub at: Timestamp,
     /// The worker, the last time.
     pub worker: Option<WorkerId>,
 }
 
-/// A process that runs jobs. Times are in RFC 3339, in UTC.
+/// A process that runs jobs.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct WorkerSummary {
@@ -242,22 +171,9 @@ pub struct WorkerSummary {
     /// It takes no more jobs, for it is stopping.
     pub draining: bool,
     /// When it was started.
-    pub started_at: String,
+    pub started_at: Timestamp,
 }
 
 fn in_words<S: Serializer>(queues: &Queues, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(queues)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_state_reads_what_it_writes() {
-        for state in State::ALL {
-            assert_eq!(state.name().parse::<State>().unwrap(), state);
-        }
-        assert!("asleep".parse::<State>().unwrap_err().is_usage());
-    }
 }

@@ -13,19 +13,22 @@ pub(crate) mod listing;
 pub(crate) mod model;
 pub mod postgres;
 pub(crate) mod setback;
+pub(crate) mod state;
 pub(crate) mod timetable;
 pub(crate) mod verbs;
 pub(crate) mod why;
 
 pub use crate::job::draft::{Draft, Due};
-pub use listing::{Filter, JobDetails, JobError, JobSummary, State, WorkerSummary};
+pub use listing::{Filter, JobDetails, JobError, JobSummary, WorkerSummary};
 pub use model::{
-    Ack, Acked, Batch, Beat, Cause, Claim, Claimed, Done, Evidence, Lane, Lease, Level,
-    Observation, Profile, Recorded, Rescued, Retention, Survey, Wake,
+    Ack, Acked, Batch, Beat, Claim, Claimed, Done, Evidence, Lane, Lease, Level, Observation,
+    Profile, Recorded, Rescued, Retention, Survey, Wake,
 };
 pub use postgres::schedules::Calendar;
+pub use state::Cause;
+pub use state::State;
 pub use timetable::{Fired, Firing, Registration, Standing, Timetable};
-pub use verbs::{Cancelled, Pausable, Paused};
+pub use verbs::{Cancellation, Pausable, Paused};
 pub use why::{Reason, Why};
 
 use futures_util::future::BoxFuture;
@@ -175,7 +178,7 @@ pub trait Controlling: fmt::Debug + Send + Sync + 'static {
     /// Cancels those of these jobs that wait, and has the workers of those that run told.
     ///
     /// A job that is to be stopped stays so when it is taken back from its worker, until it has ended or is retried by hand.
-    fn cancel<'a>(&'a self, jobs: &'a [JobId], reason: &'a Evidence) -> Answer<'a, Cancelled>;
+    fn cancel<'a>(&'a self, jobs: &'a [JobId], reason: &'a Evidence) -> Answer<'a, Cancellation>;
 
     /// Gives those of these jobs that wait another time; tells which.
     fn reschedule<'a>(&'a self, jobs: &'a [JobId], due: Due) -> Answer<'a, Vec<JobId>>;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::listing::State;
+use super::state::{Cause, State};
 use crate::job::{
     id::{ClaimId, JobId, WorkerId},
     keep::Keep,
@@ -172,42 +172,6 @@ pub enum Acked {
     Accepted,
     /// The lease does not hold any more: nothing was recorded.
     Refused,
-}
-
-/// Why there is evidence on a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Cause {
-    /// The handler failed, panicked, or took too long.
-    Failed,
-    /// A backing service was unavailable.
-    Unavailable,
-    /// The worker died.
-    Crashed,
-    /// No handler was registered for the kind.
-    UnknownKind,
-    /// The payload could not be read.
-    Undecodable,
-    /// A handler or a person discarded it.
-    Discarded,
-    /// A person cancelled it.
-    Cancelled,
-}
-
-impl Cause {
-    /// The cause's name, as the store and listings write it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Failed => "failed",
-            Self::Unavailable => "unavailable",
-            Self::Crashed => "crashed",
-            Self::UnknownKind => "unknown_kind",
-            Self::Undecodable => "undecodable",
-            Self::Discarded => "discarded",
-            Self::Cancelled => "cancelled",
-        }
-    }
 }
 
 /// What is kept about a failure: bounded text that every store can hold.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use std::fmt;
 
-use crate::job::id::JobId;
+use crate::job::{id::JobId, timestamp::Timestamp};
 
 /// What can be paused.
 ///
@@ -54,16 +54,16 @@ pub struct Paused {
     /// What.
     #[serde(flatten)]
     pub what: Pausable,
-    /// Since when, in RFC 3339, in UTC.
-    pub since: String,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// What became of jobs that were to be cancelled.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Cancelled {
+pub struct Cancellation {
     /// They had not started, and never will.
     pub cancelled: Vec<JobId>,
-    /// They run: their workers were told to stop them.
-    pub told: Vec<JobId>,
+    /// They run: their cancellation was requested of their workers.
+    pub requested: Vec<JobId>,
 }

@@ -3,8 +3,11 @@
 use serde::Serialize;
 use std::fmt;
 
-use super::listing::State;
-use crate::job::id::{JobId, WorkerId};
+use super::state::State;
+use crate::job::{
+    id::{JobId, WorkerId},
+    timestamp::Timestamp,
+};
 
 /// Where a job stands, and what it waits for.
 #[derive(Clone, Debug, Serialize)]
@@ -18,7 +21,7 @@ pub struct Why {
     pub reasons: Vec<Reason>,
 }
 
-/// One reason why a job does not run, or what became of it. Times are in RFC 3339, in UTC.
+/// One reason why a job does not run, or what became of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -30,7 +33,7 @@ pub enum Reason {
         /// How.
         state: State,
         /// When.
-        at: String,
+        at: Timestamp,
         /// What the last evidence on it says.
         error: Option<String>,
     },
@@ -45,9 +48,9 @@ pub enum Reason {
         /// Its process id there.
         pid: u32,
         /// Since when.
-        since: String,
+        since: Timestamp,
     },
-    /// It runs, and its worker was told to stop it.
+    /// It runs, and its cancellation is requested.
     Stopping {
         /// Why.
         because: String,
@@ -60,7 +63,7 @@ pub enum Reason {
     /// Its time has not come.
     Scheduled {
         /// When it comes.
-        until: String,
+        until: Timestamp,
         /// What the last evidence on it says: then it is the next attempt that waits.
         error: Option<String>,
     },
@@ -69,14 +72,14 @@ pub enum Reason {
         /// The queue.
         queue: String,
         /// Since when.
-        since: String,
+        since: Timestamp,
     },
     /// Somebody paused its kind.
     KindPaused {
         /// The kind.
         kind: String,
         /// Since when.
-        since: String,
+        since: Timestamp,
     },
     /// No worker that is registered takes jobs of its queue.
     NoWorker {
@@ -131,7 +134,7 @@ impl fmt::Display for Reason {
                 "it runs: `{process_type}` on {host} (pid {pid}, worker {worker}) took it at {since}"
             ),
             Self::Stopping { because } => {
-                write!(f, "its worker was told to stop it: {because}")
+                write!(f, "cancellation requested: {because}")
             }
             Self::WorkerGone { worker } => write!(
                 f,
@@ -199,12 +202,12 @@ mod tests {
             "at least 1000 others go before it on its queue"
         );
         let scheduled = Reason::Scheduled {
-            until: "2030-01-01T00:00:00Z".into(),
+            until: "2030-01-01T00:00:00Z".parse().unwrap(),
             error: Some("card declined\nat line 7".into()),
         };
         assert_eq!(
             scheduled.to_string(),
-            "it is due at 2030-01-01T00:00:00Z, after: card declined"
+            "it is due at 2030-01-01T00:00:00.000000Z, after: card declined"
         );
     }
 }

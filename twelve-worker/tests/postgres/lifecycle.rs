@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 use twelve_core::{Db, Exit, Failure, Res, Result, Tx};
-use twelve_worker::{Attempt, Job, JobId, Jobs, State, store::conformance::until};
+use twelve_worker::{Attempt, Cause, Job, JobId, Jobs, State, store::conformance::until};
 
 use crate::app::{App, Stage, Unknown, Work, write_effect};
 
@@ -147,7 +147,7 @@ async fn outlive_a_worker(app: &App) {
     }
     let details = app.show(job).await;
     assert_eq!((details.summary.attempts, details.summary.crashes), (1, 0));
-    assert_eq!(details.errors[0].cause, "crashed");
+    assert_eq!(details.errors[0].cause, Cause::Crashed);
     assert!(
         died.elapsed() > Duration::from_secs(10),
         "{:?}",

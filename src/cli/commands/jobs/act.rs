@@ -161,7 +161,7 @@ impl Action {
             Self::Reschedule(due) => jobs.reschedule(ids, *due).await?,
             Self::Cancel(reason) => {
                 let cancelled = jobs.cancel(ids, reason).await?;
-                requested = cancelled.told;
+                requested = cancelled.requested;
                 cancelled.cancelled
             }
         };
@@ -198,7 +198,7 @@ async fn by_ids(
         let mut result = Map::new();
         result.insert(action.done().into(), json!(done));
         if matches!(action, Action::Cancel(_)) {
-            result.insert("told".into(), json!(requested));
+            result.insert("requested".into(), json!(requested));
         }
         result.insert("refused".into(), json!(refused));
         output::print_json("jobs", Value::Object(result))?;
@@ -237,19 +237,19 @@ async fn by_filter(jobs: &Admin, action: &Action, selection: &Selection) -> Resu
         let end = jobs.act(&act, &filter, |so_far| {
             if Instant::now() >= next {
                 next = Instant::now() + PROGRESS_EVERY;
-                let far = so_far.acted + so_far.told + so_far.left;
+                let far = so_far.acted + so_far.requested + so_far.left;
                 // Nobody may be listening.
                 let _ = writeln!(stderr(), "{far} of {count}");
             }
         });
         let end = end.await?;
         result.insert(action.done().into(), end.acted.into());
-        result.insert("told".into(), end.told.into());
+        result.insert("requested".into(), end.requested.into());
         result.insert("left".into(), end.left.into());
         if !as_json && count > 0 {
             output::print(&format!("{} {}\n", number(end.acted), action.done()))?;
             for (count, what) in [
-                (end.told, "running: cancellation requested"),
+                (end.requested, "running: cancellation requested"),
                 (end.left, action.left()),
             ] {
                 if count > 0 {

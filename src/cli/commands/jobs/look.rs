@@ -52,7 +52,7 @@ fn row(job: &JobSummary) -> [String; 7] {
         job.queue.clone(),
         job.state.to_string(),
         format!("{}/{}", job.attempts, job.max_attempts),
-        job.run_at.clone(),
+        job.run_at.to_string(),
         // One line each: `show` has the whole text.
         error.lines().next().unwrap_or_default().to_owned(),
     ]

@@ -80,7 +80,7 @@ impl Paused {
         } else {
             let row = |it: &twelve_worker::Paused| {
                 let (what, name) = (it.what.what(), it.what.name());
-                [what.to_owned(), name.to_owned(), it.since.clone()]
+                [what.to_owned(), name.to_owned(), it.since.to_string()]
             };
             let rows: Vec<_> = paused.iter().map(row).collect();
             output::print_table(["WHAT", "NAME", "SINCE"], &rows)?;

@@ -7,8 +7,8 @@ use super::fixture::{Fixture, done, kept, until};
 use crate::{
     job::keep::Keep,
     store::{
-        listing::State,
-        model::{Ack, Acked, Cause, Evidence, Retention},
+        model::{Ack, Acked, Evidence, Retention},
+        state::{Cause, State},
     },
 };
 
@@ -41,7 +41,7 @@ pub(super) async fn a_failed_attempt_is_recorded_and_runs_again_after_its_pause(
     let [error] = &*details.errors else {
         panic!("one record: {:?}", details.errors);
     };
-    assert_eq!((error.attempt, &*error.cause), (1, "failed"));
+    assert_eq!((error.attempt, error.cause), (1, Cause::Failed));
     assert_eq!(error.message, "the kettle is dry");
     assert_eq!(error.worker, Some(it.worker));
     assert_eq!(details.summary.last_error.unwrap(), "the kettle is dry");
@@ -88,7 +88,7 @@ pub(super) async fn a_discarded_job_keeps_its_reason(it: Fixture) {
     it.ack(&job, Ack::Discard(reason, HOUR)).await;
     let details = it.store.show(id).await.unwrap().unwrap();
     assert_eq!(details.summary.state, State::Discarded);
-    assert_eq!(details.errors[0].cause, Cause::Discarded.name());
+    assert_eq!(details.errors[0].cause, Cause::Discarded);
     assert_eq!(details.errors[0].message, "the order is gone");
     assert_eq!(it.claim().await.len(), 0);
 }
@@ -100,7 +100,7 @@ pub(super) async fn a_cancelled_job_keeps_its_reason_and_can_be_retried(it: Fixt
     it.ack(&job, Ack::Cancel(reason, HOUR)).await;
     let details = it.store.show(id).await.unwrap().unwrap();
     assert_eq!(details.summary.state, State::Cancelled);
-    assert_eq!(details.errors[0].cause, Cause::Cancelled.name());
+    assert_eq!(details.errors[0].cause, Cause::Cancelled);
     assert_eq!(it.claim().await.len(), 0);
     assert_eq!(it.store.retry(&[id]).await.unwrap(), [id]);
     assert_eq!(it.claim_one().await.lease.job, id);

@@ -9,8 +9,9 @@ use crate::{
         id::JobId,
     },
     store::{
-        listing::{Filter, State},
+        listing::Filter,
         model::{Ack, Evidence},
+        state::State,
     },
 };
 

@@ -11,8 +11,8 @@ use crate::{
         queues::Queues,
     },
     store::{
-        listing::State,
         model::{Ack, Claim, Claimed, Done},
+        state::State,
     },
 };
 

@@ -10,8 +10,9 @@ use crate::{
         queues::Queues,
     },
     store::{
-        listing::{Filter, State},
+        listing::Filter,
         model::{Ack, Evidence, Lease, Wake},
+        state::{Cause, State},
         verbs::Pausable,
         why::Reason,
     },
@@ -25,23 +26,23 @@ pub(super) async fn a_waiting_job_that_was_cancelled_does_not_run(it: Fixture) {
     let mut answer = it.store.cancel(&ids, &reason).await.unwrap();
     answer.cancelled.sort();
     assert_eq!(answer.cancelled, [waiting, later]);
-    assert_eq!(answer.told, []);
+    assert_eq!(answer.requested, []);
     assert_eq!(it.claim().await.len(), 0);
     let details = it.store.show(waiting).await.unwrap().unwrap();
     assert_eq!(details.summary.state, State::Cancelled);
-    assert_eq!(details.errors[0].cause, "cancelled");
+    assert_eq!(details.errors[0].cause, Cause::Cancelled);
     assert_eq!(details.errors[0].message, "no longer wanted");
 
     it.store.retry(&[waiting]).await.unwrap();
     assert_eq!(it.claim_one().await.lease.job, waiting);
 }
 
-pub(super) async fn the_worker_of_a_running_job_is_told_to_stop_it(it: Fixture) {
+pub(super) async fn the_cancellation_of_a_running_job_is_requested(it: Fixture) {
     let id = it.enqueue().await;
     let job = it.claim_one().await;
     let reason = Evidence::new("no longer wanted");
     let answer = it.store.cancel(&[id], &reason).await.unwrap();
-    assert_eq!((answer.cancelled.len(), &*answer.told), (0, &[id][..]));
+    assert_eq!((answer.cancelled.len(), &*answer.requested), (0, &[id][..]));
     assert!(it.store.observe().await.unwrap().cancellations);
     assert_eq!(
         wishes(&it, job.lease).await,

@@ -14,10 +14,7 @@ use crate::{
         id::JobId,
         priority::Priority,
     },
-    store::{
-        listing::{Filter, State},
-        model::Wake,
-    },
+    store::{listing::Filter, model::Wake, state::State},
 };
 
 pub(super) async fn a_job_is_claimed_with_everything_that_it_was_given(it: Fixture) {

@@ -8,8 +8,8 @@ use super::fixture::{Fixture, done};
 use crate::{
     job::id::WorkerId,
     store::{
-        listing::State,
         model::{Ack, Acked, Evidence},
+        state::State,
     },
 };
 

@@ -14,9 +14,9 @@ use crate::{
     },
     store::{
         Store,
-        listing::State,
         model::{Ack, Acked, Batch, Claim, Claimed, Done, Lane, Lease, Level, Profile, Retention},
         postgres::PostgresStore,
+        state::State,
     },
 };
 

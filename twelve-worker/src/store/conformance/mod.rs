@@ -46,7 +46,7 @@ macro_rules! cases {
 cases! {
     control: [
         a_waiting_job_that_was_cancelled_does_not_run,
-        the_worker_of_a_running_job_is_told_to_stop_it,
+        the_cancellation_of_a_running_job_is_requested,
         a_wish_to_stop_a_job_outlives_its_worker,
         a_wish_that_nobody_can_fulfil_is_forgotten,
         a_job_that_was_rescheduled_is_due_at_its_new_time_alone,

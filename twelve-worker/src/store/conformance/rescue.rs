@@ -9,8 +9,8 @@ use crate::{
         queues::Queues,
     },
     store::{
-        listing::State,
-        model::{Ack, Beat, Cause, Evidence, Level, MAX_CRASHES},
+        model::{Ack, Beat, Evidence, Level, MAX_CRASHES},
+        state::{Cause, State},
     },
 };
 
@@ -26,7 +26,7 @@ pub(super) async fn a_dead_workers_jobs_run_again_and_spend_no_attempt(it: Fixtu
     it.refuse(&stale, done()).await;
     let details = it.store.show(id).await.unwrap().unwrap();
     assert_eq!(details.summary.crashes, 0);
-    assert_eq!(details.errors[0].cause, "crashed");
+    assert_eq!(details.errors[0].cause, Cause::Crashed);
     assert_eq!(details.errors[0].worker, Some(it.worker));
     it.ack(&again, done()).await;
 }
@@ -112,7 +112,7 @@ pub(super) async fn the_neighbours_of_a_job_that_kills_are_not_blamed(it: Fixtur
         }
         let details = it.store.show(alone.lease.job).await.unwrap().unwrap();
         assert_eq!(details.summary.crashes, 0);
-        assert_eq!(details.errors[0].cause, "crashed");
+        assert_eq!(details.errors[0].cause, Cause::Crashed);
         it.ack(&alone, done()).await;
         unharmed.push(alone.lease.job);
     }
@@ -190,7 +190,7 @@ pub(super) async fn a_job_that_has_killed_too_often_is_kept_whole(it: Fixture) {
     assert_eq!(details.summary.crashes, MAX_CRASHES.unsigned_abs());
     assert!(details.summary.finished_at.is_some());
     assert_eq!(details.payload, Some(serde_json::json!({"order": 1})));
-    assert_eq!(details.errors[0].cause, "crashed");
+    assert_eq!(details.errors[0].cause, Cause::Crashed);
     assert_eq!(details.steps, ["step"]);
     it.store.prune(10).await.unwrap();
     assert!(it.knows(id).await, "until somebody acts");

@@ -14,8 +14,8 @@ use crate::{
         unique::Unique,
     },
     store::{
-        listing::State,
         model::{Ack, Evidence},
+        state::State,
     },
 };
 

@@ -13,7 +13,10 @@ use crate::{
         id::{ClaimId, JobId, WorkerId},
         keep::Keep,
     },
-    store::model::{Ack, Acked, Cause, Done, Evidence, Lease, Retention},
+    store::{
+        model::{Ack, Acked, Done, Evidence, Lease, Retention},
+        state::Cause,
+    },
 };
 
 /// Jobs of which nothing is kept, and the claims that have ended with them. Plan: the primary keys, once for each id.

@@ -15,8 +15,12 @@ use crate::{
     job::{
         id::{JobId, WorkerId},
         priority::Priority,
+        timestamp,
     },
-    store::listing::{Filter, JobDetails, JobError, JobSummary},
+    store::{
+        listing::{Filter, JobDetails, JobError, JobSummary},
+        state::Cause,
+    },
 };
 
 /// What a filter demands of a job.
@@ -150,17 +154,22 @@ fn summary(row: &PgRow) -> Result<JobSummary, Error> {
         max_attempts: counter(row.try_get("max_attempts")?),
         crashes: counter(row.try_get("crashes")?),
         worker: worker.map(WorkerId::from_uuid),
-        run_at: time(run_at.unwrap_or(created_at)),
-        created_at: time(created_at),
-        claimed_at: row.try_get::<Option<_>, _>("claimed_at")?.map(time),
-        finished_at: row.try_get::<Option<_>, _>("finished_at")?.map(time),
+        run_at: run_at.unwrap_or(created_at).into(),
+        created_at: created_at.into(),
+        claimed_at: moment(row, "claimed_at")?,
+        finished_at: moment(row, "finished_at")?,
         last_error: row.try_get("last_error")?,
     })
 }
 
-/// All of one length, so that they sort as texts.
-pub(super) fn time(timestamp: Timestamp) -> String {
-    format!("{:.6}", timestamp.to_jiff())
+fn moment(row: &PgRow, column: &str) -> Result<Option<timestamp::Timestamp>, Error> {
+    let moment: Option<Timestamp> = row.try_get(column)?;
+    Ok(moment.map(Into::into))
+}
+
+fn cause(name: &str) -> Result<Cause, Error> {
+    let known = Cause::ALL.into_iter().find(|cause| cause.name() == name);
+    known.ok_or_else(|| Error::internal(format!("`{name}` is no cause that this release knows")))
 }
 
 pub(super) async fn show(db: &Db, job: JobId) -> Result<Option<JobDetails>, Error> {
@@ -205,10 +214,10 @@ fn evidence(row: &PgRow) -> Result<JobError, Error> {
     let worker: Option<Uuid> = row.try_get("worker")?;
     Ok(JobError {
         attempt: counter(row.try_get("attempt")?),
-        cause: row.try_get("cause")?,
+        cause: cause(row.try_get("cause")?)?,
         message: row.try_get("message")?,
         times: counter(row.try_get("times")?),
-        at: time(row.try_get("at")?),
+        at: row.try_get::<Timestamp, _>("at")?.into(),
         worker: worker.map(WorkerId::from_uuid),
     })
 }

@@ -8,9 +8,9 @@ use super::{enqueue, failed, listen};
 use crate::{
     job::{draft::Due, id::JobId},
     store::{
-        listing::State,
         model::{Evidence, Lease},
-        verbs::Cancelled,
+        state::State,
+        verbs::Cancellation,
     },
 };
 
@@ -218,7 +218,11 @@ pub(super) async fn discard(
     Ok(ids(discarded))
 }
 
-pub(super) async fn cancel(db: &Db, jobs: &[JobId], reason: &Evidence) -> Result<Cancelled, Error> {
+pub(super) async fn cancel(
+    db: &Db,
+    jobs: &[JobId],
+    reason: &Evidence,
+) -> Result<Cancellation, Error> {
     let jobs = uuids(jobs);
     let mut transaction = db.begin().await?;
     let cancelled = end_waiting(&mut transaction, &jobs, State::Cancelled, reason).await?;
@@ -226,15 +230,15 @@ pub(super) async fn cancel(db: &Db, jobs: &[JobId], reason: &Evidence) -> Result
         .bind(&jobs)
         .bind(&cancelled)
         .bind(reason.as_str());
-    let mut told = concerned(statement, &mut transaction).await?;
+    let mut requested = concerned(statement, &mut transaction).await?;
     transaction.commit().await?;
-    if !told.is_empty() {
+    if !requested.is_empty() {
         listen::announce_control(db).await;
     }
-    told.retain(|job| !cancelled.contains(job));
-    Ok(Cancelled {
+    requested.retain(|job| !cancelled.contains(job));
+    Ok(Cancellation {
         cancelled: ids(cancelled),
-        told: ids(told),
+        requested: ids(requested),
     })
 }
 

@@ -53,7 +53,7 @@ use super::{
         Ack, Acked, Batch, Claim, Done, Evidence, Lease, Level, Observation, Recorded, Rescued,
         Survey, Wake,
     },
-    verbs::{Cancelled, Pausable, Paused},
+    verbs::{Cancellation, Pausable, Paused},
     why::Why,
 };
 use crate::job::{
@@ -312,7 +312,7 @@ impl Controlling for PostgresStore {
         Box::pin(control::discard(&self.db, jobs, reason))
     }
 
-    fn cancel<'a>(&'a self, jobs: &'a [JobId], reason: &'a Evidence) -> Answer<'a, Cancelled> {
+    fn cancel<'a>(&'a self, jobs: &'a [JobId], reason: &'a Evidence) -> Answer<'a, Cancellation> {
         Box::pin(control::cancel(&self.db, jobs, reason))
     }
 

@@ -5,7 +5,7 @@
 use jiff_sqlx::Timestamp;
 use twelve_core::{Db, Error};
 
-use super::{admin::time, failed, listen, rows};
+use super::{failed, listen, rows};
 use crate::store::verbs::{Pausable, Paused};
 
 /// How many tickets one statement puts back.
@@ -128,7 +128,7 @@ pub(super) async fn paused(db: &Db) -> Result<Vec<Paused>, Error> {
             "queue" => Pausable::Queue(name),
             _ => Pausable::Kind(name),
         },
-        since: time(at),
+        since: at.into(),
     };
     Ok(rows.into_iter().map(paused).collect())
 }

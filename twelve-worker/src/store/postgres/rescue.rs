@@ -8,8 +8,8 @@ use super::failed;
 use crate::{
     job::id::{ClaimId, JobId, WorkerId},
     store::{
-        listing::State,
         model::{Lease, MAX_CRASHES, Rescued},
+        state::State,
     },
 };
 

@@ -4,14 +4,12 @@ use jiff_sqlx::Timestamp;
 use sqlx::Row;
 use twelve_core::{Db, Error};
 
-use super::{
-    admin::{self, time},
-    failed, rows, workers,
-};
+use super::{admin, failed, rows, workers};
 use crate::{
     job::id::JobId,
     store::{
-        listing::{JobSummary, State, WorkerSummary},
+        listing::{JobSummary, WorkerSummary},
+        state::State,
         why::{Reason, Why},
     },
 };
@@ -49,7 +47,7 @@ pub(super) async fn why(db: &Db, job: JobId) -> Result<Why, Error> {
     let reasons = match &summary.finished_at {
         Some(at) => vec![Reason::Ended {
             state: summary.state,
-            at: at.clone(),
+            at: *at,
             error: summary.last_error.clone(),
         }],
         None => unfinished(db, &summary).await?,
@@ -79,12 +77,12 @@ async fn unfinished(db: &Db, job: &JobSummary) -> Result<Vec<Reason>, Error> {
     }
     let paused = |column| {
         let since = facts.try_get::<Option<Timestamp>, _>(column);
-        since.map(|since| since.map(time))
+        since.map(|since| since.map(Into::into))
     };
     let mut reasons = Vec::new();
     if job.state == State::Scheduled {
         reasons.push(Reason::Scheduled {
-            until: job.run_at.clone(),
+            until: job.run_at,
             error: job.last_error.clone(),
         });
     }
@@ -125,7 +123,7 @@ fn running(job: &JobSummary, workers: &[WorkerSummary]) -> Option<Reason> {
         process_type: worker.process_type.clone(),
         host: worker.host.clone(),
         pid: worker.pid,
-        since: job.claimed_at.clone().unwrap_or_default(),
+        since: job.claimed_at.unwrap_or(job.created_at),
     })
 }
 

@@ -1,10 +1,11 @@
 //! Workers, and their heartbeats.
 
+use jiff_sqlx::Timestamp;
 use sqlx::{PgConnection, Row, postgres::PgRow};
 use twelve_core::{Db, Error};
 use uuid::Uuid;
 
-use super::{admin::time, counter, failed};
+use super::{counter, failed};
 use crate::{
     job::{id::WorkerId, queues::Queues},
     store::{
@@ -149,6 +150,6 @@ fn read(row: &PgRow) -> Result<WorkerSummary, Error> {
         },
         kinds: row.try_get("kinds")?,
         draining: row.try_get("draining")?,
-        started_at: time(row.try_get("started_at")?),
+        started_at: row.try_get::<Timestamp, _>("started_at")?.into(),
     })
 }
