@@ -3,6 +3,8 @@
 use std::{io, path::Path, sync::Arc, time::Duration};
 
 use twelve_core::{Context, Db, Environment, Error, Identity, Lifecycle};
+#[cfg(feature = "mail")]
+use twelve_worker::mail;
 use twelve_worker::{Admin, Drained, Filter, Job, JobId, Jobs, Queues, Schedules, State};
 
 #[cfg(feature = "redis")]
@@ -46,7 +48,7 @@ impl TestApp {
         #[cfg(feature = "redis")]
         let environment = with_own_redis(environment).await?;
         #[cfg(feature = "mail")]
-        let environment = super::mails::with_sender(&app, environment);
+        let environment = with_sender(&app, environment);
         let app = Self::assemble(make, environment, database);
         if app.app.jobs.has_schedules() {
             app.schedules().register().await?;
@@ -270,6 +272,15 @@ impl TestApp {
             &self.environment,
         )
     }
+}
+
+/// Who sends a test's mails, unless the author's environment says otherwise.
+#[cfg(feature = "mail")]
+fn with_sender(app: &App, environment: Environment) -> Environment {
+    if app.mail_from.is_some() || environment.is_set(mail::FROM) {
+        return app.with_sender(environment);
+    }
+    environment.with(mail::FROM, "Test <test@example.org>")
 }
 
 #[cfg(test)]

@@ -3,22 +3,12 @@
 use serde_json::Value;
 use std::fmt;
 
-use twelve_core::Environment;
 use twelve_worker::{
     Admin, Filter, JobId,
-    mail::{Attachment, Delivery, FROM, Letter, Mail, Mailbox, QUEUE},
+    mail::{Attachment, Delivery, Letter, Mail, Mailbox, QUEUE},
 };
 
 use super::app::TestApp;
-use crate::app::App;
-
-/// Who sends a test's mails, unless the author's environment says otherwise.
-pub(super) fn with_sender(app: &App, environment: Environment) -> Environment {
-    if app.mail_from.is_some() || environment.is_set(FROM) {
-        return app.with_sender(environment);
-    }
-    environment.with(FROM, "Test <test@example.org>")
-}
 
 /// A mail that the app has delivered to the queue; whether it has been sent makes no difference.
 ///
