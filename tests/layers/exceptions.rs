@@ -22,7 +22,6 @@ pub(crate) const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("twelve-core/src/run.rs", "twelve-core/src/config/conf.rs", NOT_YET),
     ("twelve-core/src/run.rs", "twelve-core/src/postgres/tx.rs", NOT_YET),
     ("twelve-core/src/run.rs", "twelve-core/src/resource.rs", NOT_YET),
-    ("twelve-web/src/server/peer.rs", "twelve-web/src/server/connection.rs", NOT_YET),
     ("twelve-worker/src/engine/acker.rs", "twelve-worker/src/engine/executor.rs", NOT_YET),
     ("twelve-worker/src/job.rs", "twelve-worker/src/new_job.rs", NOT_YET),
     ("twelve-worker/src/mail/message.rs", "twelve-worker/src/mail/delivery.rs", NOT_YET),
@@ -34,7 +33,6 @@ pub(crate) const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("twelve-worker/src/mail/smtp/session.rs", "twelve-worker/src/mail/relay.rs", NOT_YET),
     ("twelve-worker/src/run.rs", "twelve-worker/src/schedule/tick.rs", NOT_YET),
     ("twelve-worker/src/store/postgres/unique.rs", "twelve-worker/src/store/postgres/enqueue.rs", NOT_YET),
-    ("twelve-macros/src/fallback.rs", "twelve-macros/src/from_context.rs", NOT_YET),
     ("src/catcher/content.rs", "src/catcher/inbox.rs", NOT_YET),
     ("src/supervisor/child.rs", "src/supervisor/launch.rs", NOT_YET),
     ("src/test/database.rs", "src/test/app.rs", NOT_YET),
@@ -44,6 +42,4 @@ pub(crate) const EXCEPTIONS: &[(&str, &str, &str)] = &[
         "src/cli/mod.rs",
         "an app is run by the command line, `App::main`, and each command is handed the app",
     ),
-    ("examples/shop/src/orders/expire.rs", "examples/shop/src/schedules.rs", NOT_YET),
-    ("examples/shop/src/reports.rs", "examples/shop/src/schedules.rs", NOT_YET),
 ];

@@ -7,6 +7,8 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::DeriveInput;
 
+use crate::from_context::impls::{self, Bodies};
+
 /// Stands in for `derive(Config)`.
 pub(crate) fn config(input: &DeriveInput, error: &syn::Error) -> TokenStream {
     let name = &input.ident;
@@ -67,10 +69,10 @@ pub(crate) fn mail(input: &DeriveInput, error: &syn::Error) -> TokenStream {
 
 /// Stands in for `derive(FromContext)`.
 pub(crate) fn from_context(input: &DeriveInput, error: &syn::Error) -> TokenStream {
-    let impls = crate::from_context::impls(
+    let impls = impls::of(
         &input.ident,
         &[],
-        &crate::from_context::Bodies {
+        &Bodies {
             needs: TokenStream::new(),
             from_context: quote!(::core::unimplemented!()),
         },
