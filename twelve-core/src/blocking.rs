@@ -5,7 +5,9 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Config, Context, Error, FromContext, Needs, Reader, Run, error::panic_message, run::extractable,
+    config::{Config, Reader},
+    error::{Error, panic_message},
+    handler::{Context, FromContext, Needs, Run, extractable},
 };
 
 const NOT_CONFIGURED: &str = "the threads for blocking work are not configured";
@@ -154,7 +156,11 @@ impl Config for Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Environment, Identity, Lifecycle, Registry};
+    use crate::{
+        config::Environment,
+        handler::{Identity, Registry},
+        lifecycle::Lifecycle,
+    };
     use std::{sync::mpsc, time::Duration};
     use tokio::time::timeout;
 

@@ -13,7 +13,8 @@ use std::{
 };
 
 use crate::{
-    Context, Error, Failure, FromContext, Handler, Needs, Run, handler::Arguments, run::extractable,
+    error::{Error, Failure},
+    handler::{Arguments, Context, FromContext, Handler, Needs, Run, extractable},
 };
 
 /// For how long a failed build is the answer to everyone, before it is tried again.

@@ -8,7 +8,10 @@ use std::{
 };
 
 use super::{Config, Environment, Faults, Reader, Variable};
-use crate::{Context, Error, FromContext, Needs, Run, run::extractable};
+use crate::{
+    error::Error,
+    handler::{Context, FromContext, Needs, Run, extractable},
+};
 
 /// A configuration, as every handler may take it.
 ///

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Config, Faults, Reader};
-use crate::Error;
+use crate::error::Error;
 
 /// A snapshot of the environment.
 ///

@@ -16,7 +16,7 @@ use std::{
 };
 
 use super::Lifecycle;
-use crate::Exit;
+use crate::error::Exit;
 
 /// How long the last words may take: a log that nobody reads must not keep the process alive.
 const LAST_WORDS: Duration = Duration::from_millis(250);

@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
-use crate::Error;
+use crate::error::Error;
 
 /// How often a release that waits tries again.
 ///

@@ -19,7 +19,10 @@ use sqlx::{
 };
 use std::{borrow::Cow, sync::Arc};
 
-use crate::{Db, Error, error::sqlstate};
+use crate::{
+    error::{Error, sqlstate},
+    services::postgres::Db,
+};
 
 /// The schema that holds twelve's own tables.
 const SCHEMA: &str = "twelve";

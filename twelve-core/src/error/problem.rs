@@ -8,10 +8,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 use std::fmt;
 
-use crate::{
-    Error, Failure,
-    error::{chain, sqlstate},
-};
+use super::{Error, Failure, chain, sqlstate};
 
 /// How long a client is asked to wait when a backing service is down, in seconds.
 const RETRY_AFTER_S: u32 = 1;

@@ -4,7 +4,7 @@ use redis::{ConnectionInfo, IntoConnectionInfo};
 use std::{borrow::Cow, collections::BTreeMap};
 use url::Url;
 
-use crate::Value;
+use crate::config::Value;
 
 /// Where Redis is, and who asks.
 #[derive(Debug)]

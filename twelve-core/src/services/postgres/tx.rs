@@ -19,7 +19,10 @@ use std::{
 use tokio::time::timeout;
 
 use super::{Db, lease::Lease};
-use crate::{Error, FromContext, Needs, Run, UnitOfWork, run::extractable};
+use crate::{
+    error::Error,
+    handler::{FromContext, Needs, Run, UnitOfWork, extractable},
+};
 
 /// How long a transaction waits for its turn.
 const TURN: Duration = Duration::from_secs(2);

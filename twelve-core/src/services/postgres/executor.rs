@@ -17,7 +17,7 @@ use super::{
     lease::{Lease, outdated},
     statement::Statement,
 };
-use crate::Error;
+use crate::error::Error;
 
 pub(super) type Step = Result<Either<PgQueryResult, PgRow>, sqlx::Error>;
 type Description = sqlx::Describe<Postgres>;

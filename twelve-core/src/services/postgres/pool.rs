@@ -25,7 +25,7 @@ use super::{
     lease::Lease,
     target::{Opened, Target, is_telling, silent},
 };
-use crate::{Error, error::sqlstate, is_out_of_descriptors};
+use crate::error::{Error, chain, is_out_of_descriptors, sqlstate};
 
 /// How long a handler waits for a connection, connecting included.
 const ACQUIRE: Duration = Duration::from_secs(2);
@@ -345,7 +345,7 @@ impl Pool {
     /// Remembers that no connection is to be had, tells those who wait in vain, and waits for the end of it.
     fn refuse(&self, state: &mut State, refusal: Refusal) {
         if state.refusal.is_none() {
-            tracing::warn!(error = %crate::error::chain(&refusal.error), "no new connection to Postgres");
+            tracing::warn!(error = %chain(&refusal.error), "no new connection to Postgres");
         }
         state.refusal = Some(refusal);
         state.disappoint();
@@ -576,7 +576,7 @@ impl State {
     /// Remembers that this process cannot open another connection; those who wait are told when there is none at all.
     fn run_short(&mut self, shortage: Error) {
         if self.shortage.is_none() {
-            tracing::error!(error = %crate::error::chain(&shortage), "no new connection to Postgres");
+            tracing::error!(error = %chain(&shortage), "no new connection to Postgres");
         }
         if self.lent() == 0 {
             for waiting in self.line.drain(..) {

@@ -1,15 +1,19 @@
 //! Process types: what argv can name, and how one process of it runs.
 
+pub mod health;
+pub mod supervision;
+mod variables;
+
+pub use variables::service_variables;
+
 use futures_util::{FutureExt, future::BoxFuture};
 use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::runtime;
 
 use crate::{
-    Budget, Context, Error, Exit, Failure, Handler, IntoEnd, Needs, UnitOfWork,
-    handler::{Arguments, Erased},
-    health,
-    lifecycle::signals,
-    supervision,
+    error::{Error, Exit, Failure},
+    handler::{Arguments, Context, Erased, Handler, IntoEnd, Needs, UnitOfWork},
+    lifecycle::{Budget, signals},
 };
 
 /// How long closing may take.

@@ -7,7 +7,7 @@ use sqlx::{
 };
 
 use super::fault::Fault;
-use crate::Error;
+use crate::error::Error;
 
 /// What a query of sqlx's consists of, since that one gives its arguments away only once.
 #[derive(Clone)]

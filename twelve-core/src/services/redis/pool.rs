@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use super::{CONNECT, answer::Blame, timeouts};
-use crate::{Error, is_out_of_descriptors};
+use crate::error::{Error, is_out_of_descriptors};
 
 /// How long an idle connection may take to prove that it is there: half of [`CONNECT`], so that there is time to open another.
 const PROOF: Duration = CONNECT.checked_div(2).unwrap();

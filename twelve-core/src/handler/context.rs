@@ -7,11 +7,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
+use super::{Arguments, Handler, Needs};
 use crate::{
-    Config, Db, Environment, Error, Handler, Lifecycle, Needs, Variable,
-    config::ConfigSpec,
-    handler::Arguments,
+    config::{Config, ConfigSpec, Environment, Variable},
+    error::Error,
+    lifecycle::Lifecycle,
     resource::{Building, IntoResource, ResourceSpec},
+    services::postgres::Db,
 };
 
 /// The shared state of one process: its environment, lifecycle, backing services and resources.
@@ -27,7 +29,7 @@ struct Inner {
     registry: Registry,
     database: OnceLock<Db>,
     #[cfg(feature = "redis")]
-    redis: OnceLock<crate::Redis>,
+    redis: OnceLock<crate::services::redis::Redis>,
     singletons: Mutex<Singletons>,
 }
 
@@ -176,8 +178,8 @@ impl Context {
     ///
     /// [`Error::is_configuration`] when `REDIS_URL` is missing or wrong.
     #[cfg(feature = "redis")]
-    pub fn redis(&self) -> Result<crate::Redis, Error> {
-        once(&self.0.redis, || crate::Redis::lazy(self))
+    pub fn redis(&self) -> Result<crate::services::redis::Redis, Error> {
+        once(&self.0.redis, || crate::services::redis::Redis::lazy(self))
     }
 
     /// The one value of type `T` in this process, made on first use.

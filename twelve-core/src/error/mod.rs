@@ -1,9 +1,18 @@
 //! The two error types: [`Error`] says what the library could not do, [`Failure`] carries what a handler failed with.
 
+mod descriptors;
+mod exit;
+mod problem;
+
+#[doc(hidden)]
+pub use descriptors::is_out_of_descriptors;
+pub use exit::Exit;
+pub use problem::Problem;
+
 use sqlx::error::DatabaseError;
 use std::{any::Any, borrow::Cow, error::Error as StdError, fmt, sync::Arc, time::Duration};
 
-use crate::postgres::Fault;
+use crate::services::postgres::Fault;
 
 type Source = Arc<dyn StdError + Send + Sync>;
 
@@ -296,7 +305,7 @@ impl Failure {
         #[cfg(feature = "redis")]
         {
             let error = self.find::<redis::RedisError>();
-            error.is_some_and(crate::redis_pool::is_unavailable)
+            error.is_some_and(crate::services::redis::is_unavailable)
         }
         #[cfg(not(feature = "redis"))]
         false

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use super::Error;
+
 /// How a process or a command ended.
 ///
 /// The numbers from 64 on are those of BSD's `sysexits.h`, so that systemd's `RestartPreventExitStatus=` and Kubernetes' `podFailurePolicy` can tell a mistake from a crash.
@@ -43,8 +45,8 @@ impl From<Exit> for ExitCode {
     }
 }
 
-impl From<&crate::Error> for Exit {
-    fn from(error: &crate::Error) -> Self {
+impl From<&Error> for Exit {
+    fn from(error: &Error) -> Self {
         if error.is_configuration() {
             Self::Configuration
         } else if error.is_usage() {

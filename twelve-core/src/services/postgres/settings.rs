@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::url::PostgresUrl;
-use crate::{Config, Reader};
+use crate::config::{Config, Reader};
 
 pub(super) const NOT_CONFIGURED: &str = "Postgres is not configured";
 
@@ -62,12 +62,12 @@ impl Config for Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Environment;
+    use crate::{config::Environment, error::chain};
 
     #[test]
     fn a_missing_url_is_named() {
         let loaded = Environment::default().load::<Settings>(NOT_CONFIGURED);
         let error = loaded.unwrap_err();
-        assert!(crate::error::chain(&error).contains("DATABASE_URL  is not set"));
+        assert!(chain(&error).contains("DATABASE_URL  is not set"));
     }
 }

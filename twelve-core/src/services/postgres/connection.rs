@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::lease::Lease;
-use crate::Error;
+use crate::error::Error;
 
 /// Only a transaction is ever given up before its lease.
 const HELD: &str = "a connection without a transaction is held until it is dropped";

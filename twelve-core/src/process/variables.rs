@@ -1,6 +1,14 @@
 //! Which variables of twelve's own a process type must have, judging by what its handlers take.
 
-use crate::{Blocking, Config, Db, Environment, Needs, Reader, Tx, Variable, blocking, postgres};
+use crate::{
+    blocking::{self, Blocking},
+    config::{Config, Environment, Reader, Variable},
+    handler::Needs,
+    services::postgres::{self, Db, Tx},
+};
+
+#[cfg(feature = "redis")]
+use crate::services::redis;
 
 /// Reads the variables of the backing services that are needed.
 ///
@@ -16,8 +24,8 @@ pub fn service_variables(
         let _ = postgres::Settings::load(&mut reader);
     }
     #[cfg(feature = "redis")]
-    if needs.has::<crate::Redis>() {
-        let _ = crate::redis_pool::Settings::load(&mut reader);
+    if needs.has::<redis::Redis>() {
+        let _ = redis::Settings::load(&mut reader);
     }
     if needs.has::<Blocking>() {
         let _ = blocking::Settings::load(&mut reader);

@@ -5,7 +5,8 @@ use std::any::{TypeId, type_name};
 use axum_core::extract::FromRef;
 use http::request::Parts;
 
-use crate::{Conf, Context, Error, Res, Slot};
+use super::Context;
+use crate::{config::Conf, error::Error, resource::Res, services::postgres::Slot};
 
 /// One run of a handler of kind `K`: a request, a job, a task, a process.
 ///

@@ -11,10 +11,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    Error, Redis,
-    redis_pool::{CONNECT, timeouts},
-};
+use super::{CONNECT, Redis, timeouts};
+use crate::error::Error;
 
 /// How many messages may wait to be taken.
 const BACKLOG: usize = 1024;

@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Context, Environment, Error};
+use crate::{config::Environment, error::Error, handler::Context};
 
 /// How long a probe waits for an answer; a stopped process accepts, but never answers.
 const PROBE: Duration = Duration::from_secs(1);
@@ -230,6 +230,7 @@ fn check_private(directory: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::chain;
     use std::{fs::Permissions, os::unix::fs::PermissionsExt};
 
     #[test]
@@ -244,7 +245,7 @@ mod tests {
         assert_eq!(probed().unwrap(), []);
 
         fs::set_permissions(&base, Permissions::from_mode(0o777)).unwrap();
-        let error = crate::chain(&probed().unwrap_err());
+        let error = chain(&probed().unwrap_err());
         assert!(error.contains("may be written by everybody"), "{error}");
         assert!(create_private(&base.join("shop")).is_err());
         fs::remove_dir_all(&base).unwrap();

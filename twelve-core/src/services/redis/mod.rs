@@ -9,14 +9,20 @@
 mod address;
 mod answer;
 mod pool;
+mod subscription;
 
 pub(crate) use answer::is_unavailable;
+pub use subscription::Subscription;
 
 use futures_util::FutureExt;
 use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisFuture, RedisResult, aio::ConnectionLike};
 use std::{fmt, sync::Arc, time::Duration};
 
-use crate::{Config, Context, Error, FromContext, Needs, Reader, Run, run::extractable};
+use crate::{
+    config::{Config, Reader},
+    error::Error,
+    handler::{Context, FromContext, Needs, Run, extractable},
+};
 use address::Address;
 use pool::{Lent, Pool};
 

@@ -20,7 +20,7 @@ use super::{
     session::{CHECK, begin_with},
     statement::Statement,
 };
-use crate::{Error, error::sqlstate};
+use crate::error::{Error, sqlstate};
 
 /// How much longer than a statement may take its answer is waited for: what Postgres says of its own timeout is certain, where a deadline of ours leaves open what becomes of the statement.
 const SLACK: Duration = Duration::from_millis(250);

@@ -5,7 +5,7 @@ use std::{borrow::Cow, io::ErrorKind::TimedOut, time::Duration};
 use tokio::time::timeout;
 
 use super::session::Host;
-use crate::{Error, error::carried};
+use crate::error::{Error, carried};
 
 /// How long connecting to one host may take, unless `connect_timeout` says otherwise.
 ///
@@ -221,7 +221,7 @@ mod tests {
 
     impl Target {
         /// The hosts with their ports.
-        pub(in crate::postgres) fn places(&self) -> Vec<String> {
+        pub(in crate::services::postgres) fn places(&self) -> Vec<String> {
             self.hosts
                 .iter()
                 .map(|host| place(host.options()))

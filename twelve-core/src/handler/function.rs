@@ -7,7 +7,11 @@
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
-use crate::{Context, Error, Failure, FromContext, Needs, Run, Tx};
+use super::{Argument, Context, FromContext, Needs, Run};
+use crate::{
+    error::{Error, Failure},
+    services::postgres::Tx,
+};
 
 /// An async function of up to ten arguments.
 #[diagnostic::on_unimplemented(
@@ -179,7 +183,7 @@ impl<K> std::fmt::Debug for Erased<K> {
 pub fn takes_two_transactions(needs: &Needs) -> bool {
     needs
         .iter()
-        .filter(|argument| *argument == crate::Argument::of::<Tx>())
+        .filter(|argument| *argument == Argument::of::<Tx>())
         .count()
         > 1
 }

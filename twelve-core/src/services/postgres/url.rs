@@ -9,7 +9,7 @@ use std::{net::IpAddr, num::NonZeroU16, time::Duration};
 use url::Url;
 
 use super::target::{Target, Wanted};
-use crate::{Value, config::HIDDEN};
+use crate::config::{HIDDEN, Value};
 
 /// Parameters that sqlx understands.
 const PASSED_ON: [&str; 15] = [

@@ -11,7 +11,10 @@ use super::{
     settings::{NOT_CONFIGURED, Settings},
     target::Target,
 };
-use crate::{Context, Error, FromContext, Needs, Run, run::extractable};
+use crate::{
+    error::Error,
+    handler::{Context, FromContext, Needs, Run, extractable},
+};
 
 /// How long one statement of a handler's may take unless `TWELVE_DATABASE_TIMEOUT` says otherwise.
 ///

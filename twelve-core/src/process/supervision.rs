@@ -10,7 +10,7 @@ use rustix::{
 };
 use std::{fs::File, io, net::TcpListener, os::fd::AsFd, thread, time::Duration};
 
-use crate::Environment;
+use crate::config::Environment;
 
 /// The supervisor's process id, which it gives to its children.
 pub const SUPERVISOR: &str = "TWELVE_SUPERVISOR";
