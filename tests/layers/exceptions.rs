@@ -14,7 +14,6 @@ pub(crate) const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("twelve-core/src/handler/context.rs", "twelve-core/src/services/redis/mod.rs", NOT_YET),
     ("twelve-core/src/handler/context.rs", "twelve-core/src/resource.rs", NOT_YET),
     ("twelve-core/src/handler/context.rs", "twelve-core/src/handler/run.rs", NOT_YET),
-    ("twelve-core/src/error/mod.rs", "twelve-core/src/services/postgres/fault.rs", NOT_YET),
     ("twelve-core/src/services/postgres/background.rs", "twelve-core/src/services/postgres/pool.rs", NOT_YET),
     ("twelve-core/src/services/postgres/lease.rs", "twelve-core/src/services/postgres/executor.rs", NOT_YET),
     ("twelve-core/src/services/postgres/pool.rs", "twelve-core/src/services/postgres/lease.rs", NOT_YET),

@@ -7,7 +7,7 @@ use crate::error::carried;
 
 /// What a statement's error means for its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(super) enum Fault {
     /// Nothing: Postgres has answered, or was never asked.
     Statement,
     /// An answer may be outstanding.
@@ -25,7 +25,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) fn of(error: &sqlx::Error) -> Self {
+    pub(super) fn of(error: &sqlx::Error) -> Self {
         match error {
             // A deadline of ours.
             error if carried(error).is_some() => Self::Unanswered,
@@ -59,7 +59,7 @@ impl Fault {
     }
 
     /// Does the connection know an older state of the database?
-    pub(crate) fn is_outdated(self) -> bool {
+    pub(super) fn is_outdated(self) -> bool {
         matches!(self, Self::Outdated | Self::OutdatedInside)
     }
 }

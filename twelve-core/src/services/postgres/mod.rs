@@ -11,6 +11,7 @@ mod db;
 mod executor;
 mod fault;
 mod lease;
+mod outage;
 mod pool;
 mod session;
 mod settings;
@@ -21,6 +22,6 @@ mod url;
 
 pub use connection::{DbConnection, DbTransaction};
 pub use db::Db;
-pub(crate) use fault::Fault;
+pub(crate) use outage::is_outage;
 pub(crate) use settings::Settings;
 pub use tx::{Slot, Tx};
