@@ -29,14 +29,14 @@ pub use error::is_out_of_descriptors;
 pub use error::{Error, Exit, Failure, Problem, Result, chain, panic_message};
 pub use handler::{
     Argument, Arguments, Context, Erased, FromContext, Handler, Identity, IntoEnd, Needs, Registry,
-    Request, Run, UnitOfWork, takes_two_transactions,
+    Request, Run, UnitOfWork,
 };
 pub use lifecycle::{Budget, Lifecycle, Shutdown, State, Tracked, Tracker};
 pub use process::{Process, ProcessKind, ProcessType, health, service_variables, supervision};
 #[cfg(feature = "redis")]
 pub use redis;
 pub use resource::{Building, IntoResource, Res, Resource};
-pub use services::postgres::{Db, DbConnection, DbTransaction, Slot, Tx};
+pub use services::postgres::{Db, DbConnection, DbTransaction, Slot, Tx, takes_two_transactions};
 #[cfg(feature = "redis")]
 pub use services::redis::{Redis, RedisConnection, Subscription};
 

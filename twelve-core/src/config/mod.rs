@@ -10,6 +10,7 @@
 
 mod conf;
 mod environment;
+mod extract;
 mod reader;
 mod secret;
 mod value;

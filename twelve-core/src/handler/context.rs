@@ -1,24 +1,20 @@
 //! What every handler of a process shares.
 
+use futures_util::future::BoxFuture;
 use std::{
     any::{Any, TypeId},
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
-use super::{Arguments, Handler, Needs};
-use crate::{
-    config::{Config, ConfigSpec, Environment, Variable},
-    error::Error,
-    lifecycle::Lifecycle,
-    resource::{Building, IntoResource, ResourceSpec},
-    services::postgres::Db,
-};
+use crate::{config::Environment, error::Error, lifecycle::Lifecycle};
 
-/// The shared state of one process: its environment, lifecycle, backing services and resources.
+/// The shared state of one process: its environment, its lifecycle, and its singletons.
 ///
-/// Nothing in it is opened before its first use.
+/// A singleton is the one value of its type: a pool of connections, the resources of the app.
+/// It is made on its first use, so nothing is opened before.
+/// Each stands beside its type: `Context::db` beside `Db`.
 #[derive(Clone)]
 pub struct Context(Arc<Inner>);
 
@@ -26,11 +22,8 @@ struct Inner {
     identity: Identity,
     environment: Environment,
     lifecycle: Lifecycle,
-    registry: Registry,
-    database: OnceLock<Db>,
-    #[cfg(feature = "redis")]
-    redis: OnceLock<crate::services::redis::Redis>,
-    singletons: Mutex<Singletons>,
+    singletons: RwLock<Singletons>,
+    on_close: Mutex<Vec<BoxFuture<'static, ()>>>,
 }
 
 type Singletons = HashMap<TypeId, Arc<dyn Any + Send + Sync>>;
@@ -61,87 +54,15 @@ impl Identity {
     }
 }
 
-/// The configurations and resources that an app has registered.
-#[derive(Clone, Default)]
-pub struct Registry {
-    configs: Vec<ConfigSpec>,
-    resources: Vec<ResourceSpec>,
-}
-
-impl Registry {
-    /// Registers a configuration.
-    pub fn config<T: Config>(&mut self) {
-        self.configs.push(ConfigSpec::of::<T>());
-    }
-
-    /// Registers a resource by the async function that builds it.
-    pub fn resource<A, H, T>(&mut self, build: H)
-    where
-        H: Handler<A>,
-        A: Arguments<Building>,
-        H::Output: IntoResource<Resource = T>,
-        H::Future: Send,
-        T: Send + Sync + 'static,
-    {
-        self.resources.push(ResourceSpec::new(build));
-    }
-
-    /// The configurations' ids (of `Conf<T>`) and names.
-    pub fn configs(&self) -> impl Iterator<Item = (TypeId, &'static str)> {
-        self.configs.iter().map(|config| (config.id, config.name))
-    }
-
-    /// The resources' ids (of `Res<T>`), names and needs.
-    pub fn resources(&self) -> impl Iterator<Item = (TypeId, &'static str, &Needs)> {
-        self.resources
-            .iter()
-            .map(|resource| (resource.id, resource.name, resource.needs()))
-    }
-
-    /// Everything that is needed, with what the needed resources need in their turn.
-    #[must_use]
-    pub fn close_over(&self, needs: &Needs) -> Needs {
-        let mut all = needs.clone();
-        let mut seen = Vec::new();
-        loop {
-            let found = self.resources.iter().find(|resource| {
-                !seen.contains(&resource.id) && all.iter().any(|need| need.id == resource.id)
-            });
-            let Some(resource) = found else { return all };
-            seen.push(resource.id);
-            all.extend(resource.needs());
-        }
-    }
-
-    /// Reads the variables of every configuration that is needed.
-    #[must_use]
-    pub fn read_configs(&self, needs: &Needs, environment: &Environment) -> Vec<Variable> {
-        self.configs
-            .iter()
-            .filter(|config| needs.iter().any(|need| need.id == config.id))
-            .flat_map(|config| config.read(environment))
-            .collect()
-    }
-}
-
 impl Context {
-    /// The context of one process.
-    #[must_use]
-    pub fn new(
-        identity: Identity,
-        environment: Environment,
-        lifecycle: Lifecycle,
-        registry: Registry,
-    ) -> Self {
+    /// A context without singletons.
+    pub(super) fn bare(identity: Identity, environment: Environment, lifecycle: Lifecycle) -> Self {
         Self(Arc::new(Inner {
             identity,
             environment,
             lifecycle,
-            registry,
-            database: OnceLock::new(),
-            #[cfg(feature = "redis")]
-            redis: OnceLock::new(),
-            singletons: Mutex::default(),
+            singletons: RwLock::default(),
+            on_close: Mutex::default(),
         }))
     }
 
@@ -163,77 +84,57 @@ impl Context {
         &self.0.lifecycle
     }
 
-    /// Postgres; opens no connection yet.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::is_configuration`] when `DATABASE_URL` is missing or wrong.
-    pub fn db(&self) -> Result<Db, Error> {
-        once(&self.0.database, || Db::lazy(self))
-    }
-
-    /// Redis; opens no connection yet.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::is_configuration`] when `REDIS_URL` is missing or wrong.
-    #[cfg(feature = "redis")]
-    pub fn redis(&self) -> Result<crate::services::redis::Redis, Error> {
-        once(&self.0.redis, || crate::services::redis::Redis::lazy(self))
-    }
-
     /// The one value of type `T` in this process, made on first use.
     ///
     /// # Errors
     ///
-    /// Those of `make`.
+    /// Those of `make`; they are not kept, so the next caller tries again.
     pub fn singleton<T, F>(&self, make: F) -> Result<Arc<T>, Error>
     where
         T: Send + Sync + 'static,
         F: FnOnce() -> Result<T, Error>,
     {
-        if let Some(known) = find(&self.singletons()) {
-            return Ok(known);
+        match self.find() {
+            Some(known) => Ok(known),
+            // Without the lock, since making one may ask for another.
+            None => Ok(self.keep(make()?)),
         }
-        // Without the lock, for making one may ask for another. Two may make one at once: both then use whichever came first.
-        let value = Arc::new(make()?);
-        let mut singletons = self.singletons();
-        Ok(find(&singletons).unwrap_or_else(|| {
-            singletons.insert(TypeId::of::<T>(), value.clone());
-            value
-        }))
     }
 
-    fn singletons(&self) -> MutexGuard<'_, Singletons> {
-        let singletons = &self.0.singletons;
-        singletons.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn find<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        let singletons = self.0.singletons.read();
+        find(&singletons.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Keeps this value, unless another thread was first: then both use that one.
+    pub(super) fn keep<T: Send + Sync + 'static>(&self, value: T) -> Arc<T> {
+        let singletons = self.0.singletons.write();
+        let mut singletons = singletons.unwrap_or_else(PoisonError::into_inner);
+        find(&singletons).unwrap_or_else(|| {
+            let value = Arc::new(value);
+            singletons.insert(TypeId::of::<T>(), value.clone());
+            value
+        })
+    }
+
+    /// Has `close` await this too: a singleton that has something open closes it.
+    pub(crate) fn on_close(&self, closing: impl Future<Output = ()> + Send + 'static) {
+        let on_close = self.0.on_close.lock();
+        let mut on_close = on_close.unwrap_or_else(PoisonError::into_inner);
+        on_close.push(Box::pin(closing));
     }
 
     /// Waits for what still runs in the background, then closes what was opened.
     pub async fn close(&self) {
         self.lifecycle().tracker().idle().await;
-        if let Some(db) = self.0.database.get() {
-            db.close().await;
+        let on_close = {
+            let on_close = self.0.on_close.lock();
+            std::mem::take(&mut *on_close.unwrap_or_else(PoisonError::into_inner))
+        };
+        for closing in on_close {
+            closing.await;
         }
     }
-
-    pub(crate) fn config_of(&self, id: TypeId) -> Option<&ConfigSpec> {
-        self.0.registry.configs.iter().find(|spec| spec.id == id)
-    }
-
-    pub(crate) fn resource_of(&self, id: TypeId) -> Option<&ResourceSpec> {
-        self.0.registry.resources.iter().find(|spec| spec.id == id)
-    }
-}
-
-/// The value of the cell; a failure is not kept, so the next caller tries again.
-fn once<T: Clone>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    if let Some(known) = cell.get() {
-        return Ok(known.clone());
-    }
-    let value = make()?;
-    // Two may make one at once: both then use whichever came first.
-    Ok(cell.get_or_init(|| value).clone())
 }
 
 impl fmt::Debug for Context {

@@ -7,11 +7,8 @@
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
-use super::{Argument, Context, FromContext, Needs, Run};
-use crate::{
-    error::{Error, Failure},
-    services::postgres::Tx,
-};
+use super::{Context, FromContext, Needs, Run};
+use crate::error::{Error, Failure};
 
 /// An async function of up to ten arguments.
 #[diagnostic::on_unimplemented(
@@ -124,7 +121,7 @@ pub struct Erased<K> {
 type Call<K> = dyn Fn(Context, K) -> BoxFuture<'static, Result<(), Failure>> + Send + Sync;
 
 impl<K: Send + Sync + 'static> Erased<K> {
-    /// Erases a handler that is one unit of work: its [`Tx`] commits when it returns `Ok`.
+    /// Erases a handler that is one unit of work: its [`Tx`](crate::Tx) commits when it returns `Ok`.
     pub fn new<A, H>(handler: H) -> Self
     where
         H: Handler<A>,
@@ -176,14 +173,4 @@ impl<K> std::fmt::Debug for Erased<K> {
             .field("needs", &self.needs)
             .finish_non_exhaustive()
     }
-}
-
-/// Two transactions in one handler would be two commits: the wiring check refuses that.
-#[must_use]
-pub fn takes_two_transactions(needs: &Needs) -> bool {
-    needs
-        .iter()
-        .filter(|argument| *argument == Argument::of::<Tx>())
-        .count()
-        > 1
 }

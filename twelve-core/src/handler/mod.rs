@@ -5,10 +5,16 @@
 //! ```
 
 mod context;
+mod from_context;
 mod function;
+mod needs;
+mod registry;
 mod run;
 
-pub use context::{Context, Identity, Registry};
-pub use function::{Arguments, Erased, Handler, IntoEnd, takes_two_transactions};
-pub(crate) use run::extractable;
-pub use run::{Argument, FromContext, Needs, Request, Run, UnitOfWork};
+pub use context::{Context, Identity};
+pub use from_context::FromContext;
+pub(crate) use from_context::extractable;
+pub use function::{Arguments, Erased, Handler, IntoEnd};
+pub use needs::{Argument, Needs};
+pub use registry::Registry;
+pub use run::{Request, Run, UnitOfWork};

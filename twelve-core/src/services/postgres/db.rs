@@ -80,7 +80,7 @@ impl Db {
         }))
     }
 
-    pub(crate) fn lazy(context: &Context) -> Result<Self, Error> {
+    fn of(context: &Context) -> Result<Self, Error> {
         let settings: Settings = context.environment().load(NOT_CONFIGURED)?;
         let identity = context.identity();
         let name = format!("{}/{}", identity.app, identity.process_type);
@@ -162,6 +162,23 @@ impl Db {
     /// Limits how many transactions are open at once.
     pub(super) fn transactions(&self) -> &Arc<Semaphore> {
         &self.0.transactions
+    }
+}
+
+impl Context {
+    /// Postgres; opens no connection yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_configuration`] when `DATABASE_URL` is missing or wrong.
+    pub fn db(&self) -> Result<Db, Error> {
+        let db = self.singleton(|| {
+            let db = Db::of(self)?;
+            let closing = db.clone();
+            self.on_close(async move { closing.close().await });
+            Ok(db)
+        })?;
+        Ok(Db::clone(&db))
     }
 }
 

@@ -6,6 +6,7 @@
 //! ```
 
 mod background;
+mod cell;
 mod connection;
 mod db;
 mod executor;
@@ -20,8 +21,9 @@ mod target;
 mod tx;
 mod url;
 
+pub use cell::Slot;
 pub use connection::{DbConnection, DbTransaction};
 pub use db::Db;
 pub(crate) use outage::is_outage;
 pub(crate) use settings::Settings;
-pub use tx::{Slot, Tx};
+pub use tx::{Tx, takes_two_transactions};

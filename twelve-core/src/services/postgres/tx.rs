@@ -11,17 +11,17 @@
 //! So only the runner can commit, and it does so knowing what the handler returned.
 
 use sqlx::PgConnection;
-use std::{
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
-use super::{Db, lease::Lease};
+use super::{
+    Db,
+    cell::{Open, Slot, State},
+    lease::Lease,
+};
 use crate::{
     error::Error,
-    handler::{FromContext, Needs, Run, UnitOfWork, extractable},
+    handler::{Argument, FromContext, Needs, Run, UnitOfWork, extractable},
 };
 
 /// How long a transaction waits for its turn.
@@ -36,12 +36,6 @@ pub struct Tx {
     db: Db,
     open: Option<Open>,
     slot: Slot,
-}
-
-/// A transaction that has begun.
-struct Open {
-    lease: Lease,
-    after_commit: Vec<Box<dyn FnOnce() + Send + Sync>>,
 }
 
 impl Tx {
@@ -149,96 +143,6 @@ impl fmt::Debug for Tx {
     }
 }
 
-/// Where the transaction of one run waits to be used, and afterwards to be committed.
-#[derive(Clone, Default)]
-pub struct Slot(Arc<Mutex<State>>);
-
-enum State {
-    Free(Option<Open>),
-    Lent,
-}
-
-impl Default for State {
-    fn default() -> Self {
-        Self::Free(None)
-    }
-}
-
-impl Slot {
-    /// Commits what the handler did; does nothing when it used no transaction.
-    ///
-    /// # Errors
-    ///
-    /// A statement of the handler's had failed, Postgres refused the commit, or a `Tx` has outlived its handler: then nothing was committed.
-    /// A connection lost during the commit leaves open whether it took effect.
-    pub async fn commit(&self) -> Result<(), Error> {
-        let Some(mut open) = self.take()? else {
-            return Ok(());
-        };
-        open.lease.expect_whole().await?;
-        Self::finish(open).await
-    }
-
-    /// Commits without asking first: the caller's own last statement has just succeeded.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`commit`](Self::commit).
-    pub async fn commit_after_success(&self) -> Result<(), Error> {
-        match self.take()? {
-            Some(open) => Self::finish(open).await,
-            None => Ok(()),
-        }
-    }
-
-    async fn finish(mut open: Open) -> Result<(), Error> {
-        open.lease.commit().await.map_err(|error| {
-            Error::from(error).in_the_way_of("the transaction could not be committed")
-        })?;
-        for action in std::mem::take(&mut open.after_commit) {
-            action();
-        }
-        Ok(())
-    }
-
-    /// Undoes what the handler did, and waits for that for a second.
-    pub async fn rollback(&self) {
-        if let Ok(Some(mut open)) = self.take() {
-            open.lease.undo().await;
-        }
-    }
-
-    /// Has the run begun a transaction?
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        matches!(&*self.lock(), State::Free(Some(_)))
-    }
-
-    fn take(&self) -> Result<Option<Open>, Error> {
-        match &mut *self.lock() {
-            State::Free(open) => Ok(open.take()),
-            State::Lent => Err(Error::internal(
-                "a `Tx` has outlived its handler: nothing was committed",
-            )),
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl fmt::Debug for Slot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match &*self.lock() {
-            State::Free(None) => "empty",
-            State::Free(Some(_)) => "open",
-            State::Lent => "lent",
-        };
-        f.debug_tuple("Slot").field(&state).finish()
-    }
-}
-
 impl<K: UnitOfWork> FromContext<K> for Tx {
     fn needs(needs: &mut Needs) {
         needs.add::<Self>();
@@ -250,3 +154,13 @@ impl<K: UnitOfWork> FromContext<K> for Tx {
 }
 
 extractable!(impl for Tx);
+
+/// Two transactions in one handler would be two commits: the wiring check refuses that.
+#[must_use]
+pub fn takes_two_transactions(needs: &Needs) -> bool {
+    needs
+        .iter()
+        .filter(|argument| *argument == Argument::of::<Tx>())
+        .count()
+        > 1
+}

@@ -60,7 +60,7 @@ pub struct Redis(Arc<Pool>);
 pub struct RedisConnection(Lent);
 
 impl Redis {
-    pub(crate) fn lazy(context: &Context) -> Result<Self, Error> {
+    fn of(context: &Context) -> Result<Self, Error> {
         const NOT_CONFIGURED: &str = "Redis is not configured";
         let settings: Settings = context.environment().load(NOT_CONFIGURED)?;
         let client = redis::Client::open(settings.address.into_info())
@@ -79,6 +79,18 @@ impl Redis {
 
     pub(crate) fn pool(&self) -> &Arc<Pool> {
         &self.0
+    }
+}
+
+impl Context {
+    /// Redis; opens no connection yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_configuration`] when `REDIS_URL` is missing or wrong.
+    pub fn redis(&self) -> Result<Redis, Error> {
+        let redis = self.singleton(|| Redis::of(self))?;
+        Ok(Redis::clone(&redis))
     }
 }
 

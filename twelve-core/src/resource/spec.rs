@@ -1,4 +1,4 @@
-//! Resources: values of the author's, built lazily, once per process.
+//! A registered resource: the function that builds it, and its attempts to do so.
 
 use futures_util::{
     FutureExt,
@@ -6,66 +6,18 @@ use futures_util::{
 };
 use std::{
     any::{Any, TypeId, type_name},
-    fmt,
-    ops::Deref,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
+use super::{Res, Resource};
 use crate::{
     error::{Error, Failure},
-    handler::{Arguments, Context, FromContext, Handler, Needs, Run, extractable},
+    handler::{Arguments, Context, Handler, Needs, Run},
 };
 
 /// For how long a failed build is the answer to everyone, before it is tried again.
 const FAILURE_KEPT: Duration = Duration::from_secs(1);
-
-/// A resource of the author's, built by the function that was registered with `.resource(…)`.
-pub struct Res<T>(Arc<T>);
-
-impl<T> Res<T> {
-    /// Wraps a value, for tests.
-    pub fn new(value: T) -> Self {
-        Self(Arc::new(value))
-    }
-}
-
-impl<T> Clone for Res<T> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<T> Deref for Res<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.0
-    }
-}
-
-impl<T: fmt::Debug> fmt::Debug for Res<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl<K: Send + Sync + 'static, T: Resource> FromContext<K> for Res<T> {
-    fn needs(needs: &mut Needs) {
-        needs.add::<Self>();
-    }
-
-    async fn from_context(run: &Run<K>) -> Result<Self, Error> {
-        run.context().resource().await
-    }
-}
-
-extractable!(impl<T: Resource> for Res<T>);
-
-/// What a resource can be: anything that threads may share.
-pub trait Resource: Send + Sync + 'static {}
-
-impl<T: Send + Sync + 'static> Resource for T {}
 
 /// The kind of run in which a resource is built: it has no transaction.
 #[derive(Debug)]
@@ -173,25 +125,13 @@ impl ResourceSpec {
         *attempt = Some(fresh.clone());
         fresh
     }
-}
 
-impl Context {
-    /// The resource `T`; builds it on first use, once, however many ask.
-    ///
-    /// # Errors
-    ///
-    /// `T` is not registered, or its function failed; a failure is shared and kept for a second.
-    pub async fn resource<T: Resource>(&self) -> Result<Res<T>, Error> {
-        let spec = self.resource_of(TypeId::of::<Res<T>>()).ok_or_else(|| {
-            let name = type_name::<T>();
-            Error::configuration(format!(
-                "`Res<{name}>` is taken but not registered: add `.resource(…)` to the app"
-            ))
-        })?;
+    /// The value; builds it on its first use, once, however many ask.
+    pub(super) async fn value<T: Resource>(&self, context: &Context) -> Result<Res<T>, Error> {
         loop {
-            match spec.attempt(self).await {
+            match self.attempt(context).await {
                 Ok(value) => {
-                    let wrong = |_| Error::internal(format!("`{}` is of another type", spec.name));
+                    let wrong = |_| Error::internal(format!("`{}` is of another type", self.name));
                     return value.downcast().map(Res).map_err(wrong);
                 }
                 // The one who had asked for it may have left long ago: its failure is nobody's answer.

@@ -1,0 +1,105 @@
+//! Where the transaction of one run stands while no handler has it.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use super::lease::Lease;
+use crate::error::Error;
+
+/// Where the transaction of one run waits to be used, and afterwards to be committed.
+#[derive(Clone, Default)]
+pub struct Slot(Arc<Mutex<State>>);
+
+pub(super) enum State {
+    Free(Option<Open>),
+    Lent,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::Free(None)
+    }
+}
+
+impl Slot {
+    /// Commits what the handler did; does nothing when it used no transaction.
+    ///
+    /// # Errors
+    ///
+    /// A statement of the handler's had failed, Postgres refused the commit, or a `Tx` has outlived its handler: then nothing was committed.
+    /// A connection lost during the commit leaves open whether it took effect.
+    pub async fn commit(&self) -> Result<(), Error> {
+        let Some(mut open) = self.take()? else {
+            return Ok(());
+        };
+        open.lease.expect_whole().await?;
+        Self::finish(open).await
+    }
+
+    /// Commits without asking first: the caller's own last statement has just succeeded.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`commit`](Self::commit).
+    pub async fn commit_after_success(&self) -> Result<(), Error> {
+        match self.take()? {
+            Some(open) => Self::finish(open).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn finish(mut open: Open) -> Result<(), Error> {
+        open.lease.commit().await.map_err(|error| {
+            Error::from(error).in_the_way_of("the transaction could not be committed")
+        })?;
+        for action in std::mem::take(&mut open.after_commit) {
+            action();
+        }
+        Ok(())
+    }
+
+    /// Undoes what the handler did, and waits for that for a second.
+    pub async fn rollback(&self) {
+        if let Ok(Some(mut open)) = self.take() {
+            open.lease.undo().await;
+        }
+    }
+
+    /// Has the run begun a transaction?
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(&*self.lock(), State::Free(Some(_)))
+    }
+
+    fn take(&self) -> Result<Option<Open>, Error> {
+        match &mut *self.lock() {
+            State::Free(open) => Ok(open.take()),
+            State::Lent => Err(Error::internal(
+                "a `Tx` has outlived its handler: nothing was committed",
+            )),
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &*self.lock() {
+            State::Free(None) => "empty",
+            State::Free(Some(_)) => "open",
+            State::Lent => "lent",
+        };
+        f.debug_tuple("Slot").field(&state).finish()
+    }
+}
+
+/// A transaction that has begun.
+pub(super) struct Open {
+    pub(super) lease: Lease,
+    pub(super) after_commit: Vec<Box<dyn FnOnce() + Send + Sync>>,
+}
