@@ -4,12 +4,10 @@
 //! Whoever drops them may hold the pool's lock, so the books are corrected by the next one who has it.
 
 use std::sync::{
-    Arc, Weak,
+    Arc,
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
-use tokio::runtime::Handle;
-
-use super::pool::Inner;
+use tokio::{runtime::Handle, sync::Notify};
 
 /// Runs a task; without a runtime the process is ending, and it is dropped.
 pub(super) fn in_background(task: impl Future<Output = ()> + Send + 'static) {
@@ -31,21 +29,16 @@ pub(super) enum Duty {
 
 /// A task, for as long as it has not come to its end.
 pub(super) struct Task {
-    pool: Weak<Inner>,
+    dropped: Arc<Dropped>,
     duty: Option<Duty>,
 }
 
 impl Task {
-    pub(super) fn new(pool: &Arc<Inner>, duty: Duty) -> Self {
+    pub(super) fn new(dropped: &Arc<Dropped>, duty: Duty) -> Self {
         Self {
-            pool: Arc::downgrade(pool),
+            dropped: Arc::clone(dropped),
             duty: Some(duty),
         }
-    }
-
-    /// Nothing when nobody uses the pool any more.
-    pub(super) fn pool(&self) -> Option<Arc<Inner>> {
-        self.pool.upgrade()
     }
 
     /// It has come to its end, and whoever calls this enters what it has done.
@@ -56,25 +49,36 @@ impl Task {
 
 impl Drop for Task {
     fn drop(&mut self) {
-        if let (Some(duty), Some(pool)) = (self.duty, self.pool()) {
-            pool.lose(duty);
+        if let Some(duty) = self.duty {
+            self.dropped.add(duty);
         }
     }
 }
 
 /// How many tasks were dropped before their end, by their duty.
-#[derive(Default)]
-pub(super) struct Dropped([AtomicUsize; 4]);
+pub(super) struct Dropped {
+    tasks: [AtomicUsize; 4],
+    /// Tells whoever waits for places that some may be free.
+    freed: Arc<Notify>,
+}
 
 impl Dropped {
-    pub(super) fn add(&self, duty: Duty) {
-        self.0[duty as usize].fetch_add(1, Relaxed);
+    pub(super) fn new(freed: &Arc<Notify>) -> Self {
+        Self {
+            tasks: Default::default(),
+            freed: Arc::clone(freed),
+        }
+    }
+
+    fn add(&self, duty: Duty) {
+        self.tasks[duty as usize].fetch_add(1, Relaxed);
+        self.freed.notify_waiters();
     }
 
     /// Hands over what has come together.
     pub(super) fn take(&self, mut correct: impl FnMut(Duty, usize)) {
         for duty in [Duty::Settle, Duty::Open, Duty::Look, Duty::Sweep] {
-            let tasks = &self.0[duty as usize];
+            let tasks = &self.tasks[duty as usize];
             if tasks.load(Relaxed) > 0 {
                 correct(duty, tasks.swap(0, Relaxed));
             }

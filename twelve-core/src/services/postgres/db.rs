@@ -142,7 +142,7 @@ impl Db {
     }
 
     pub(super) async fn lease(&self) -> Result<Lease, Error> {
-        self.0.pool.acquire().await
+        Lease::acquire(&self.0.pool).await
     }
 
     /// A connection with a transaction on it. One that is lost with its BEGIN has lost nothing.

@@ -7,19 +7,18 @@ use futures_util::{
     stream::{BoxStream, TryStreamExt},
 };
 use sqlx::{
-    Either, Execute, Executor, Postgres, SqlStr,
-    postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo},
+    Execute, Executor, Postgres, SqlStr,
+    postgres::{PgRow, PgStatement, PgTypeInfo},
 };
 
 use super::{
     Db, DbConnection, DbTransaction, Tx,
     fault::Fault,
     lease::{Lease, outdated},
-    statement::Statement,
+    statement::{Statement, Step},
 };
 use crate::error::Error;
 
-pub(super) type Step = Result<Either<PgQueryResult, PgRow>, sqlx::Error>;
 type Description = sqlx::Describe<Postgres>;
 
 /// Where a statement runs.

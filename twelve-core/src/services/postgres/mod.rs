@@ -5,6 +5,7 @@
 //! Tx ─────┘         └─ dropped: back to the pool, or settled in the background, or closed
 //! ```
 
+mod acquire;
 mod background;
 mod cell;
 mod connection;
@@ -16,6 +17,7 @@ mod outage;
 mod pool;
 mod session;
 mod settings;
+mod settle;
 mod statement;
 mod target;
 mod tx;

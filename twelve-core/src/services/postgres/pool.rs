@@ -12,26 +12,25 @@
 use sqlx::{Connection, PgConnection};
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 use tokio::{
     sync::{Notify, oneshot},
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, timeout},
 };
 
 use super::{
     background::{Dropped, Duty, Task, in_background},
-    lease::Lease,
     target::{Opened, Target, is_telling, silent},
 };
 use crate::error::{Error, chain, is_out_of_descriptors, sqlstate};
 
 /// How long a handler waits for a connection, connecting included.
-const ACQUIRE: Duration = Duration::from_secs(2);
+pub(super) const ACQUIRE: Duration = Duration::from_secs(2);
 
 /// How long the test of an idle connection may take, and closing one in order.
-const TEST: Duration = Duration::from_millis(500);
+pub(super) const TEST: Duration = Duration::from_millis(500);
 
 /// A connection that was idle for longer is tested before it is handed out.
 ///
@@ -59,17 +58,17 @@ const SWEEP: Duration = Duration::from_mins(1);
 #[derive(Clone)]
 pub(super) struct Pool(Arc<Inner>);
 
-pub(super) struct Inner {
+struct Inner {
     target: Target,
     size: u32,
     /// How long a statement may take.
     limit: Duration,
     state: Mutex<State>,
-    dropped: Dropped,
+    dropped: Arc<Dropped>,
     /// Postgres takes connections again.
     back: Notify,
     /// A place has become free.
-    freed: Notify,
+    freed: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -77,7 +76,7 @@ struct State {
     /// The last one in is the first one out, so that those beyond the need grow old.
     idle: Vec<Member>,
     /// Who waits for a connection, in order.
-    line: VecDeque<oneshot::Sender<Result<Lease, Error>>>,
+    line: VecDeque<oneshot::Sender<Result<Granted, Error>>>,
     /// Places taken: by connections that are idle, lent or being settled, and by attempts to open one.
     taken: usize,
     /// How many of them are attempts.
@@ -111,6 +110,20 @@ pub(super) struct Member {
     idle_since: Instant,
 }
 
+/// A connection on its way to whoever asked for it: it goes back to the pool unless it is taken out.
+pub(super) struct Granted {
+    pub(super) pool: Pool,
+    pub(super) member: Option<Member>,
+}
+
+impl Drop for Granted {
+    fn drop(&mut self) {
+        if let Some(member) = self.member.take() {
+            self.pool.give_back(member);
+        }
+    }
+}
+
 #[derive(Clone)]
 struct Refusal {
     error: Error,
@@ -121,23 +134,24 @@ struct Refusal {
 }
 
 /// What somebody who asks for a connection gets at once.
-enum Turn {
-    Trusted(Lease),
-    Untested(Lease),
-    Later(oneshot::Receiver<Result<Lease, Error>>),
+pub(super) enum Turn {
+    Trusted(Granted),
+    Untested(Granted),
+    Later(oneshot::Receiver<Result<Granted, Error>>),
 }
 
 impl Pool {
     /// A pool that opens nothing yet.
     pub(super) fn new(target: Target, size: u32, limit: Duration) -> Self {
+        let freed = Arc::default();
         Self(Arc::new(Inner {
             target,
             limit,
             size: size.max(1),
             state: Mutex::default(),
-            dropped: Dropped::default(),
+            dropped: Arc::new(Dropped::new(&freed)),
             back: Notify::new(),
-            freed: Notify::new(),
+            freed,
         }))
     }
 
@@ -154,36 +168,15 @@ impl Pool {
         self.0.limit
     }
 
-    /// A connection that works, as far as can be known.
-    pub(super) async fn acquire(&self) -> Result<Lease, Error> {
-        let deadline = Instant::now() + ACQUIRE;
-        loop {
-            match self.turn()? {
-                Turn::Trusted(lease) => return Ok(lease),
-                Turn::Untested(mut lease) => {
-                    let limit = TEST.min(deadline.saturating_duration_since(Instant::now()));
-                    if lease.test(limit).await {
-                        return Ok(lease);
-                    }
-                    // Its siblings may be as dead, and so may be the server.
-                    self.suspect();
-                    self.look();
-                    if Instant::now() >= deadline {
-                        return Err(self.not_in_time());
-                    }
-                }
-                // One that comes back, or is new, has just worked.
-                Turn::Later(turn) => {
-                    return match timeout_at(deadline, turn).await {
-                        Ok(answer) => answer.unwrap_or_else(|_| Err(closing())),
-                        Err(_) => Err(self.not_in_time()),
-                    };
-                }
-            }
+    fn grant(&self, member: Member) -> Granted {
+        Granted {
+            pool: self.clone(),
+            member: Some(member),
         }
     }
 
-    fn turn(&self) -> Result<Turn, Error> {
+    /// What somebody who asks for a connection gets at once.
+    pub(super) fn turn(&self) -> Result<Turn, Error> {
         let mut state = self.state();
         if state.is_closed {
             return Err(closing());
@@ -194,11 +187,11 @@ impl Pool {
                 continue;
             }
             let is_trusted = state.is_trusted(&member);
-            let lease = Lease::new(self.clone(), member);
+            let granted = self.grant(member);
             return Ok(if is_trusted {
-                Turn::Trusted(lease)
+                Turn::Trusted(granted)
             } else {
-                Turn::Untested(lease)
+                Turn::Untested(granted)
             });
         }
         if let Some(error) = state.hopeless() {
@@ -215,7 +208,7 @@ impl Pool {
     }
 
     /// Why there was no connection for as long as a handler waits.
-    fn not_in_time(&self) -> Error {
+    pub(super) fn not_in_time(&self) -> Error {
         let mut state = self.state();
         if let Some(refusal) = &state.refusal {
             return refusal.error.clone();
@@ -249,8 +242,8 @@ impl Pool {
         member.idle_since = now;
         if let Some(waiting) = state.next_in_line() {
             drop(state);
-            // Who has left in this moment drops the lease, which brings it here again.
-            let _ = waiting.send(Ok(Lease::new(self.clone(), member)));
+            // When the receiver is gone by now, this drops the connection, which brings it here again.
+            let _ = waiting.send(Ok(self.grant(member)));
         } else {
             state.idle.push(member);
         }
@@ -272,7 +265,7 @@ impl Pool {
     }
 
     fn task(&self, duty: Duty) -> Task {
-        Task::new(&self.0, duty)
+        Task::new(&self.0.dropped, duty)
     }
 
     /// Frees the place of a connection that is closed.
@@ -296,7 +289,7 @@ impl Pool {
             in_background(self.clone().open(self.task(Duty::Open)));
         }
         if !std::mem::replace(&mut state.is_sweeping, true) {
-            in_background(sweep(self.task(Duty::Sweep)));
+            in_background(sweep(Arc::downgrade(&self.0), self.task(Duty::Sweep)));
         }
     }
 
@@ -376,13 +369,13 @@ impl Pool {
         }
     }
 
-    fn look(&self) {
+    pub(super) fn look(&self) {
         self.look_with(&mut self.state());
     }
 
     fn look_with(&self, state: &mut State) {
         if !state.is_closed && !std::mem::replace(&mut state.is_looking, true) {
-            in_background(look(self.task(Duty::Look)));
+            in_background(look(Arc::downgrade(&self.0), self.task(Duty::Look)));
         }
     }
 
@@ -450,9 +443,9 @@ impl Pool {
 }
 
 /// Waits until Postgres takes connections again; one task serves all.
-async fn look(task: Task) {
+async fn look(pool: Weak<Inner>, task: Task) {
     for turn in 1.. {
-        let Some(pool) = task.pool().map(Pool) else {
+        let Some(pool) = pool.upgrade().map(Pool) else {
             return;
         };
         let pause = pool.state().refusal.as_ref().map(|refusal| refusal.pause);
@@ -496,10 +489,10 @@ async fn look(task: Task) {
 }
 
 /// Closes what nobody has used for long.
-async fn sweep(task: Task) {
+async fn sweep(pool: Weak<Inner>, _task: Task) {
     loop {
         tokio::time::sleep(SWEEP).await;
-        let Some(pool) = task.pool().map(Pool) else {
+        let Some(pool) = pool.upgrade().map(Pool) else {
             return;
         };
         let mut state = pool.state();
@@ -515,14 +508,6 @@ async fn sweep(task: Task) {
         for member in old {
             pool.close_in_order(member);
         }
-    }
-}
-
-impl Inner {
-    /// Enters a task that was dropped before its end. It must not lock.
-    pub(super) fn lose(&self, duty: Duty) {
-        self.dropped.add(duty);
-        self.freed.notify_waiters();
     }
 }
 
@@ -558,7 +543,7 @@ impl State {
         since.elapsed() < TEST_AFTER_IDLE && self.suspected.is_none_or(|at| at < since)
     }
 
-    fn next_in_line(&mut self) -> Option<oneshot::Sender<Result<Lease, Error>>> {
+    fn next_in_line(&mut self) -> Option<oneshot::Sender<Result<Granted, Error>>> {
         std::iter::from_fn(|| self.line.pop_front()).find(|waiting| !waiting.is_closed())
     }
 
@@ -649,6 +634,6 @@ pub(super) fn refused(cause: sqlx::Error) -> Error {
     Error::unavailable(message).because(cause)
 }
 
-fn closing() -> Error {
+pub(super) fn closing() -> Error {
     Error::unavailable("the process is closing")
 }

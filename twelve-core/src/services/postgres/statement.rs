@@ -1,13 +1,16 @@
 //! A statement that can be run a second time.
 
 use sqlx::{
-    Execute, Postgres, SqlStr,
+    Either, Execute, Postgres, SqlStr,
     error::BoxDynError,
-    postgres::{PgArguments, PgStatement},
+    postgres::{PgArguments, PgQueryResult, PgRow, PgStatement},
 };
 
 use super::fault::Fault;
 use crate::error::Error;
+
+/// One part of the answer to a statement.
+pub(super) type Step = Result<Either<PgQueryResult, PgRow>, sqlx::Error>;
 
 /// What a query of sqlx's consists of, since that one gives its arguments away only once.
 #[derive(Clone)]
