@@ -154,12 +154,6 @@ impl Lifecycle {
         self.0.overdue.cancelled().await;
     }
 
-    /// Has the time to drain run out?
-    #[must_use]
-    pub fn is_overdue(&self) -> bool {
-        self.0.overdue.is_cancelled()
-    }
-
     /// What still runs.
     #[must_use]
     pub fn tracker(&self) -> &Tracker {
