@@ -36,7 +36,7 @@ pub use process::{Process, ProcessKind, ProcessType, health, service_variables, 
 #[cfg(feature = "redis")]
 pub use redis;
 pub use resource::{Building, IntoResource, Res, Resource};
-pub use services::postgres::{Db, DbConnection, DbTransaction, Slot, Tx, takes_two_transactions};
+pub use services::postgres::{Db, DbConnection, DbTransaction, Tx, TxCell, takes_two_transactions};
 #[cfg(feature = "redis")]
 pub use services::redis::{Redis, RedisConnection, Subscription};
 

@@ -137,7 +137,7 @@ impl<K: Send + Sync + 'static> Erased<K> {
                 let run = Run::new(context, kind);
                 let arguments = A::gather(&run).await?;
                 handler.call(arguments).await.into_end()?;
-                Ok(run.slot().commit().await?)
+                Ok(run.tx_cell().commit().await?)
             })
         };
         Self {

@@ -4,7 +4,7 @@ use axum_core::extract::FromRef;
 use http::request::Parts;
 
 use super::Context;
-use crate::services::postgres::Slot;
+use crate::services::postgres::TxCell;
 
 /// One run of a handler of kind `K`: a request, a job, a task, a process.
 ///
@@ -13,7 +13,7 @@ use crate::services::postgres::Slot;
 #[derive(Debug)]
 pub struct Run<K> {
     context: Context,
-    slot: Slot,
+    cell: TxCell,
     kind: K,
 }
 
@@ -35,12 +35,12 @@ pub trait UnitOfWork: Send + Sync + 'static {}
 impl UnitOfWork for Request {}
 
 impl<K> Run<K> {
-    /// A run with an empty [`Slot`].
+    /// A run with an empty [`TxCell`].
     #[must_use]
     pub fn new(context: Context, kind: K) -> Self {
         Self {
             context,
-            slot: Slot::default(),
+            cell: TxCell::default(),
             kind,
         }
     }
@@ -53,8 +53,8 @@ impl<K> Run<K> {
 
     /// Where this run's transaction waits to be used, and to be committed.
     #[must_use]
-    pub fn slot(&self) -> &Slot {
-        &self.slot
+    pub fn tx_cell(&self) -> &TxCell {
+        &self.cell
     }
 
     /// What only this kind of handler has.
@@ -73,7 +73,7 @@ impl Run<Request> {
     {
         Self {
             context: Context::from_ref(state),
-            slot: parts.extensions.get().cloned().unwrap_or_default(),
+            cell: parts.extensions.get().cloned().unwrap_or_default(),
             kind: Request,
         }
     }

@@ -9,7 +9,7 @@
 
 use std::{error::Error as _, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
-use twelve_core::{Error, Failure, Slot, Tracked, Tx, chain};
+use twelve_core::{Error, Failure, Tracked, Tx, TxCell, chain};
 
 use super::{
     Engine, adapter,
@@ -37,7 +37,7 @@ const MAX_TRIES: u32 = 10;
 /// An attempt that has ended.
 pub(super) struct Attempted<'a> {
     pub(super) job: &'a Claimed,
-    pub(super) slot: Option<&'a Slot>,
+    pub(super) slot: Option<&'a TxCell>,
     pub(super) policy: &'a Policy,
     /// Has it recorded steps?
     pub(super) has_steps: bool,
@@ -186,7 +186,7 @@ async fn commit_or_fail(
     engine: &Engine,
     attempted: &Attempted<'_>,
     holding: &Holding,
-    slot: &Slot,
+    slot: &TxCell,
     ack: &Ack,
 ) -> Settled {
     let job = attempted.job;
@@ -201,7 +201,7 @@ async fn commit_or_fail(
 }
 
 /// Puts the ack into the handler's transaction, as its last statement, and commits both.
-async fn commit(engine: &Engine, job: &Claimed, slot: &Slot, ack: &Ack) -> Result<Acked, Error> {
+async fn commit(engine: &Engine, job: &Claimed, slot: &TxCell, ack: &Ack) -> Result<Acked, Error> {
     let mut tx = Tx::of(slot, engine.context.db()?)?;
     let connection = tx.limited_connection().await?;
     let acked = engine
@@ -222,7 +222,7 @@ async fn give_up(
     engine: &Engine,
     attempted: &Attempted<'_>,
     holding: &Holding,
-    slot: &Slot,
+    slot: &TxCell,
     error: &Error,
 ) -> Settled {
     rollback(slot).await;
@@ -243,7 +243,7 @@ fn end_of_commit(error: &Error) -> End {
     failed(&Failure::from(error.clone()))
 }
 
-async fn rollback(slot: &Slot) {
+async fn rollback(slot: &TxCell) {
     // If it takes longer, the connection does it before it is used again.
     let _ = timeout(ROLLBACK, slot.rollback()).await;
 }

@@ -114,7 +114,7 @@ pub(super) async fn attempt(engine: &Engine, job: Job) -> Settled {
             engine.context.clone(),
             JobRun::new(&claimed, engine.worker, stop.token.clone()),
         );
-        let slot = run.slot().clone();
+        let slot = run.tx_cell().clone();
         let steps = run.kind().steps().clone();
         let payload = std::mem::take(&mut claimed.payload);
         let running = call(handler, run, payload).await;

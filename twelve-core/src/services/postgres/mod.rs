@@ -7,7 +7,6 @@
 
 mod acquire;
 mod background;
-mod cell;
 mod connection;
 mod db;
 mod executor;
@@ -21,11 +20,12 @@ mod settle;
 mod statement;
 mod target;
 mod tx;
+mod tx_cell;
 mod url;
 
-pub use cell::Slot;
 pub use connection::{DbConnection, DbTransaction};
 pub use db::Db;
 pub(crate) use outage::is_outage;
 pub(crate) use settings::Settings;
 pub use tx::{Tx, takes_two_transactions};
+pub use tx_cell::TxCell;

@@ -1,9 +1,9 @@
 //! `Tx`: the unit of work of one run of a handler.
 //!
 //! ```text
-//! Slot (owned by the runner) ── Tx::of ──► Tx (owned by the handler)
-//!        ▲                                  │ first use: BEGIN
-//!        └───────────── drop ───────────────┘
+//! TxCell (owned by the runner) ── Tx::of ──► Tx (owned by the handler)
+//!        ▲                                    │ first use: BEGIN
+//!        └────────────── drop ────────────────┘
 //!        └──► commit or rollback, after the handler has returned
 //! ```
 //!
@@ -16,8 +16,8 @@ use tokio::time::timeout;
 
 use super::{
     Db,
-    cell::{Open, Slot, State},
     lease::Lease,
+    tx_cell::{Open, State, TxCell},
 };
 use crate::{
     error::Error,
@@ -35,21 +35,21 @@ const TURN: Duration = Duration::from_secs(2);
 pub struct Tx {
     db: Db,
     open: Option<Open>,
-    slot: Slot,
+    cell: TxCell,
 }
 
 impl Tx {
-    /// The transaction that waits in this slot.
+    /// The transaction that waits in this cell.
     ///
     /// # Errors
     ///
     /// Somebody else holds it: a handler takes at most one `Tx`.
-    pub fn of(slot: &Slot, db: Db) -> Result<Self, Error> {
-        match std::mem::replace(&mut *slot.lock(), State::Lent) {
+    pub fn of(cell: &TxCell, db: Db) -> Result<Self, Error> {
+        match std::mem::replace(&mut *cell.lock(), State::Lent) {
             State::Free(open) => Ok(Self {
                 db,
                 open,
-                slot: slot.clone(),
+                cell: cell.clone(),
             }),
             State::Lent => Err(Error::internal(
                 "this run's `Tx` is taken already: a handler takes at most one",
@@ -131,7 +131,7 @@ impl Tx {
 
 impl Drop for Tx {
     fn drop(&mut self) {
-        *self.slot.lock() = State::Free(self.open.take());
+        *self.cell.lock() = State::Free(self.open.take());
     }
 }
 
@@ -149,7 +149,7 @@ impl<K: UnitOfWork> FromContext<K> for Tx {
     }
 
     async fn from_context(run: &Run<K>) -> Result<Self, Error> {
-        Self::of(run.slot(), run.context().db()?)
+        Self::of(run.tx_cell(), run.context().db()?)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::error::Error;
 
 /// Where the transaction of one run waits to be used, and afterwards to be committed.
 #[derive(Clone, Default)]
-pub struct Slot(Arc<Mutex<State>>);
+pub struct TxCell(Arc<Mutex<State>>);
 
 pub(super) enum State {
     Free(Option<Open>),
@@ -23,7 +23,7 @@ impl Default for State {
     }
 }
 
-impl Slot {
+impl TxCell {
     /// Commits what the handler did; does nothing when it used no transaction.
     ///
     /// # Errors
@@ -87,14 +87,14 @@ impl Slot {
     }
 }
 
-impl fmt::Debug for Slot {
+impl fmt::Debug for TxCell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &*self.lock() {
             State::Free(None) => "empty",
             State::Free(Some(_)) => "open",
             State::Lent => "lent",
         };
-        f.debug_tuple("Slot").field(&state).finish()
+        f.debug_tuple("TxCell").field(&state).finish()
     }
 }
 
