@@ -3,13 +3,13 @@
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    lease::Lease,
+    checked_out::CheckedOut,
     pool::{ACQUIRE, Pool, TEST, Turn, closing},
 };
 use crate::error::Error;
 
-impl Lease {
-    /// A connection that works, as far as can be known.
+impl CheckedOut {
+    /// A connection that works, as far as the pool knows.
     ///
     /// # Errors
     ///
@@ -20,19 +20,19 @@ impl Lease {
             match pool.turn()? {
                 Turn::Trusted(granted) => return Ok(Self::new(granted)),
                 Turn::Untested(granted) => {
-                    let mut lease = Self::new(granted);
+                    let mut connection = Self::new(granted);
                     let limit = TEST.min(deadline.saturating_duration_since(Instant::now()));
-                    if lease.test(limit).await {
-                        return Ok(lease);
+                    if connection.test(limit).await {
+                        return Ok(connection);
                     }
-                    // Its siblings may be as dead, and so may be the server.
+                    // The other connections may be dead too, and so may be the server.
                     pool.suspect();
-                    pool.look();
+                    pool.probe();
                     if Instant::now() >= deadline {
                         return Err(pool.not_in_time());
                     }
                 }
-                // One that comes back, or is new, has just worked.
+                // A released or a new connection has just worked.
                 Turn::Later(turn) => {
                     return match timeout_at(deadline, turn).await {
                         Ok(answer) => answer.unwrap_or_else(|_| Err(closing())).map(Self::new),

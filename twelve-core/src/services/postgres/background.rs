@@ -1,7 +1,7 @@
-//! Tasks of the pool that must not depend on whoever needed them.
+//! Background tasks of the pool, which outlive the caller that needed them.
 //!
-//! A runtime that ends drops its tasks, and is not always the last that uses the pool.
-//! Whoever drops them may hold the pool's lock, so the books are corrected by the next one who has it.
+//! A runtime that ends drops its tasks, and another runtime may go on using the pool.
+//! The drop may happen while the pool's lock is held, so it only counts; the next one to take the lock corrects the pool.
 
 use std::sync::{
     Arc,
@@ -16,14 +16,14 @@ pub(super) fn in_background(task: impl Future<Output = ()> + Send + 'static) {
     }
 }
 
-/// What a task is there for, and takes out of the pool's books at its end.
+/// What a task does, and so what the pool counts for it until its end.
 #[derive(Clone, Copy)]
 pub(super) enum Duty {
-    /// It has a place.
+    /// It holds the place of a connection.
     Settle,
     /// It is an attempt to open a connection.
     Open,
-    Look,
+    Probe,
     Sweep,
 }
 
@@ -41,7 +41,7 @@ impl Task {
         }
     }
 
-    /// It has come to its end, and whoever calls this enters what it has done.
+    /// The task has ended; the caller corrects the pool itself.
     pub(super) fn done(mut self) {
         self.duty = None;
     }
@@ -58,7 +58,7 @@ impl Drop for Task {
 /// How many tasks were dropped before their end, by their duty.
 pub(super) struct Dropped {
     tasks: [AtomicUsize; 4],
-    /// Tells whoever waits for places that some may be free.
+    /// Notified when a place may be free.
     freed: Arc<Notify>,
 }
 
@@ -75,9 +75,9 @@ impl Dropped {
         self.freed.notify_waiters();
     }
 
-    /// Hands over what has come together.
+    /// Takes the counts.
     pub(super) fn take(&self, mut correct: impl FnMut(Duty, usize)) {
-        for duty in [Duty::Settle, Duty::Open, Duty::Look, Duty::Sweep] {
+        for duty in [Duty::Settle, Duty::Open, Duty::Probe, Duty::Sweep] {
             let tasks = &self.tasks[duty as usize];
             if tasks.load(Relaxed) > 0 {
                 correct(duty, tasks.swap(0, Relaxed));

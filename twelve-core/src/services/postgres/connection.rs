@@ -1,4 +1,4 @@
-//! Connections for those who need one to themselves.
+//! A connection of one's own, and a transaction of one's own.
 
 use sqlx::PgConnection;
 use std::{
@@ -6,24 +6,24 @@ use std::{
     ops::{Deref, DerefMut},
 };
 
-use super::lease::Lease;
+use super::checked_out::CheckedOut;
 use crate::error::Error;
 
-/// Only a transaction is ever given up before its lease.
+/// Only the connection of a transaction is ever discarded before it is dropped.
 const HELD: &str = "a connection without a transaction is held until it is dropped";
 
 /// A connection of the pool, to which it goes back when this is dropped.
 ///
 /// `&mut DbConnection` is an sqlx executor with the deadline of [`Db`](super::Db)'s statements.
 /// What is asked of the [`PgConnection`] itself, to which it dereferences, has no deadline, and an error of it is not heard: a connection that knows an older schema stays in the pool.
-pub struct DbConnection(Lease);
+pub struct DbConnection(CheckedOut);
 
 impl DbConnection {
-    pub(super) fn new(lease: Lease) -> Self {
-        Self(lease)
+    pub(super) fn new(checked_out: CheckedOut) -> Self {
+        Self(checked_out)
     }
 
-    pub(super) fn lease(&mut self) -> &mut Lease {
+    pub(super) fn checked_out(&mut self) -> &mut CheckedOut {
         &mut self.0
     }
 }
@@ -38,7 +38,7 @@ impl Deref for DbConnection {
 
 impl DerefMut for DbConnection {
     fn deref_mut(&mut self) -> &mut PgConnection {
-        self.0.lend().expect(HELD)
+        self.0.raw().expect(HELD)
     }
 }
 
@@ -52,14 +52,14 @@ impl fmt::Debug for DbConnection {
 ///
 /// It is undone when it is dropped.
 /// `&mut DbTransaction` is an sqlx executor with the deadline of [`Db`](super::Db)'s statements.
-pub struct DbTransaction(Lease);
+pub struct DbTransaction(CheckedOut);
 
 impl DbTransaction {
-    pub(super) fn new(lease: Lease) -> Self {
-        Self(lease)
+    pub(super) fn new(checked_out: CheckedOut) -> Self {
+        Self(checked_out)
     }
 
-    pub(super) fn lease(&mut self) -> &mut Lease {
+    pub(super) fn checked_out(&mut self) -> &mut CheckedOut {
         &mut self.0
     }
 
@@ -70,7 +70,7 @@ impl DbTransaction {
     /// The transaction was lost with its connection.
     pub async fn connection(&mut self) -> Result<&mut PgConnection, Error> {
         self.0.unlimit().await?;
-        Ok(self.0.lend()?)
+        Ok(self.0.raw()?)
     }
 
     /// The same for statements that Postgres ends after `TWELVE_DATABASE_TIMEOUT`.
@@ -80,7 +80,7 @@ impl DbTransaction {
     /// The transaction was lost with its connection.
     #[doc(hidden)]
     pub fn limited_connection(&mut self) -> Result<&mut PgConnection, Error> {
-        Ok(self.0.lend()?)
+        Ok(self.0.raw()?)
     }
 
     /// Commits it.
@@ -89,7 +89,7 @@ impl DbTransaction {
     ///
     /// [`Error::is_unavailable`] when the connection was lost: it is then unknown whether it took effect; another error when a statement had failed, or Postgres refused.
     pub async fn commit(mut self) -> Result<(), Error> {
-        self.0.expect_whole().await?;
+        self.0.expect_success().await?;
         self.0.commit().await.map_err(Error::from)
     }
 

@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
 use super::{
+    checked_out::CheckedOut,
     connection::{DbConnection, DbTransaction},
-    lease::Lease,
     pool::{Pool, refused},
     settings::{NOT_CONFIGURED, Settings},
     target::Target,
@@ -88,7 +88,7 @@ impl Db {
             settings.url.into_target().named(&name),
             settings.direct.map(|url| url.into_target().named(&name)),
             settings.size,
-            settings.patience,
+            settings.statement_timeout,
         ))
     }
 
@@ -100,9 +100,9 @@ impl Db {
     ///
     /// [`Error::is_unavailable`] with the cause when Postgres cannot be reached, or every connection was busy for 2 s.
     pub async fn acquire(&self) -> Result<DbConnection, Error> {
-        let mut lease = self.lease().await?;
-        lease.unlimit().await?;
-        Ok(DbConnection::new(lease))
+        let mut connection = self.check_out().await?;
+        connection.unlimit().await?;
+        Ok(DbConnection::new(connection))
     }
 
     /// A transaction of one's own, for what has no [`Tx`](super::Tx): it is undone unless [`commit`](DbTransaction::commit) is called.
@@ -111,7 +111,7 @@ impl Db {
     ///
     /// Those of [`acquire`](Self::acquire).
     pub async fn begin(&self) -> Result<DbTransaction, Error> {
-        Ok(DbTransaction::new(self.begin_on_a_lease().await?))
+        Ok(DbTransaction::new(self.check_out_and_begin().await?))
     }
 
     /// A connection beside the pool's, without a deadline, and the options that it was opened with: those of one host, if the URL names several.
@@ -141,22 +141,22 @@ impl Db {
         self.0.pool.target().first()
     }
 
-    pub(super) async fn lease(&self) -> Result<Lease, Error> {
-        Lease::acquire(&self.0.pool).await
+    pub(super) async fn check_out(&self) -> Result<CheckedOut, Error> {
+        CheckedOut::acquire(&self.0.pool).await
     }
 
     /// A connection with a transaction on it. One that is lost with its BEGIN has lost nothing.
-    pub(super) async fn begin_on_a_lease(&self) -> Result<Lease, Error> {
-        let mut lease = self.lease().await?;
-        if let Err(error) = lease.begin().await {
-            if !lease.is_lost() {
+    pub(super) async fn check_out_and_begin(&self) -> Result<CheckedOut, Error> {
+        let mut connection = self.check_out().await?;
+        if let Err(error) = connection.begin().await {
+            if !connection.is_lost() {
                 return Err(error.into());
             }
-            drop(lease);
-            lease = self.lease().await?;
-            lease.begin().await?;
+            drop(connection);
+            connection = self.check_out().await?;
+            connection.begin().await?;
         }
-        Ok(lease)
+        Ok(connection)
     }
 
     /// Limits how many transactions are open at once.

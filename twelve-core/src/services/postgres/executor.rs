@@ -13,8 +13,8 @@ use sqlx::{
 
 use super::{
     Db, DbConnection, DbTransaction, Tx,
+    checked_out::{CheckedOut, outdated},
     fault::Fault,
-    lease::{Lease, outdated},
     statement::{Statement, Step},
 };
 use crate::error::Error;
@@ -24,7 +24,7 @@ type Description = sqlx::Describe<Postgres>;
 /// Where a statement runs.
 trait Place: Send {
     /// The connection that it runs on.
-    fn lease(&mut self) -> impl Future<Output = Result<&mut Lease, Error>> + Send;
+    fn checked_out(&mut self) -> impl Future<Output = Result<&mut CheckedOut, Error>> + Send;
 
     /// # Errors
     ///
@@ -42,14 +42,14 @@ trait Place: Send {
 /// A connection for one statement.
 struct Alone {
     db: Db,
-    lease: Option<Lease>,
+    connection: Option<CheckedOut>,
 }
 
 impl Alone {
     fn on(db: &Db) -> Self {
         Self {
             db: db.clone(),
-            lease: None,
+            connection: None,
         }
     }
 }
@@ -59,12 +59,12 @@ impl Place for Alone {
         statement.belongs_to_a_connection().map_or(Ok(()), Err)
     }
 
-    async fn lease(&mut self) -> Result<&mut Lease, Error> {
-        Ok(self.lease.insert(self.db.lease().await?))
+    async fn checked_out(&mut self) -> Result<&mut CheckedOut, Error> {
+        Ok(self.connection.insert(self.db.check_out().await?))
     }
 
     fn start_over(&mut self) -> bool {
-        self.lease = None;
+        self.connection = None;
         true
     }
 }
@@ -85,8 +85,8 @@ impl<'c> InTx<'c> {
 }
 
 impl Place for InTx<'_> {
-    async fn lease(&mut self) -> Result<&mut Lease, Error> {
-        self.tx.lease().await
+    async fn checked_out(&mut self) -> Result<&mut CheckedOut, Error> {
+        self.tx.checked_out().await
     }
 
     fn start_over(&mut self) -> bool {
@@ -98,14 +98,14 @@ impl Place for InTx<'_> {
 }
 
 impl Place for &mut DbConnection {
-    async fn lease(&mut self) -> Result<&mut Lease, Error> {
-        Ok(DbConnection::lease(self))
+    async fn checked_out(&mut self) -> Result<&mut CheckedOut, Error> {
+        Ok(DbConnection::checked_out(self))
     }
 }
 
 impl Place for &mut DbTransaction {
-    async fn lease(&mut self) -> Result<&mut Lease, Error> {
-        Ok(DbTransaction::lease(self))
+    async fn checked_out(&mut self) -> Result<&mut CheckedOut, Error> {
+        Ok(DbTransaction::checked_out(self))
     }
 }
 
@@ -118,7 +118,7 @@ fn many<'e>(
         place.admit(&statement)?;
         let mut may_repeat = true;
         loop {
-            let mut steps = place.lease().await?.stream(statement.clone());
+            let mut steps = place.checked_out().await?.stream(statement.clone());
             let end = loop {
                 match steps.try_next().await {
                     Ok(Some(step)) => {
@@ -145,10 +145,14 @@ fn optional<'e>(
     Box::pin(async move {
         let statement = statement?;
         place.admit(&statement)?;
-        let first = place.lease().await?.fetch_optional(statement.clone()).await;
+        let first = place
+            .checked_out()
+            .await?
+            .fetch_optional(statement.clone())
+            .await;
         let answer = match first {
             Err(error) if statement.is_repeatable_after(&error) && place.start_over() => {
-                place.lease().await?.fetch_optional(statement).await
+                place.checked_out().await?.fetch_optional(statement).await
             }
             answer => answer,
         };
@@ -219,7 +223,11 @@ macro_rules! executor_on {
     };
 }
 
-executor_on!(&'c Db, |db| Alone::on(db), db.lease().await?.lend()?);
-executor_on!(&'c mut Tx, |tx| InTx::of(tx), tx.lease().await?.lend()?);
+executor_on!(&'c Db, |db| Alone::on(db), db.check_out().await?.raw()?);
+executor_on!(
+    &'c mut Tx,
+    |tx| InTx::of(tx),
+    tx.checked_out().await?.raw()?
+);
 executor_on!(&'c mut DbConnection, |own| own, &mut **own);
-executor_on!(&'c mut DbTransaction, |own| own, own.lease().lend()?);
+executor_on!(&'c mut DbTransaction, |own| own, own.checked_out().raw()?);

@@ -1,17 +1,17 @@
 //! Postgres: one lazy pool per process, and one transaction per run of a handler.
 //!
 //! ```text
-//! Db ──► Pool ──► Lease ──► one statement ──► what its answer says of the connection
-//! Tx ─────┘         └─ dropped: back to the pool, or settled in the background, or closed
+//! Db ──► Pool ──► CheckedOut ──► one statement ──► what its answer says of the connection
+//! Tx ─────┘           └─ dropped: released to the pool, or settled in the background, or closed
 //! ```
 
 mod acquire;
 mod background;
+mod checked_out;
 mod connection;
 mod db;
 mod executor;
 mod fault;
-mod lease;
 mod outage;
 mod pool;
 mod session;

@@ -1,13 +1,13 @@
 //! The pool: which connections there are, who waits for one, and what is known of the server.
 //!
 //! ```text
-//! acquire ─► idle, trusted or tested ──────────────────────────┐
-//!      └───► a place in the line ─► one that is given back, ───┴─► Lease
-//!                     or one that a task of its own has opened
+//! acquire ─► an idle connection, trusted or tested ──────┐
+//!      └───► the queue of waiters ─► a released one, ────┴─► CheckedOut
+//!                or one that a background task has opened
 //! ```
 //!
-//! A connection is opened by a task, not by whoever waits: a request that its client takes back leaves no half-opened connection behind.
-//! A connect that fails concerns only those who need a new connection, and they wait for one that is given back while some are lent.
+//! A background task opens connections, not the caller: a cancelled request leaves no half-opened connection behind.
+//! A failed connect concerns only callers who need a new connection; while others are checked out, they wait for one to be released.
 
 use sqlx::{Connection, PgConnection};
 use std::{
@@ -37,22 +37,22 @@ pub(super) const TEST: Duration = Duration::from_millis(500);
 /// Testing every time would cost each statement a round trip.
 const TEST_AFTER_IDLE: Duration = Duration::from_secs(5);
 
-/// How often the server is looked at while it takes no connections, or no writes.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How often the server is probed while it refuses connections, or writes.
+const PROBE_EVERY: Duration = Duration::from_millis(250);
 
-/// The same while it refuses who we are, or how many: each try is a line in its log.
-const LOOK_AT_REFUSAL: Duration = Duration::from_secs(1);
+/// The same while it refuses our credentials, or the number of our connections: each attempt is a line in its log.
+const PROBE_REFUSAL_EVERY: Duration = Duration::from_secs(1);
 
-/// A server that has gone silent is not waited for when no connection has come back for this long.
+/// Callers do not wait for an unresponsive server when no connection was released for this long.
 const STALLED: Duration = Duration::from_millis(500);
 
-/// A connection that nobody has used for this long is closed.
+/// An idle connection is closed after this time.
 const IDLE: Duration = Duration::from_mins(10);
 
-/// A connection that is older is closed: what its backend has cached only grows.
+/// An older connection is closed, since the caches of its backend only grow.
 const LIFETIME: Duration = Duration::from_mins(30);
 
-/// How often idle connections are looked through.
+/// How often idle connections are checked for their age.
 const SWEEP: Duration = Duration::from_mins(1);
 
 #[derive(Clone)]
@@ -65,37 +65,37 @@ struct Inner {
     limit: Duration,
     state: Mutex<State>,
     dropped: Arc<Dropped>,
-    /// Postgres takes connections again.
-    back: Notify,
+    /// Postgres accepts connections again.
+    recovered: Notify,
     /// A place has become free.
     freed: Arc<Notify>,
 }
 
 #[derive(Default)]
 struct State {
-    /// The last one in is the first one out, so that those beyond the need grow old.
+    /// Last in, first out: connections beyond the need stay idle and are closed.
     idle: Vec<Member>,
-    /// Who waits for a connection, in order.
-    line: VecDeque<oneshot::Sender<Result<Granted, Error>>>,
-    /// Places taken: by connections that are idle, lent or being settled, and by attempts to open one.
+    /// Callers that wait for a connection, first come, first served.
+    waiters: VecDeque<oneshot::Sender<Result<Granted, Error>>>,
+    /// Places taken by connections (idle, checked out or being settled) and by attempts to open one.
     taken: usize,
     /// How many of them are attempts.
     opening: usize,
-    /// Why the last attempt failed, until one succeeds.
+    /// Why the last attempt to connect failed, until one succeeds.
     refusal: Option<Refusal>,
-    /// Why this process itself could not open another one, until it can.
+    /// Why this process could not open another connection, until it can: it has no file descriptor left.
     shortage: Option<Error>,
-    /// Is there a task that waits for the end of the refusal?
-    is_looking: bool,
-    /// Is there a task that closes what has grown old?
+    /// Does a task probe the server until it accepts connections?
+    is_probing: bool,
+    /// Does a task close old connections?
     is_sweeping: bool,
-    /// When a connection last came back.
-    given_back: Option<Instant>,
-    /// When a connection was last found dead: siblings that are idle since before are tested.
+    /// When a connection was last released.
+    released: Option<Instant>,
+    /// When a connection was last found dead: connections idle since before that are tested.
     suspected: Option<Instant>,
-    /// When a connection was last found useless: siblings that were opened before are closed.
+    /// When a connection was last found outdated: connections opened before that are closed.
     outdated: Option<Instant>,
-    /// When the server last said that it takes no writes.
+    /// When the server last refused a write.
     read_only: Option<Instant>,
     is_closed: bool,
 }
@@ -110,7 +110,7 @@ pub(super) struct Member {
     idle_since: Instant,
 }
 
-/// A connection on its way to whoever asked for it: it goes back to the pool unless it is taken out.
+/// A connection on its way to a caller: it is released again unless the caller takes it out.
 pub(super) struct Granted {
     pub(super) pool: Pool,
     pub(super) member: Option<Member>,
@@ -119,7 +119,7 @@ pub(super) struct Granted {
 impl Drop for Granted {
     fn drop(&mut self) {
         if let Some(member) = self.member.take() {
-            self.pool.give_back(member);
+            self.pool.release(member);
         }
     }
 }
@@ -127,13 +127,13 @@ impl Drop for Granted {
 #[derive(Clone)]
 struct Refusal {
     error: Error,
-    /// Did no server answer? Connections that are open may then be as dead.
+    /// Did no server answer? Then open connections may be dead too.
     is_silent: bool,
     /// When to try again.
     pause: Duration,
 }
 
-/// What somebody who asks for a connection gets at once.
+/// What a caller gets at once.
 pub(super) enum Turn {
     Trusted(Granted),
     Untested(Granted),
@@ -150,7 +150,7 @@ impl Pool {
             size: size.max(1),
             state: Mutex::default(),
             dropped: Arc::new(Dropped::new(&freed)),
-            back: Notify::new(),
+            recovered: Notify::new(),
             freed,
         }))
     }
@@ -175,7 +175,7 @@ impl Pool {
         }
     }
 
-    /// What somebody who asks for a connection gets at once.
+    /// What a caller gets at once.
     pub(super) fn turn(&self) -> Result<Turn, Error> {
         let mut state = self.state();
         if state.is_closed {
@@ -194,15 +194,19 @@ impl Pool {
                 Turn::Untested(granted)
             });
         }
-        if let Some(error) = state.hopeless() {
+        if let Some(error) = state.error_for_waiters() {
             return Err(error);
         }
-        // Those who have waited for too long have left, the first in line first.
-        while state.line.front().is_some_and(oneshot::Sender::is_closed) {
-            state.line.pop_front();
+        // Callers whose wait timed out have left; the first ones leave first.
+        while state
+            .waiters
+            .front()
+            .is_some_and(oneshot::Sender::is_closed)
+        {
+            state.waiters.pop_front();
         }
         let (sender, receiver) = oneshot::channel();
-        state.line.push_back(sender);
+        state.waiters.push_back(sender);
         self.grow(&mut state);
         Ok(Turn::Later(receiver))
     }
@@ -216,40 +220,40 @@ impl Pool {
         if let Some(shortage) = &state.shortage {
             return shortage.clone();
         }
-        if state.lent() == 0 && state.opening > 0 {
+        if state.checked_out() == 0 && state.opening > 0 {
             let refusal = Refusal::silent();
             let error = refusal.error.clone();
             self.refuse(&mut state, refusal);
             return error;
         }
         if state.is_stalled() {
-            // Busy, or lost with their server? A connect finds out, for those who ask next.
-            self.look_with(&mut state);
+            // Are the connections busy, or lost with their server? A probe finds out for the next callers.
+            self.probe_with(&mut state);
         }
         Error::unavailable(
             "as many connections to Postgres as TWELVE_DATABASE_POOL allows were busy for 2 s",
         )
     }
 
-    /// Takes a connection back that has nothing outstanding.
-    pub(super) fn give_back(&self, mut member: Member) {
+    /// Takes back a connection that has no answer pending.
+    pub(super) fn release(&self, mut member: Member) {
         let mut state = self.state();
         let now = Instant::now();
-        state.given_back = Some(now);
+        state.released = Some(now);
         if state.is_closed || !state.is_current(&member) {
             return self.close_in_order(member);
         }
         member.idle_since = now;
-        if let Some(waiting) = state.next_in_line() {
+        if let Some(waiting) = state.next_waiter() {
             drop(state);
-            // When the receiver is gone by now, this drops the connection, which brings it here again.
+            // A receiver that is gone by now drops it, which releases it again.
             let _ = waiting.send(Ok(self.grant(member)));
         } else {
             state.idle.push(member);
         }
     }
 
-    /// Closes a connection in order, which takes its place for that long.
+    /// Closes a connection with a Terminate message; it keeps its place until then.
     fn close_in_order(&self, member: Member) {
         let (pool, task) = (self.clone(), self.settling());
         in_background(async move {
@@ -259,7 +263,7 @@ impl Pool {
         });
     }
 
-    /// A task that frees the place of a connection, or gives it back.
+    /// Marks a task that frees the place of a connection, or releases the connection.
     pub(super) fn settling(&self) -> Task {
         self.task(Duty::Settle)
     }
@@ -273,17 +277,17 @@ impl Pool {
         let mut state = self.state();
         state.taken -= 1;
         self.grow(&mut state);
-        state.disappoint();
+        state.fail_waiters();
         drop(state);
         self.0.freed.notify_waiters();
     }
 
-    /// Lets as many connections be opened as are waited for, and the pool may have.
+    /// Opens one connection for each waiter, up to the pool's size.
     fn grow(&self, state: &mut State) {
         if state.refusal.is_some() || state.is_closed {
             return;
         }
-        while state.opening < state.line.len() && state.taken < self.0.size as usize {
+        while state.opening < state.waiters.len() && state.taken < self.0.size as usize {
             state.opening += 1;
             state.taken += 1;
             in_background(self.clone().open(self.task(Duty::Open)));
@@ -296,8 +300,8 @@ impl Pool {
     async fn open(self, task: Task) {
         let opened = tokio::select! {
             opened = self.0.target.open(Some(self.0.limit)) => opened,
-            // The server had gone silent, and this attempt with it.
-            () = self.back() => {
+            // The server was unreachable and is back: this attempt is from before.
+            () = self.recovered() => {
                 task.done();
                 self.state().opening -= 1;
                 return self.free();
@@ -311,7 +315,7 @@ impl Pool {
                 self.recover(&mut state);
                 self.grow(&mut state);
                 drop(state);
-                self.give_back(Member::new(opened));
+                self.release(Member::new(opened));
             }
             Err(error) if is_out_of_descriptors(&error) => {
                 state.taken -= 1;
@@ -329,62 +333,62 @@ impl Pool {
         }
     }
 
-    /// Postgres is as it was: those who wait get what is given back, or what can be opened in a moment.
+    /// Postgres itself is well: waiters get a released connection, or one that can be opened later.
     async fn grow_later(self) {
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(PROBE_EVERY).await;
         self.grow(&mut self.state());
     }
 
-    /// Remembers that no connection is to be had, tells those who wait in vain, and waits for the end of it.
+    /// Records that the server refuses connections, fails the waiters if none will come, and probes until it accepts again.
     fn refuse(&self, state: &mut State, refusal: Refusal) {
         if state.refusal.is_none() {
             tracing::warn!(error = %chain(&refusal.error), "no new connection to Postgres");
         }
         state.refusal = Some(refusal);
-        state.disappoint();
-        self.look_with(state);
+        state.fail_waiters();
+        self.probe_with(state);
     }
 
-    /// Forgets the refusal: a connection was to be had.
+    /// Clears the refusal: a connection was opened.
     fn recover(&self, state: &mut State) {
         state.shortage = None;
         if let Some(refusal) = state.refusal.take() {
             tracing::info!("Postgres takes connections again");
             if refusal.is_silent {
-                self.0.back.notify_waiters();
+                self.0.recovered.notify_waiters();
             }
         }
     }
 
-    /// Takes in the connection by which a look has found the server: as one of the pool's, if there is room.
-    fn welcome(&self, member: Member) {
+    /// Adds the connection of a successful probe to the pool, if there is room.
+    fn adopt(&self, member: Member) {
         let mut state = self.state();
-        state.is_looking = false;
+        state.is_probing = false;
         self.recover(&mut state);
         if state.taken < self.0.size as usize && !state.is_closed {
             state.taken += 1;
             self.grow(&mut state);
             drop(state);
-            self.give_back(member);
+            self.release(member);
         }
     }
 
-    pub(super) fn look(&self) {
-        self.look_with(&mut self.state());
+    pub(super) fn probe(&self) {
+        self.probe_with(&mut self.state());
     }
 
-    fn look_with(&self, state: &mut State) {
-        if !state.is_closed && !std::mem::replace(&mut state.is_looking, true) {
-            in_background(look(Arc::downgrade(&self.0), self.task(Duty::Look)));
+    fn probe_with(&self, state: &mut State) {
+        if !state.is_closed && !std::mem::replace(&mut state.is_probing, true) {
+            in_background(probe(Arc::downgrade(&self.0), self.task(Duty::Probe)));
         }
     }
 
-    /// A connection was found dead: its siblings are tested before they are used.
+    /// A connection was found dead: the others are tested before their next use.
     pub(super) fn suspect(&self) {
         self.state().suspected = Some(Instant::now());
     }
 
-    /// A connection was found useless: it and its siblings are closed, unless that is known already.
+    /// A connection was found outdated: all that were opened before now are closed, unless that is known already.
     pub(super) fn outdate(&self, member: &Member) {
         let mut state = self.state();
         if state.is_current(member) {
@@ -392,7 +396,7 @@ impl Pool {
         }
     }
 
-    /// Remembers that the server takes no writes, and that other connections may lead to one that does.
+    /// Records that the server is read-only; new connections may lead to one that is not.
     pub(super) fn found_read_only(&self) {
         let mut state = self.state();
         let now = Instant::now();
@@ -400,23 +404,23 @@ impl Pool {
         state.outdated = Some(now);
     }
 
-    /// Has the server said a moment ago that it takes no writes? Asking each time would close connections as fast as requests come.
+    /// Was the server found read-only a moment ago? Asking it each time would close connections as fast as requests come.
     pub(super) fn is_read_only(&self) -> bool {
         let found = self.state().read_only;
-        found.is_some_and(|found| found.elapsed() < LOOK_EVERY)
+        found.is_some_and(|found| found.elapsed() < PROBE_EVERY)
     }
 
-    /// Waits until Postgres takes connections again after a silence. One that is silent even then is not worth waiting for.
-    pub(super) async fn back(&self) {
-        self.0.back.notified().await;
+    /// Resolves when Postgres answers again after it was unreachable. What is still unanswered then is lost.
+    pub(super) async fn recovered(&self) {
+        self.0.recovered.notified().await;
     }
 
-    /// Closes every connection once it is given back; nobody gets one any more.
+    /// Closes every connection once it is released, and grants no more.
     pub(super) async fn close(&self) {
         let idle = {
             let mut state = self.state();
             state.is_closed = true;
-            state.line.clear();
+            state.waiters.clear();
             std::mem::take(&mut state.idle)
         };
         for member in idle {
@@ -442,8 +446,8 @@ impl Pool {
     }
 }
 
-/// Waits until Postgres takes connections again; one task serves all.
-async fn look(pool: Weak<Inner>, task: Task) {
+/// Probes until Postgres accepts connections again; one task serves all callers.
+async fn probe(pool: Weak<Inner>, task: Task) {
     for turn in 1.. {
         let Some(pool) = pool.upgrade().map(Pool) else {
             return;
@@ -452,7 +456,7 @@ async fn look(pool: Weak<Inner>, task: Task) {
         if let Some(pause) = pause {
             tokio::time::sleep(pause).await;
         }
-        // An attempt that began in a silence may miss its end, but a slow server needs a long one.
+        // A short attempt notices sooner that the server is back; every fourth is long, for a slow server.
         let limit = if turn % 4 == 0 {
             Duration::MAX
         } else {
@@ -462,13 +466,13 @@ async fn look(pool: Weak<Inner>, task: Task) {
         let refusal = match opened.unwrap_or_else(|_| Err(silent())) {
             Ok(opened) => {
                 task.done();
-                return pool.welcome(Member::new(opened));
+                return pool.adopt(Member::new(opened));
             }
-            // What was known of the server is all that is known.
+            // This says nothing new of the server.
             Err(error) if is_out_of_descriptors(&error) => {
                 let mut state = pool.state();
-                state.is_looking = state.refusal.is_some() && !state.is_closed;
-                if state.is_looking {
+                state.is_probing = state.refusal.is_some() && !state.is_closed;
+                if state.is_probing {
                     continue;
                 }
                 task.done();
@@ -477,18 +481,18 @@ async fn look(pool: Weak<Inner>, task: Task) {
             Err(error) => Refusal::of(error),
         };
         let mut state = pool.state();
-        // That it refuses one more than the pool may have says nothing.
+        // A server may refuse a connection beyond the pool's size and be well.
         let is_one_too_many = state.refusal.is_none() && !refusal.is_silent;
         if state.is_closed || is_one_too_many {
             task.done();
-            state.is_looking = false;
+            state.is_probing = false;
             return;
         }
         pool.refuse(&mut state, refusal);
     }
 }
 
-/// Closes what nobody has used for long.
+/// Closes connections that were idle for long, or have grown old.
 async fn sweep(pool: Weak<Inner>, _task: Task) {
     loop {
         tokio::time::sleep(SWEEP).await;
@@ -512,7 +516,7 @@ async fn sweep(pool: Weak<Inner>, _task: Task) {
 }
 
 impl State {
-    /// Takes tasks out of the books that were dropped before their end.
+    /// Corrects the counts for tasks that were dropped before their end.
     fn correct(&mut self, duty: Duty, tasks: usize) {
         match duty {
             Duty::Settle => self.taken -= tasks,
@@ -520,17 +524,17 @@ impl State {
                 self.taken -= tasks;
                 self.opening -= tasks;
             }
-            Duty::Look => self.is_looking = false,
+            Duty::Probe => self.is_probing = false,
             Duty::Sweep => self.is_sweeping = false,
         }
     }
 
-    /// Connections that somebody has, or that are being settled.
-    fn lent(&self) -> usize {
+    /// How many connections are checked out, or being settled.
+    fn checked_out(&self) -> usize {
         self.taken - self.opening - self.idle.len()
     }
 
-    /// One that has grown old is kept while there is no other.
+    /// Not outdated, and not old; an old one is kept while no other can be opened.
     fn is_current(&self, member: &Member) -> bool {
         (Instant::now() < member.expires || self.refusal.is_some())
             && self
@@ -543,38 +547,39 @@ impl State {
         since.elapsed() < TEST_AFTER_IDLE && self.suspected.is_none_or(|at| at < since)
     }
 
-    fn next_in_line(&mut self) -> Option<oneshot::Sender<Result<Granted, Error>>> {
-        std::iter::from_fn(|| self.line.pop_front()).find(|waiting| !waiting.is_closed())
+    fn next_waiter(&mut self) -> Option<oneshot::Sender<Result<Granted, Error>>> {
+        std::iter::from_fn(|| self.waiters.pop_front()).find(|waiting| !waiting.is_closed())
     }
 
-    /// The error for somebody who needs a connection while none will come.
-    fn hopeless(&self) -> Option<Error> {
+    /// The error for waiters, when no connection will come.
+    fn error_for_waiters(&self) -> Option<Error> {
         let refusal = self.refusal.as_ref()?;
-        (self.lent() == 0 || refusal.is_silent && self.is_stalled()).then(|| refusal.error.clone())
+        (self.checked_out() == 0 || refusal.is_silent && self.is_stalled())
+            .then(|| refusal.error.clone())
     }
 
-    /// Has no connection come back for a while?
+    /// Was no connection released for a while?
     fn is_stalled(&self) -> bool {
-        self.given_back.is_none_or(|at| at.elapsed() > STALLED)
+        self.released.is_none_or(|at| at.elapsed() > STALLED)
     }
 
-    /// Remembers that this process cannot open another connection; those who wait are told when there is none at all.
+    /// Records that this process cannot open another connection; the waiters fail if it has none at all.
     fn run_short(&mut self, shortage: Error) {
         if self.shortage.is_none() {
             tracing::error!(error = %chain(&shortage), "no new connection to Postgres");
         }
-        if self.lent() == 0 {
-            for waiting in self.line.drain(..) {
+        if self.checked_out() == 0 {
+            for waiting in self.waiters.drain(..) {
                 let _ = waiting.send(Err(shortage.clone()));
             }
         }
         self.shortage = Some(shortage);
     }
 
-    /// Tells those who wait in vain.
-    fn disappoint(&mut self) {
-        if let Some(error) = self.hopeless() {
-            for waiting in self.line.drain(..) {
+    /// Fails the waiters, when no connection will come.
+    fn fail_waiters(&mut self) {
+        if let Some(error) = self.error_for_waiters() {
+            for waiting in self.waiters.drain(..) {
                 let _ = waiting.send(Err(error.clone()));
             }
         }
@@ -588,7 +593,7 @@ impl Member {
             connection: opened.connection,
             is_limited: opened.is_limited,
             opened: now,
-            // Those that were opened together do not end together.
+            // Jitter: connections that were opened together are not closed together.
             expires: now + LIFETIME.mul_f64(0.9 + fastrand::f64() / 10.0),
             idle_since: now,
         }
@@ -605,9 +610,9 @@ impl Refusal {
                 .iter()
                 .any(|class| code.starts_with(class))
             {
-                LOOK_AT_REFUSAL
+                PROBE_REFUSAL_EVERY
             } else {
-                LOOK_EVERY
+                PROBE_EVERY
             },
             error: refused(cause),
         }
@@ -618,7 +623,7 @@ impl Refusal {
     }
 }
 
-/// What a failed connect is told as.
+/// The error for a failed connect.
 pub(super) fn refused(cause: sqlx::Error) -> Error {
     let code = sqlstate(&cause).unwrap_or_default();
     let message = if is_out_of_descriptors(&cause) {

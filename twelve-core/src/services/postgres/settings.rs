@@ -13,7 +13,7 @@ pub(crate) struct Settings {
     pub(super) url: PostgresUrl,
     pub(super) direct: Option<PostgresUrl>,
     pub(super) size: u32,
-    pub(super) patience: Duration,
+    pub(super) statement_timeout: Duration,
 }
 
 impl Config for Settings {
@@ -29,14 +29,14 @@ impl Config for Settings {
             Some("10"),
             "connections to Postgres that one process may open",
         );
-        let patience = reader.read(
+        let statement_timeout = reader.read(
             "TWELVE_DATABASE_TIMEOUT",
             Some("10s"),
             "how long one statement of a handler's may take",
         );
         let (url, direct) = (url?, direct?);
-        let (size, patience): (_, Duration) = (size?, patience?);
-        if patience.is_zero() {
+        let (size, statement_timeout): (_, Duration) = (size?, statement_timeout?);
+        if statement_timeout.is_zero() {
             reader.reject(
                 "TWELVE_DATABASE_TIMEOUT",
                 "too short: no statement could end",
@@ -54,7 +54,7 @@ impl Config for Settings {
             url,
             direct,
             size,
-            patience,
+            statement_timeout,
         })
     }
 }

@@ -12,46 +12,46 @@ use super::{
     session::CHECK,
 };
 
-/// How long the place of such a connection stays taken once it is closed: Postgres ends the statement when it looks for us, and only then is there room for another.
+/// How long a closed connection keeps its place: Postgres ends its statement when it checks for the client, and only then may another one run.
 const NOTICE: Duration = CHECK;
 
 /// How long a server may take to say whether it takes writes.
 const ROLE: Duration = Duration::from_millis(500);
 
-/// A standby takes no writes, nor does a server that was told so.
+/// A standby is read-only, and so is a server with `default_transaction_read_only`.
 const IS_READ_ONLY: &str =
     "SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool";
 
-/// A connection that nobody has any more, and that is not ready for the next.
+/// A connection that was dropped while an answer was pending, or a transaction open.
 ///
-/// It is no lease: a runtime that is shutting down drops the task, and that must not begin another one.
+/// It is no `CheckedOut`: a runtime that shuts down drops this task, and that drop must not start another one.
 pub(super) struct Settling {
     pub(super) task: Task,
     pub(super) pool: Pool,
     pub(super) member: Member,
     pub(super) has_begun: bool,
     pub(super) is_unlimited: bool,
-    pub(super) is_unheard: bool,
+    pub(super) is_unknown: bool,
     pub(super) _permit: Option<OwnedSemaphorePermit>,
 }
 
-/// What became of it.
+/// How it ended.
 enum Settled {
-    /// The next one may have it.
+    /// It can be released to the pool.
     Ready,
     /// It answers, but another connection is safer; or it was lost.
     Useless,
-    /// An answer is still to come.
-    Owed,
+    /// The answer is still pending.
+    Pending,
 }
 
 impl Settling {
     pub(super) async fn settle(mut self, limit: Duration) {
         let pool = self.pool.clone();
         let settled = tokio::select! {
-            settled = timeout(limit, self.end()) => settled.unwrap_or(Settled::Owed),
-            // The server had gone silent and is back, or another one is: this is one of the old connections.
-            () = pool.back() => Settled::Useless,
+            settled = timeout(limit, self.end()) => settled.unwrap_or(Settled::Pending),
+            // The server was unreachable and is back, or another one took over: this connection is from before.
+            () = pool.recovered() => Settled::Useless,
         };
         let Self {
             task,
@@ -62,30 +62,30 @@ impl Settling {
         match settled {
             Settled::Ready => {
                 task.done();
-                return pool.give_back(member);
+                return pool.release(member);
             }
             Settled::Useless => drop(member),
-            Settled::Owed => {
+            Settled::Pending => {
                 drop(member);
-                // Else there would be more statements in Postgres than the pool has places.
-                let _ = timeout(NOTICE, pool.back()).await;
+                // Without this, Postgres would run more statements than the pool has places.
+                let _ = timeout(NOTICE, pool.recovered()).await;
             }
         }
         task.done();
         pool.free();
     }
 
-    /// Waits for what is outstanding, and ends the transaction.
+    /// Waits for the pending answer, and ends the transaction.
     ///
-    /// A connection that is still good is kept: clients that take their requests back must not make Postgres open one for each.
+    /// A good connection is kept: clients that cancel their requests must not make Postgres open a new connection for each.
     async fn end(&mut self) -> Settled {
         let connection = &mut self.member.connection;
-        if !quiet(connection).await {
+        if !drain(connection).await {
             return Settled::Useless;
         }
-        // As in `Lease::rollback`: has what somebody else has asked failed?
+        // As in `CheckedOut::rollback`: has a statement on the raw connection failed?
         let is_whole =
-            !self.has_begun || !self.is_unheard || connection.execute("SELECT 1").await.is_ok();
+            !self.has_begun || !self.is_unknown || connection.execute("SELECT 1").await.is_ok();
         let was_known = roll_back(connection);
         let ended = if !is_whole {
             ask_role(&self.pool, connection).await;
@@ -105,7 +105,7 @@ impl Settling {
     }
 }
 
-/// Does this server take no writes? Nothing if it does not say.
+/// Is this server read-only? `None` if it does not answer.
 pub(super) async fn ask_role(pool: &Pool, connection: &mut PgConnection) -> Option<bool> {
     let asked = sqlx::query_scalar(IS_READ_ONLY).fetch_one(connection);
     let is_read_only = timeout(ROLE, asked).await.ok()?.ok()?;
@@ -115,7 +115,7 @@ pub(super) async fn ask_role(pool: &Pool, connection: &mut PgConnection) -> Opti
     Some(is_read_only)
 }
 
-/// Queues what ends the transaction, whatever savepoints are in it. Tells whether there was one.
+/// Queues the rollback of the transaction and of its savepoints. Returns whether one was open.
 pub(super) fn roll_back(connection: &mut PgConnection) -> bool {
     let is_open = PgTransactionManager::get_transaction_depth(connection) > 0;
     while PgTransactionManager::get_transaction_depth(connection) > 0 {
@@ -124,8 +124,8 @@ pub(super) fn roll_back(connection: &mut PgConnection) -> bool {
     is_open
 }
 
-/// Awaits every answer that is outstanding; errors are answers too. Tells whether the connection is still there.
-async fn quiet(connection: &mut PgConnection) -> bool {
+/// Reads every pending answer, errors included. Returns whether the connection is still alive.
+async fn drain(connection: &mut PgConnection) -> bool {
     loop {
         match connection.ping().await {
             Ok(()) => return true,

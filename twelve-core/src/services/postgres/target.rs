@@ -24,7 +24,7 @@ pub(super) struct Target {
     hosts: Vec<Host>,
     wanted: Wanted,
     is_shuffled: bool,
-    patience: Duration,
+    connect_timeout: Duration,
 }
 
 /// A connection that was opened.
@@ -55,7 +55,7 @@ const ROLE: &str = "SELECT pg_is_in_recovery(), current_setting('transaction_rea
 
 impl Target {
     pub(super) fn new(hosts: Vec<PgConnectOptions>) -> Self {
-        let patience = if hosts.len() > 1 {
+        let connect_timeout = if hosts.len() > 1 {
             CONNECT_ONE_OF_MANY
         } else {
             CONNECT
@@ -68,7 +68,7 @@ impl Target {
             hosts: hosts.collect(),
             wanted: Wanted::Any,
             is_shuffled: false,
-            patience,
+            connect_timeout,
         }
     }
 
@@ -83,8 +83,11 @@ impl Target {
         }
     }
 
-    pub(super) fn patience(self, patience: Duration) -> Self {
-        Self { patience, ..self }
+    pub(super) fn connect_timeout(self, connect_timeout: Duration) -> Self {
+        Self {
+            connect_timeout,
+            ..self
+        }
     }
 
     /// Gives each connection a name, unless the URL did.
@@ -138,7 +141,7 @@ impl Target {
     ) -> Result<Opened<'a>, sqlx::Error> {
         let mut told: Option<sqlx::Error> = None;
         for host in hosts {
-            let opening = timeout(self.patience, open_if(host, wanted, limit));
+            let opening = timeout(self.connect_timeout, open_if(host, wanted, limit));
             match opening.await.unwrap_or_else(|_| Err(silent())) {
                 Ok(opened) => return Ok(opened),
                 Err(error) => told = Some(told.filter(is_telling).unwrap_or(error)),

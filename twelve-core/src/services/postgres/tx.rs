@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use super::{
     Db,
-    lease::Lease,
+    checked_out::CheckedOut,
     tx_cell::{Open, State, TxCell},
 };
 use crate::{
@@ -24,7 +24,7 @@ use crate::{
     handler::{Argument, FromContext, Needs, Run, UnitOfWork, extractable},
 };
 
-/// How long a transaction waits for its turn.
+/// How long a transaction waits while as many as allowed are open.
 const TURN: Duration = Duration::from_secs(2);
 
 /// The transaction of this run: it takes its connection on first use.
@@ -45,13 +45,13 @@ impl Tx {
     ///
     /// Somebody else holds it: a handler takes at most one `Tx`.
     pub fn of(cell: &TxCell, db: Db) -> Result<Self, Error> {
-        match std::mem::replace(&mut *cell.lock(), State::Lent) {
+        match std::mem::replace(&mut *cell.lock(), State::InUse) {
             State::Free(open) => Ok(Self {
                 db,
                 open,
                 cell: cell.clone(),
             }),
-            State::Lent => Err(Error::internal(
+            State::InUse => Err(Error::internal(
                 "this run's `Tx` is taken already: a handler takes at most one",
             )),
         }
@@ -63,9 +63,9 @@ impl Tx {
     ///
     /// Postgres cannot be reached, or too many transactions were open for 2 s.
     pub async fn connection(&mut self) -> Result<&mut PgConnection, Error> {
-        let lease = self.lease().await?;
-        lease.unlimit().await?;
-        Ok(lease.lend()?)
+        let checked_out = self.checked_out().await?;
+        checked_out.unlimit().await?;
+        Ok(checked_out.raw()?)
     }
 
     /// The same for statements that Postgres ends after `TWELVE_DATABASE_TIMEOUT`.
@@ -75,24 +75,24 @@ impl Tx {
     /// Those of [`connection`](Self::connection).
     #[doc(hidden)]
     pub async fn limited_connection(&mut self) -> Result<&mut PgConnection, Error> {
-        Ok(self.lease().await?.lend()?)
+        Ok(self.checked_out().await?.raw()?)
     }
 
     pub(super) fn has_begun(&self) -> bool {
         self.open.is_some()
     }
 
-    /// Undoes what there is, so that the next statement begins anew, on another connection.
+    /// Rolls back, so that the next statement begins anew on another connection.
     pub(super) fn abandon(&mut self) {
         self.open = None;
     }
 
-    pub(super) async fn lease(&mut self) -> Result<&mut Lease, Error> {
+    pub(super) async fn checked_out(&mut self) -> Result<&mut CheckedOut, Error> {
         let open = match self.open.take() {
             Some(open) => open,
             None => self.begin().await?,
         };
-        Ok(&mut self.open.insert(open).lease)
+        Ok(&mut self.open.insert(open).connection)
     }
 
     async fn begin(&self) -> Result<Open, Error> {
@@ -106,7 +106,7 @@ impl Tx {
             })?
             .map_err(|closed| Error::unavailable("the process is closing").because(closed))?;
         Ok(Open {
-            lease: self.db.begin_on_a_lease().await?.with_permit(permit),
+            connection: self.db.check_out_and_begin().await?.with_permit(permit),
             after_commit: Vec::new(),
         })
     }

@@ -1,20 +1,20 @@
-//! Where the transaction of one run stands while no handler has it.
+//! The transaction of one run, before and after the handler uses it.
 
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::lease::Lease;
+use super::checked_out::CheckedOut;
 use crate::error::Error;
 
-/// Where the transaction of one run waits to be used, and afterwards to be committed.
+/// Holds the transaction of one run: the handler's `Tx` takes it out and puts it back, the runner commits it.
 #[derive(Clone, Default)]
 pub struct TxCell(Arc<Mutex<State>>);
 
 pub(super) enum State {
     Free(Option<Open>),
-    Lent,
+    InUse,
 }
 
 impl Default for State {
@@ -34,7 +34,7 @@ impl TxCell {
         let Some(mut open) = self.take()? else {
             return Ok(());
         };
-        open.lease.expect_whole().await?;
+        open.connection.expect_success().await?;
         Self::finish(open).await
     }
 
@@ -51,7 +51,7 @@ impl TxCell {
     }
 
     async fn finish(mut open: Open) -> Result<(), Error> {
-        open.lease.commit().await.map_err(|error| {
+        open.connection.commit().await.map_err(|error| {
             Error::from(error).in_the_way_of("the transaction could not be committed")
         })?;
         for action in std::mem::take(&mut open.after_commit) {
@@ -63,7 +63,7 @@ impl TxCell {
     /// Undoes what the handler did, and waits for that for a second.
     pub async fn rollback(&self) {
         if let Ok(Some(mut open)) = self.take() {
-            open.lease.undo().await;
+            open.connection.undo().await;
         }
     }
 
@@ -76,7 +76,7 @@ impl TxCell {
     fn take(&self) -> Result<Option<Open>, Error> {
         match &mut *self.lock() {
             State::Free(open) => Ok(open.take()),
-            State::Lent => Err(Error::internal(
+            State::InUse => Err(Error::internal(
                 "a `Tx` has outlived its handler: nothing was committed",
             )),
         }
@@ -92,7 +92,7 @@ impl fmt::Debug for TxCell {
         let state = match &*self.lock() {
             State::Free(None) => "empty",
             State::Free(Some(_)) => "open",
-            State::Lent => "lent",
+            State::InUse => "in use",
         };
         f.debug_tuple("TxCell").field(&state).finish()
     }
@@ -100,6 +100,6 @@ impl fmt::Debug for TxCell {
 
 /// A transaction that has begun.
 pub(super) struct Open {
-    pub(super) lease: Lease,
+    pub(super) connection: CheckedOut,
     pub(super) after_commit: Vec<Box<dyn FnOnce() + Send + Sync>>,
 }

@@ -80,8 +80,8 @@ impl Value for PostgresUrl {
         let mut target = Target::new(wishes.options(&parts)?)
             .wanted(wishes.wanted)
             .shuffled(wishes.is_shuffled);
-        if let Some(patience) = wishes.patience {
-            target = target.patience(patience);
+        if let Some(connect_timeout) = wishes.connect_timeout {
+            target = target.connect_timeout(connect_timeout);
         }
         Ok(Self(target))
     }
@@ -199,7 +199,7 @@ struct Wishes {
     ports: Option<Vec<String>>,
     wanted: Wanted,
     is_shuffled: bool,
-    patience: Option<Duration>,
+    connect_timeout: Option<Duration>,
     /// For sqlx.
     rest: Vec<(String, String)>,
 }
@@ -239,7 +239,7 @@ impl Wishes {
                     .filter(|seconds| (1..=60).contains(seconds));
                 let seconds =
                     seconds.ok_or("connect_timeout is a number of seconds from 1 to 60")?;
-                self.patience = Some(Duration::from_secs(seconds));
+                self.connect_timeout = Some(Duration::from_secs(seconds));
             }
             "ssl" if value == "true" => self.rest.push(("sslmode".into(), "require".into())),
             // What it falls back from is always there: twelve names its connections.

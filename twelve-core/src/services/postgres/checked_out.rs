@@ -1,9 +1,9 @@
-//! A connection on loan from the pool, and what becomes of it.
+//! A connection that is checked out of the pool, and what becomes of it.
 //!
 //! ```text
-//! answered ────────────────────────────► back to the pool
-//! answer outstanding ─► settled ───────► back to the pool
-//! lost, or silent for too long ────────► closed; its place is free when Postgres knows
+//! idle ─────────────────────────► released to the pool
+//! answer pending ─► settled ────► released to the pool
+//! lost, or no answer in time ───► closed; its place is free once Postgres has noticed
 //! ```
 
 use futures_util::stream::{BoxStream, TryStreamExt};
@@ -22,82 +22,84 @@ use super::{
 };
 use crate::error::{Error, sqlstate};
 
-/// How much longer than a statement may take its answer is waited for: what Postgres says of its own timeout is certain, where a deadline of ours leaves open what becomes of the statement.
+/// How much longer than the statement timeout we wait for the answer.
+///
+/// When Postgres reports its own timeout, the statement certainly had no effect; a deadline of ours leaves that open.
 const SLACK: Duration = Duration::from_millis(250);
 
-/// How much longer it is waited for by nobody but the pool, before the connection is closed.
+/// How much longer than the statement timeout the pool waits for a pending answer, before it closes the connection.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// How long an answer waits for a rollback.
+/// How long the answer to a client is delayed by a rollback, at most.
 const ROLLBACK: Duration = Duration::from_secs(1);
 
 /// The code of every statement in a transaction that has failed: `in_failed_sql_transaction`.
 const ABORTED: &str = "25P02";
 
-/// A connection on loan.
+/// A connection that is checked out of the pool.
 ///
-/// It knows whether an answer is still to come: a statement was cut off by its deadline, or by a handler that was dropped.
-/// Such a connection keeps its place in the pool until the answer has come, or for as long as a statement may take and 1 s more; half a second before the end it is closed.
-pub(super) struct Lease {
+/// It knows whether an answer is pending, because a deadline or a dropped handler has cut a statement off.
+/// Such a connection keeps its place in the pool until the answer has come, but no longer than the statement timeout and 1 s; half a second before that it is closed.
+pub(super) struct CheckedOut {
     pool: Pool,
-    /// Nothing after it was given up.
+    /// `None` once it was discarded.
     member: Option<Member>,
-    /// Why it was.
-    given_up: Option<Error>,
-    /// How long one answer is waited for.
-    patience: Duration,
-    /// How long what is outstanding is waited for once nobody has the lease any more.
-    rest: Duration,
-    /// Counts among the transactions that may be open, until this one has ended.
+    /// Why it was discarded.
+    discarded: Option<Error>,
+    /// How long we wait for one answer.
+    answer_timeout: Duration,
+    /// How long the pool waits for a pending answer after this was dropped.
+    settle_limit: Duration,
+    /// Limits how many transactions are open: it is returned when this one has ended.
     permit: Option<OwnedSemaphorePermit>,
     state: State,
     /// Is a transaction of ours open on it, or about to be?
     has_begun: bool,
     /// May statements on it take as long as they like?
     is_unlimited: bool,
-    past: Past,
-    /// Is the statement at work a text, which may hold several, and a transaction of its own?
+    statements: Statements,
+    /// Is the running statement sent as text? Such a text may hold several statements, and a transaction of its own.
     is_text: bool,
 }
 
-/// What is known of the statements of a transaction.
+/// What is known of the earlier statements of a transaction.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Past {
-    /// They have succeeded.
-    Whole,
+enum Statements {
+    /// All have succeeded.
+    Succeeded,
     /// One has failed.
     Failed,
-    /// The connection was lent, and nobody knows.
-    Unheard,
+    /// The raw connection was handed out, and its errors are not seen here.
+    Unknown,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Everything that was asked was answered.
-    Quiet,
-    /// An answer may be outstanding.
-    Owed,
-    /// Somebody else has asked, and probably has the answer.
-    Lent,
+    /// Every statement was answered.
+    Idle,
+    /// An answer may be pending.
+    Pending,
+    /// The raw connection was handed out: its statements were probably answered.
+    Borrowed,
     /// The connection is gone.
     Lost,
 }
 
-impl Lease {
+impl CheckedOut {
     pub(super) fn new(mut granted: Granted) -> Self {
         let pool = granted.pool.clone();
         let limit = pool.limit();
         Self {
             pool,
             member: granted.member.take(),
-            given_up: None,
+            discarded: None,
             permit: None,
-            patience: limit.saturating_add(SLACK),
-            rest: limit.saturating_add(GRACE),
-            state: State::Quiet,
+            answer_timeout: limit.saturating_add(SLACK),
+            settle_limit: limit.saturating_add(GRACE),
+            state: State::Idle,
             has_begun: false,
             is_unlimited: false,
-            past: Past::Whole,
+            statements: Statements::Succeeded,
             is_text: false,
         }
     }
@@ -107,14 +109,14 @@ impl Lease {
         self
     }
 
-    /// The connection, to be looked at.
+    /// The raw connection, to read its properties.
     pub(super) fn peek(&self) -> Option<&PgConnection> {
         self.member.as_ref().map(|member| &member.connection)
     }
 
-    /// Is an answer still to come?
-    pub(super) fn is_owed(&self) -> bool {
-        self.state == State::Owed
+    /// Is an answer pending?
+    pub(super) fn is_pending(&self) -> bool {
+        self.state == State::Pending
     }
 
     /// Is the connection gone?
@@ -122,22 +124,22 @@ impl Lease {
         self.state == State::Lost
     }
 
-    /// The connection, for statements whose end this lease does not learn of.
+    /// The raw connection, for statements whose results are not seen here.
     ///
     /// # Errors
     ///
-    /// It was given up, with the transaction on it.
-    pub(super) fn lend(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
-        if self.past == Past::Whole {
-            self.past = Past::Unheard;
+    /// The connection was discarded, and with it its transaction.
+    pub(super) fn raw(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
+        if self.statements == Statements::Succeeded {
+            self.statements = Statements::Unknown;
         }
         if !self.is_lost() {
-            self.state = State::Lent;
+            self.state = State::Borrowed;
         }
-        self.held()
+        self.current()
     }
 
-    /// Lets statements on it take as long as they like, up to the end of the transaction, or of this lease.
+    /// Lifts the statement timeout, until the transaction ends or this is dropped.
     ///
     /// # Errors
     ///
@@ -153,9 +155,9 @@ impl Lease {
         } else {
             "SET statement_timeout = 0"
         };
-        let patience = self.patience;
-        let answer = within(patience, self.connection()?.execute(unlimit)).await;
-        let answer = self.hear(answer).await.map(drop);
+        let limit = self.answer_timeout;
+        let answer = with_timeout(limit, self.connection()?.execute(unlimit)).await;
+        let answer = self.inspect(answer).await.map(drop);
         // A transaction that has failed may still be asked to go back to a savepoint.
         match answer {
             Err(error) if sqlstate(&error).as_deref() == Some(ABORTED) => {
@@ -166,21 +168,21 @@ impl Lease {
         }
     }
 
-    /// The connection, with an answer to come.
+    /// The raw connection, marked as having an answer pending.
     fn connection(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
         if !self.is_lost() {
-            self.state = State::Owed;
+            self.state = State::Pending;
         }
-        self.held()
+        self.current()
     }
 
-    fn held(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
+    fn current(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
         match &mut self.member {
-            // Nobody knows what would be read from one that is lost.
+            // What would be read from a lost connection is unknown.
             Some(member) if self.state != State::Lost => Ok(&mut member.connection),
             _ => {
                 let lost = || Error::unavailable("the connection to Postgres is lost");
-                Err(self.given_up.clone().unwrap_or_else(lost).into())
+                Err(self.discarded.clone().unwrap_or_else(lost).into())
             }
         }
     }
@@ -191,28 +193,28 @@ impl Lease {
             return false;
         };
         let answered = matches!(timeout(limit, connection.ping()).await, Ok(Ok(())));
-        self.state = if answered { State::Quiet } else { State::Lost };
+        self.state = if answered { State::Idle } else { State::Lost };
         answered
     }
 
     pub(super) async fn begin(&mut self) -> Result<(), sqlx::Error> {
         self.has_begun = true;
-        let patience = self.patience;
+        let limit = self.answer_timeout;
         let is_limited = self.member.as_ref().is_some_and(|it| it.is_limited);
         let words = (!is_limited).then(|| begin_with(self.pool.limit()));
         let begun = PgTransactionManager::begin(self.connection()?, words);
-        let begun = within(patience, begun).await;
-        self.hear(begun).await
+        let begun = with_timeout(limit, begun).await;
+        self.inspect(begun).await
     }
 
     pub(super) async fn commit(&mut self) -> Result<(), sqlx::Error> {
-        let patience = self.patience;
-        let done = within(patience, PgTransactionManager::commit(self.connection()?)).await;
+        let limit = self.answer_timeout;
+        let done = with_timeout(limit, PgTransactionManager::commit(self.connection()?)).await;
         self.has_begun &= done.is_err();
         self.is_unlimited &= done.is_err();
-        let done = self.hear(done).await;
+        let done = self.inspect(done).await;
         if done.is_err() {
-            // Postgres says why before it lets go of the locks, and whoever hears that may come again at once.
+            // Postgres reports the error before it releases the locks, and a caller may retry at once.
             self.undo().await;
         }
         done
@@ -220,30 +222,30 @@ impl Lease {
 
     /// Waits for a rollback, for a second.
     ///
-    /// A connection in the middle of a statement is not waited for: it ends that by itself, and keeps its place in the pool for that long.
+    /// It does not wait while a statement runs: Postgres ends that one by itself, and the connection keeps its place in the pool for that long.
     pub(super) async fn undo(&mut self) {
-        if self.is_owed() || self.is_lost() {
+        if self.is_pending() || self.is_lost() {
             return;
         }
-        // What is not done by then the connection does by itself; one that is lost has lost the transaction, which is a rollback too.
+        // A rollback that takes longer goes on in the background. A lost connection has lost its transaction, which is a rollback too.
         if let Ok(Err(error)) = timeout(ROLLBACK, self.rollback()).await {
             tracing::debug!(%error, "a transaction was lost rather than rolled back");
         }
     }
 
     pub(super) async fn rollback(&mut self) -> Result<(), sqlx::Error> {
-        if self.past == Past::Unheard {
-            // Says whether what somebody else has asked had failed.
-            let _ = self.ask_whether_it_lives().await;
+        if self.statements == Statements::Unknown {
+            // Finds out whether a statement on the raw connection has failed.
+            let _ = self.check_transaction().await;
         }
-        let is_doubtful = self.past == Past::Unheard;
-        let patience = self.patience;
-        let done = within(patience, PgTransactionManager::rollback(self.connection()?)).await;
+        let is_doubtful = self.statements == Statements::Unknown;
+        let limit = self.answer_timeout;
+        let done = with_timeout(limit, PgTransactionManager::rollback(self.connection()?)).await;
         self.has_begun &= done.is_err();
         self.is_unlimited &= done.is_err();
-        self.hear(done).await?;
+        self.inspect(done).await?;
         if is_doubtful {
-            // Nobody has heard why: another connection is safer.
+            // Its error was not seen here, so another connection is safer.
             self.ask_role().await;
             self.state = State::Lost;
         }
@@ -252,59 +254,59 @@ impl Lease {
 
     /// Fails in a transaction in which a statement has failed.
     ///
-    /// Postgres answers its COMMIT with a ROLLBACK and no error, so this must come first.
-    /// It costs a round trip only where a failure is known, or nobody has heard.
-    pub(super) async fn expect_whole(&mut self) -> Result<(), Error> {
-        if self.state == State::Quiet && self.past == Past::Whole {
+    /// Postgres answers COMMIT in such a transaction with ROLLBACK and no error, so this must come first.
+    /// It costs a round trip only after a known failure, or after the raw connection was handed out.
+    pub(super) async fn expect_success(&mut self) -> Result<(), Error> {
+        if self.state == State::Idle && self.statements == Statements::Succeeded {
             return Ok(());
         }
-        self.ask_whether_it_lives().await.map_err(|error| {
+        self.check_transaction().await.map_err(|error| {
             Error::from(error).in_the_way_of("nothing was committed: a statement had failed")
         })
     }
 
-    async fn ask_whether_it_lives(&mut self) -> Result<(), sqlx::Error> {
-        let patience = self.patience;
-        let answer = within(patience, self.connection()?.execute("SELECT 1")).await;
-        self.hear(answer).await.map(drop)
+    async fn check_transaction(&mut self) -> Result<(), sqlx::Error> {
+        let limit = self.answer_timeout;
+        let answer = with_timeout(limit, self.connection()?.execute("SELECT 1")).await;
+        self.inspect(answer).await.map(drop)
     }
 
     pub(super) async fn fetch_optional(
         &mut self,
         statement: Statement,
     ) -> Result<Option<PgRow>, sqlx::Error> {
-        let patience = self.patience;
+        let limit = self.answer_timeout;
         self.is_text = statement.is_text();
-        let answer = within(patience, self.connection()?.fetch_optional(statement)).await;
-        self.hear(answer).await
+        let answer = with_timeout(limit, self.connection()?.fetch_optional(statement)).await;
+        self.inspect(answer).await
     }
 
-    /// Streams the answers to a statement, each up to the deadline for one.
+    /// Streams the answers to a statement; the deadline holds for each.
     pub(super) fn stream(&mut self, statement: Statement) -> BoxStream<'_, Step> {
         Box::pin(async_stream::try_stream! {
-            let patience = self.patience;
+            let limit = self.answer_timeout;
             self.is_text = statement.is_text();
             let mut steps = self.connection()?.fetch_many(statement);
             let end = loop {
-                match within(patience, steps.try_next()).await {
+                match with_timeout(limit, steps.try_next()).await {
                     Ok(Some(step)) => yield step,
                     Ok(None) => break Ok(()),
                     Err(error) => break Err(error),
                 }
             };
             drop(steps);
-            self.hear(end).await?;
+            self.inspect(end).await?;
         })
     }
 
-    /// Hears an answer, and what it says of the connection.
-    async fn hear<T>(&mut self, answer: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+    /// Passes an answer on, after learning from it what it says of the connection.
+    async fn inspect<T>(&mut self, answer: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
         let error = match answer {
             Ok(answer) => {
-                self.state = State::Quiet;
-                // In a transaction nothing succeeds after a failure.
-                if self.past == Past::Unheard {
-                    self.past = Past::Whole;
+                self.state = State::Idle;
+                // In a transaction no statement succeeds after a failure.
+                if self.statements == Statements::Unknown {
+                    self.statements = Statements::Succeeded;
                 }
                 return Ok(answer);
             }
@@ -312,36 +314,36 @@ impl Lease {
         };
         match Fault::of(&error) {
             Fault::Statement => {
-                self.state = State::Quiet;
+                self.state = State::Idle;
                 if sqlstate(&error).as_deref() != Some(ABORTED) {
-                    // Whatever came before has succeeded.
-                    self.past = Past::Failed;
+                    // So every earlier statement has succeeded.
+                    self.statements = Statements::Failed;
                 } else if !self.has_begun {
-                    // A transaction that somebody began in words of their own.
+                    // A transaction that was begun by a BEGIN of the author's own.
                     self.state = State::Lost;
                 }
             }
             Fault::Unanswered => {
                 self.pool.suspect();
-                // It has been waited for almost long enough.
-                self.rest = GRACE.saturating_sub(SLACK);
+                // The caller has waited for nearly all of this time already.
+                self.settle_limit = GRACE.saturating_sub(SLACK);
             }
             Fault::Lost | Fault::LostBefore => {
                 self.state = State::Lost;
                 self.pool.suspect();
             }
             Fault::Outdated | Fault::OutdatedInside => {
-                self.state = State::Quiet;
+                self.state = State::Idle;
                 if let Some(member) = &self.member {
                     self.pool.outdate(member);
                 }
                 if self.has_begun {
-                    drop(self.give_up(outdated()));
+                    drop(self.discard_connection(outdated()));
                 }
             }
             Fault::ReadOnly => {
-                self.state = State::Quiet;
-                // Whoever asked for such a server is mistaken to write.
+                self.state = State::Idle;
+                // With such a `target_session_attrs`, the mistake is the statement's.
                 if !self.pool.target().is_for_reading() && self.is_server_read_only().await {
                     return Err(Error::read_only().because(error).into());
                 }
@@ -350,37 +352,37 @@ impl Lease {
         Err(error)
     }
 
-    /// Is it the server that takes no writes, rather than this transaction?
+    /// Is the server read-only, rather than this transaction?
     async fn is_server_read_only(&mut self) -> bool {
         let is_known = self.pool.is_read_only();
         if !self.has_begun {
             let is_read_only = is_known || self.ask_role().await;
-            // One statement alone is refused by nobody but the server, even if that has begun to take writes meanwhile.
+            // A single statement can only have been refused by the server, even if the server takes writes by now.
             return is_read_only || !self.is_text;
         }
-        // A transaction that has failed answers no question.
-        let mut given_up = self.give_up(Error::read_only());
+        // A failed transaction answers no query, so the connection must leave it first.
+        let mut discarded = self.discard_connection(Error::read_only());
         if is_known {
             return true;
         }
-        if let Some(member) = &mut given_up.member {
+        if let Some(member) = &mut discarded.member {
             roll_back(&mut member.connection);
         }
-        given_up.has_begun = false;
-        let is_read_only = given_up.ask_role().await;
+        discarded.has_begun = false;
+        let is_read_only = discarded.ask_role().await;
         if !is_read_only {
-            self.given_up = Some(Error::internal("a statement had failed"));
+            self.discarded = Some(Error::internal("a statement had failed"));
         }
         is_read_only
     }
 
-    /// Parts with the connection of a transaction that has failed, so that nobody goes on with it; later statements hear why.
-    fn give_up(&mut self, why: Error) -> Self {
-        self.given_up = Some(why);
+    /// Takes the connection away from a transaction that has failed; its later statements fail with this error.
+    fn discard_connection(&mut self, why: Error) -> Self {
+        self.discarded = Some(why);
         Self {
             pool: self.pool.clone(),
             member: self.member.take(),
-            given_up: None,
+            discarded: None,
             permit: self.permit.take(),
             ..*self
         }
@@ -393,13 +395,13 @@ impl Lease {
         };
         let answer = ask_role(&pool, connection).await;
         if answer.is_some() {
-            self.state = State::Quiet;
+            self.state = State::Idle;
         }
         answer.unwrap_or(false)
     }
 }
 
-impl Drop for Lease {
+impl Drop for CheckedOut {
     fn drop(&mut self) {
         let Some(member) = self.member.take() else {
             return;
@@ -407,30 +409,30 @@ impl Drop for Lease {
         if self.is_lost() {
             drop(member);
             self.pool.free();
-        } else if self.state != State::Quiet || self.has_begun || self.is_unlimited {
+        } else if self.state != State::Idle || self.has_begun || self.is_unlimited {
             let settling = Settling {
                 task: self.pool.settling(),
                 pool: self.pool.clone(),
                 member,
                 has_begun: self.has_begun,
                 is_unlimited: self.is_unlimited,
-                is_unheard: self.past == Past::Unheard,
+                is_unknown: self.statements == Statements::Unknown,
                 _permit: self.permit.take(),
             };
-            in_background(settling.settle(self.rest));
+            in_background(settling.settle(self.settle_limit));
         } else {
-            self.pool.give_back(member);
+            self.pool.release(member);
         }
     }
 }
 
-/// Whoever runs the whole again finds everything in order.
+/// The schema has changed under a statement: running the whole again succeeds.
 pub(super) fn outdated() -> Error {
     Error::unavailable("a table or a type has changed meanwhile: the same works again")
 }
 
-/// Awaits an answer of Postgres', but not for ever.
-async fn within<T>(
+/// Awaits an answer of Postgres, up to a deadline.
+async fn with_timeout<T>(
     limit: Duration,
     answer: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {
