@@ -5,7 +5,7 @@
 use redis::{ErrorKind, RedisError, ServerError, Value};
 use std::time::Duration;
 
-/// What only another server can better, or another user.
+/// Faults that end only with another server, or another user.
 const ELSEWHERE: [&str; 6] = [
     "READONLY",
     "MASTERDOWN",
@@ -15,7 +15,7 @@ const ELSEWHERE: [&str; 6] = [
     "DENIED",
 ];
 
-/// What may be better in a moment.
+/// Faults that may end in a moment.
 const HERE: [&str; 9] = [
     "LOADING",
     "BUSY",
@@ -28,22 +28,22 @@ const HERE: [&str; 9] = [
     "IOERR",
 ];
 
-/// A code by which a server says that it will not do, for now or for ever.
+/// An error code of the server's own, not of the command: temporary or permanent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Blame {
-    /// The shortest time from one giving up of connections to the next.
+pub(super) struct ServerFault {
+    /// The shortest time between two discards of all connections.
     pub(super) pace: Duration,
     pub(super) code: &'static str,
 }
 
-impl Blame {
-    /// Often enough to follow a primary within 2 s, and no storm of connects where there is none to follow.
+impl ServerFault {
+    /// Often enough to follow a new primary within 2 s, without a storm of connects where there is none.
     fn elsewhere(code: &'static str) -> Self {
         let pace = Duration::from_millis(250);
         Self { pace, code }
     }
 
-    /// More patient, but not for ever: the address may lead away by now from a server that loads its new primary's data.
+    /// Less often, but not never: a server may load the data of its new primary, and the address lead elsewhere by now.
     fn here(code: &'static str) -> Self {
         let pace = Duration::from_millis(500);
         Self { pace, code }
@@ -71,8 +71,8 @@ impl Blame {
 
     fn of_error(error: &RedisError) -> Option<Self> {
         let errors = error.clone().into_server_errors()?;
-        let blames = errors.iter().map(|(_, error)| Self::of_answer(error));
-        blames.flatten().min()
+        let faults = errors.iter().map(|(_, error)| Self::of_answer(error));
+        faults.flatten().min()
     }
 
     fn of_answer(error: &ServerError) -> Option<Self> {
@@ -117,7 +117,7 @@ pub(crate) fn is_unavailable(error: &RedisError) -> bool {
     matches!(
         error.kind(),
         ErrorKind::Io | ErrorKind::AuthenticationFailed
-    ) || Blame::of_error(error).is_some()
+    ) || ServerFault::of_error(error).is_some()
 }
 
 #[cfg(test)]
@@ -233,7 +233,7 @@ mod tests {
     fn what_a_server_says_of_itself_is_told_from_what_it_says_of_a_command() {
         for &(line, pace) in ANSWERS {
             let error = answer(line).extract_error().unwrap_err();
-            let found = Blame::of(Ok(&[answer(line)])).map(|blame| blame.pace);
+            let found = ServerFault::of(Ok(&[answer(line)])).map(|fault| fault.pace);
             assert_eq!(found, pace, "{line}");
             assert_eq!(is_unavailable(&error), pace.is_some(), "{line}");
         }
@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn of_several_answers_one_is_enough() {
         let pipeline = [Value::Okay, answer("LOADING x"), answer("READONLY x")];
-        let code = |answers| Blame::of(Ok(answers)).map(|blame| blame.code);
+        let code = |answers| ServerFault::of(Ok(answers)).map(|fault| fault.code);
         assert_eq!(code(&pipeline), Some("READONLY"));
         let transaction = [Value::Okay, Value::Array(vec![answer("OOM x")])];
         assert_eq!(code(&transaction), Some("OOM"));

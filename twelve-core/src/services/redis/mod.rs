@@ -3,7 +3,7 @@
 //! ```text
 //! Redis ─► Pool ─► RedisConnection ─► command ─► answer
 //!            ▲                                     │
-//!            └── gives up all of one age ◄─────────┘ says that the server will not do
+//!            └── discards all opened before ◄──────┘ is a fault of the server
 //! ```
 
 mod address;
@@ -24,7 +24,7 @@ use crate::{
     handler::{Context, FromContext, Needs, Run, extractable},
 };
 use address::Address;
-use pool::{Lent, Pool};
+use pool::{CheckedOut, Pool};
 
 /// How long connecting, and waiting for a free connection, may take.
 pub(crate) const CONNECT: Duration = Duration::from_secs(2);
@@ -49,15 +49,15 @@ const COMMAND: Duration = Duration::from_secs(5);
 /// # When the primary changes
 ///
 /// A server that has become a replica keeps its connections and refuses every write on them with `READONLY`.
-/// So an answer which says that this server will not do gives up the connection, and with it all that were opened before; the next command goes to where `REDIS_URL` leads now.
+/// So an answer that reports a fault of the server discards the connection, and all that were opened before; the next command goes to where `REDIS_URL` leads now.
 /// Such an answer counts as an outage, as a connection that breaks and a command that takes too long do: with `?`, a request is answered 503, and a job is put off without spending an attempt.
-/// They are `READONLY`, `MASTERDOWN`, `MOVED`, `NOAUTH`, `WRONGPASS`, `DENIED` and `UNBLOCKED` by a change of role; and, since they may last only a moment, with a longer pause before connections are given up again, `LOADING`, `BUSY`, `CLUSTERDOWN`, `TRYAGAIN`, `ASK`, `NOREPLICAS`, `MISCONF`, `OOM` and `IOERR`.
+/// They are `READONLY`, `MASTERDOWN`, `MOVED`, `NOAUTH`, `WRONGPASS`, `DENIED` and `UNBLOCKED` by a change of role; and, since they may last only a moment, with a longer pause before connections are discarded again, `LOADING`, `BUSY`, `CLUSTERDOWN`, `TRYAGAIN`, `ASK`, `NOREPLICAS`, `MISCONF`, `OOM` and `IOERR`.
 /// Any other error is one of the command, such as `WRONGTYPE`.
 #[derive(Clone)]
 pub struct Redis(Arc<Pool>);
 
 /// A connection of the pool; it takes the commands of [`AsyncCommands`](redis::AsyncCommands).
-pub struct RedisConnection(Lent);
+pub struct RedisConnection(CheckedOut);
 
 impl Redis {
     fn of(context: &Context) -> Result<Self, Error> {
@@ -74,7 +74,7 @@ impl Redis {
     ///
     /// [`Error::is_unavailable`] with the cause, within 2 s.
     pub async fn connection(&self) -> Result<RedisConnection, Error> {
-        self.0.take().await.map(RedisConnection)
+        self.0.acquire().await.map(RedisConnection)
     }
 
     pub(crate) fn pool(&self) -> &Arc<Pool> {
@@ -116,8 +116,8 @@ impl fmt::Debug for RedisConnection {
 impl ConnectionLike for RedisConnection {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, redis::Value> {
         async move {
-            let answer = self.0.ask().req_packed_command(command).await;
-            self.0.hear(answer.as_ref().map(std::slice::from_ref));
+            let answer = self.0.raw().req_packed_command(command).await;
+            self.0.inspect(answer.as_ref().map(std::slice::from_ref));
             answer
         }
         .boxed()
@@ -130,9 +130,9 @@ impl ConnectionLike for RedisConnection {
         count: usize,
     ) -> RedisFuture<'a, Vec<redis::Value>> {
         async move {
-            let asked = self.0.ask().req_packed_commands(commands, offset, count);
+            let asked = self.0.raw().req_packed_commands(commands, offset, count);
             let answers: RedisResult<Vec<redis::Value>> = asked.await;
-            self.0.hear(answers.as_deref());
+            self.0.inspect(answers.as_deref());
             answers
         }
         .boxed()

@@ -1,10 +1,10 @@
-//! A bounded number of connections, of which those of one age are given up together.
+//! A bounded number of connections; when the server changes, all that were opened before are discarded together.
 //!
 //! ```text
-//! take ─► a permit ─► an idle one that answers ──────────────────► lent ─► idle again
-//!                       └─ none: open one ────────────────────────►  │       └─ unless given up
-//!                            └─ failed: wait in line for one ◄───────┘
-//!                               that comes back, if there are any
+//! acquire ─► a permit ─► an idle one that answers ─────────► checked out ─► idle again
+//!                          └─ none: open one ───────────────►     │           └─ unless discarded
+//!                               └─ failed: wait for one that ◄────┘
+//!                                  is released, if there are any
 //! ```
 //!
 //! Nothing here takes longer than [`CONNECT`] in all.
@@ -21,43 +21,43 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::{CONNECT, answer::Blame, timeouts};
+use super::{CONNECT, answer::ServerFault, timeouts};
 use crate::error::{Error, is_out_of_descriptors};
 
-/// How long an idle connection may take to prove that it is there: half of [`CONNECT`], so that there is time to open another.
-const PROOF: Duration = CONNECT.checked_div(2).unwrap();
+/// How long the test of an idle connection may take: half of [`CONNECT`], so that there is time to open another.
+const TEST: Duration = CONNECT.checked_div(2).unwrap();
 
 pub(crate) struct Pool {
     client: Client,
     permits: Arc<Semaphore>,
-    shelf: Mutex<Shelf>,
-    /// Has one clone in each connection, wherever that is.
+    state: Mutex<State>,
+    /// Counts the connections: each holds a clone.
     alive: Arc<()>,
-    /// What was opened before this moment is not used again.
-    given_up: watch::Sender<Option<Instant>>,
+    /// Connections opened before this moment are not used again.
+    discarded: watch::Sender<Option<Instant>>,
 }
 
 #[derive(Default)]
-struct Shelf {
-    /// The one that was used last comes first, so that the others may stay quiet.
+struct State {
+    /// Last in, first out, so that the others may stay idle.
     idle: Vec<Opened>,
-    /// Those who could not connect, in their order. Each has a permit, so there are no more of them than permits.
-    waiting: VecDeque<oneshot::Sender<Opened>>,
+    /// Callers that could not connect, first come, first served. Each holds a permit, which bounds their number.
+    waiters: VecDeque<oneshot::Sender<Opened>>,
 }
 
-/// Clones of it are the same connection.
+/// Clones share one connection.
 #[derive(Clone)]
 struct Opened {
     connection: MultiplexedConnection,
-    /// When its opening began: where the address led by then.
+    /// When its opening began, and so when the address was resolved.
     since: Instant,
-    /// Was a command given up whose answer is still to come? The server may be blocked by it for long.
-    is_owed: bool,
+    /// Is the answer to an abandoned command pending? The command may block the server for long.
+    is_pending: bool,
     _alive: Arc<()>,
 }
 
-/// A connection that somebody has; it comes back when this is dropped.
-pub(super) struct Lent {
+/// A connection that is checked out; the drop of this releases it.
+pub(super) struct CheckedOut {
     opened: Opened,
     pool: Arc<Pool>,
     _permit: OwnedSemaphorePermit,
@@ -68,9 +68,9 @@ impl Pool {
         Self {
             client,
             permits: Arc::new(Semaphore::new(size.min(Semaphore::MAX_PERMITS))),
-            shelf: Mutex::default(),
+            state: Mutex::default(),
             alive: Arc::default(),
-            given_up: watch::Sender::new(None),
+            discarded: watch::Sender::new(None),
         }
     }
 
@@ -78,7 +78,7 @@ impl Pool {
         &self.client
     }
 
-    pub(super) async fn take(self: &Arc<Self>) -> Result<Lent, Error> {
+    pub(super) async fn acquire(self: &Arc<Self>) -> Result<CheckedOut, Error> {
         let deadline = Instant::now() + CONNECT;
         let permit = timeout_at(deadline, Arc::clone(&self.permits).acquire_owned()).await;
         let Ok(Ok(permit)) = permit else {
@@ -88,28 +88,28 @@ impl Pool {
         loop {
             while let Some(mut opened) = self.next_idle() {
                 if timeout_at(deadline, self.is_usable(&mut opened)).await == Ok(true) {
-                    return Ok(self.lend(opened, permit));
+                    return Ok(self.check_out(opened, permit));
                 }
             }
             let unreachable = match timeout_at(deadline, self.open()).await {
-                Ok(Ok(opened)) => return Ok(self.lend(opened, permit)),
+                Ok(Ok(opened)) => return Ok(self.check_out(opened, permit)),
                 Ok(Err(error)) if is_out_of_descriptors(&error) => {
                     Error::unavailable("this process has no file descriptor left to reach Redis with: raise its limit of open files").because(error)
                 }
                 Ok(Err(error)) => Error::unavailable("Redis cannot be reached").because(error),
                 Err(elapsed) => Error::unavailable("Redis cannot be reached").because(elapsed),
             };
-            // A server that takes no more connections, or another password by now, still serves those that there are.
-            let Some(coming) = self.line_up() else {
+            // A server that accepts no more connections, or has a new password by now, still serves the open ones.
+            let Some(coming) = self.join_waiters() else {
                 return Err(unreachable);
             };
             match timeout_at(deadline, coming).await {
                 Ok(Ok(mut opened)) => {
                     if timeout_at(deadline, self.is_usable(&mut opened)).await == Ok(true) {
-                        return Ok(self.lend(opened, permit));
+                        return Ok(self.check_out(opened, permit));
                     }
                 }
-                // One has come back that is of no use.
+                // One was released that is of no use.
                 Ok(Err(_)) => {}
                 Err(_) => return Err(unreachable),
             }
@@ -125,100 +125,102 @@ impl Pool {
         Ok(Opened {
             connection: opening.await?,
             since,
-            is_owed: false,
+            is_pending: false,
             _alive: Arc::clone(&self.alive),
         })
     }
 
     fn next_idle(&self) -> Option<Opened> {
-        self.shelf().idle.pop()
+        self.state().idle.pop()
     }
 
-    /// Any answer proves that the server is there, and UNWATCH frees the next transaction from what the one before has watched.
+    /// Any answer proves that the server is alive. UNWATCH also removes what an earlier user of the connection has watched.
     async fn is_usable(&self, opened: &mut Opened) -> bool {
-        if self.is_given_up(opened) {
+        if self.is_discarded(opened) {
             return false;
         }
         let unwatch = redis::cmd("UNWATCH");
         let asking = opened.connection.req_packed_command(&unwatch);
-        if let Ok(answer) = timeout(PROOF, asking).await {
+        if let Ok(answer) = timeout(TEST, asking).await {
             return answer.is_ok();
         }
-        // A host that is gone says nothing on any connection, and to find that out of each would take too long.
-        self.give_up(opened.since, Duration::ZERO, "no answer");
+        // A host that is gone answers on no connection, and testing each of them would take too long.
+        self.discard_all(opened.since, Duration::ZERO, "no answer");
         false
     }
 
-    fn lend(self: &Arc<Self>, opened: Opened, permit: OwnedSemaphorePermit) -> Lent {
-        Lent {
+    fn check_out(self: &Arc<Self>, opened: Opened, permit: OwnedSemaphorePermit) -> CheckedOut {
+        CheckedOut {
             opened,
             pool: Arc::clone(self),
             _permit: permit,
         }
     }
 
-    /// The next connection that comes back, if there is any at all.
-    fn line_up(&self) -> Option<oneshot::Receiver<Opened>> {
-        let mut now = self.shelf();
+    /// The next connection that is released, if there is any at all.
+    fn join_waiters(&self) -> Option<oneshot::Receiver<Opened>> {
+        let mut state = self.state();
         if Arc::strong_count(&self.alive) == 1 {
             return None;
         }
-        now.waiting.retain(|waiting| !waiting.is_closed());
+        state.waiters.retain(|waiting| !waiting.is_closed());
         let (sender, receiver) = oneshot::channel();
-        now.waiting.push_back(sender);
-        // One may have come back since the shelf was looked at.
-        if let Some(opened) = now.idle.pop() {
-            now.hand_on(opened);
+        state.waiters.push_back(sender);
+        // One may have been released in the meantime.
+        if let Some(opened) = state.idle.pop() {
+            state.release(opened);
         }
         Some(receiver)
     }
 
-    /// Gives up all connections that are there by now, unless the one that was `opened` then is given up already, or others were less than `pace` ago.
-    pub(crate) fn give_up(&self, opened: Instant, pace: Duration, why: &str) {
-        let is_news = self.given_up.send_if_modified(|given_up| {
+    /// Discards all connections opened before now.
+    ///
+    /// It does nothing when the one `opened` at that time is discarded already, or when others were discarded less than `pace` ago.
+    pub(crate) fn discard_all(&self, opened: Instant, pace: Duration, why: &str) {
+        let is_news = self.discarded.send_if_modified(|discarded| {
             let now = Instant::now();
-            let is_due = given_up.is_none_or(|last| opened > last && now - last >= pace);
+            let is_due = discarded.is_none_or(|last| opened > last && now - last >= pace);
             if is_due {
-                *given_up = Some(now);
+                *discarded = Some(now);
             }
             is_due
         });
         if is_news {
             tracing::warn!(
                 why,
-                "the connections to Redis are given up, others will be opened"
+                "the connections to Redis are discarded, others will be opened"
             );
         }
     }
 
-    /// Ends when what was opened at that moment is given up.
-    pub(crate) async fn until_given_up(&self, opened: Instant) {
-        let mut given_up = self.given_up.subscribe();
+    /// Resolves when connections opened at that moment are discarded.
+    pub(crate) async fn until_discarded(&self, opened: Instant) {
+        let mut discarded = self.discarded.subscribe();
         // The sender lives as long as this.
-        let _ = given_up
-            .wait_for(|given_up| given_up.is_some_and(|moment| opened <= moment))
+        let _ = discarded
+            .wait_for(|discarded| discarded.is_some_and(|moment| opened <= moment))
             .await;
     }
 
-    fn is_given_up(&self, opened: &Opened) -> bool {
-        self.given_up
+    fn is_discarded(&self, opened: &Opened) -> bool {
+        self.discarded
             .borrow()
             .is_some_and(|moment| opened.since <= moment)
     }
 
     /// Nobody panics while holding it.
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Shelf {
-    /// To the one who waits longest, else to whoever comes next.
-    fn hand_on(&mut self, mut opened: Opened) {
-        while let Some(waiting) = self.waiting.pop_front() {
+impl State {
+    /// To the first waiter, else to the idle ones.
+    fn release(&mut self, mut opened: Opened) {
+        while let Some(waiting) = self.waiters.pop_front() {
             match waiting.send(opened) {
                 Ok(()) => return,
-                // That one waits no more.
+                // This waiter has left.
                 Err(back) => opened = back,
             }
         }
@@ -226,17 +228,17 @@ impl Shelf {
     }
 }
 
-impl Lent {
-    /// The connection, for one command; [`hear`](Self::hear) is told what became of it.
-    pub(super) fn ask(&mut self) -> &mut MultiplexedConnection {
-        self.opened.is_owed = true;
+impl CheckedOut {
+    /// The raw connection, for one command, whose result is to be passed to [`inspect`](Self::inspect).
+    pub(super) fn raw(&mut self) -> &mut MultiplexedConnection {
+        self.opened.is_pending = true;
         &mut self.opened.connection
     }
 
-    pub(super) fn hear(&mut self, answers: Result<&[Value], &RedisError>) {
-        self.opened.is_owed = answers.is_err_and(RedisError::is_timeout);
-        if let Some(Blame { pace, code }) = Blame::of(answers) {
-            self.pool.give_up(self.opened.since, pace, code);
+    pub(super) fn inspect(&mut self, answers: Result<&[Value], &RedisError>) {
+        self.opened.is_pending = answers.is_err_and(RedisError::is_timeout);
+        if let Some(ServerFault { pace, code }) = ServerFault::of(answers) {
+            self.pool.discard_all(self.opened.since, pace, code);
         }
     }
 
@@ -245,15 +247,15 @@ impl Lent {
     }
 }
 
-impl Drop for Lent {
+impl Drop for CheckedOut {
     fn drop(&mut self) {
-        let is_good = !self.opened.is_owed && !self.pool.is_given_up(&self.opened);
-        let mut now = self.pool.shelf();
+        let is_good = !self.opened.is_pending && !self.pool.is_discarded(&self.opened);
+        let mut state = self.pool.state();
         if is_good {
-            now.hand_on(self.opened.clone());
+            state.release(self.opened.clone());
         } else {
-            // Who waits longest tries to open another one in its place.
-            drop(now.waiting.pop_front());
+            // The first waiter is woken, and tries to open another one in its place.
+            drop(state.waiters.pop_front());
         }
     }
 }

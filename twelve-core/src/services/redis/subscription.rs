@@ -17,7 +17,7 @@ use crate::error::Error;
 /// How many messages may wait to be taken.
 const BACKLOG: usize = 1024;
 
-/// How often a quiet connection must prove that it is there.
+/// How often the connection is tested.
 const PING: Duration = Duration::from_secs(10);
 
 /// How HELLO names the role of a server that takes writes.
@@ -93,7 +93,7 @@ impl Redis {
             tokio::select! {
                 () = over.cancelled() => {}
                 () = messages.closed() => {}
-                () = pool.until_given_up(opened) => {}
+                () = pool.until_discarded(opened) => {}
                 () = until_it_does_no_more(connection, role) => {}
             }
         });
@@ -118,8 +118,8 @@ impl Redis {
 impl Subscription {
     /// The channel and the payload of the next message; `None` when the subscription has ended.
     ///
-    /// It may be dropped while it waits, as in `tokio::select!`, and loses nothing.
-    /// The connection is given up too when 1,024 messages wait here to be taken: a subscriber that falls behind must know, and may not use up the memory.
+    /// It is cancel-safe: in `tokio::select!` no message is lost.
+    /// The connection is closed too when 1,024 messages wait here to be taken: a subscriber that falls behind must know, and may not use up the memory.
     pub async fn next(&mut self) -> Option<(String, Vec<u8>)> {
         self.0.recv().await
     }
@@ -131,7 +131,7 @@ impl fmt::Debug for Subscription {
     }
 }
 
-/// Takes what arrives as fast as it comes, for redis-rs itself would store it without a limit.
+/// Takes messages as fast as they arrive, since redis-rs itself would buffer them without a limit.
 fn forwarding(
     messages: Sender<(String, Vec<u8>)>,
     over: CancellationToken,
@@ -140,7 +140,7 @@ fn forwarding(
         if push.kind == PushKind::Disconnection {
             over.cancel();
         }
-        // After one that was not taken no other may come: nobody would know of the gap.
+        // After a lost message no other may follow: the subscriber would not notice the gap.
         let Some(message) = Msg::from_push_info(push).filter(|_| !over.is_cancelled()) else {
             return Ok(());
         };
