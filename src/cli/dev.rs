@@ -150,7 +150,7 @@ fn become_command<'w>(
         .env_clear()
         .envs(environment.iter())
         .exec();
-    Err(Error::internal("the command cannot be run").because(error))
+    Err(Error::internal("the command cannot be run").with_source(error))
 }
 
 #[cfg(test)]

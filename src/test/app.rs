@@ -285,7 +285,7 @@ async fn with_own_redis(environment: Environment) -> Result<Environment, Error> 
     };
     let url = tokio::task::spawn_blocking(|| super::redis::fresh_database(url))
         .await
-        .map_err(|panic| Error::internal("Redis cannot be emptied").because(panic))??;
+        .map_err(|panic| Error::internal("Redis cannot be emptied").with_source(panic))??;
     Ok(environment.with("REDIS_URL", url))
 }
 
@@ -293,7 +293,7 @@ async fn with_own_redis(environment: Environment) -> Result<Environment, Error> 
 pub(super) async fn servers() -> Result<Environment, Error> {
     tokio::task::spawn_blocking(environment)
         .await
-        .map_err(|panic| Error::internal("the servers cannot be started").because(panic))?
+        .map_err(|panic| Error::internal("the servers cannot be started").with_source(panic))?
 }
 
 /// The process's environment, with private servers where no URL is set.
@@ -331,7 +331,8 @@ pub fn environment() -> Result<Environment, Error> {
 fn attach(wanted: Wanted) -> Result<Services, Error> {
     // Cargo sets it for every test: the servers belong to this worktree.
     let worktree = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| ".".into());
-    let refused = |error| Error::unavailable("private servers cannot be started").because(error);
+    let refused =
+        |error| Error::unavailable("private servers cannot be started").with_source(error);
     let directory = Directory::of_worktree(worktree).map_err(refused)?;
     Services::attach(&directory, wanted).map_err(refused)
 }

@@ -20,7 +20,8 @@ pub(super) fn fresh_database(url: &str) -> Result<String, Error> {
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let number = process::id().wrapping_mul(16).wrapping_add(count) % (REDIS_DATABASES - 1) + 1;
     let url = format!("{url}?db={number}");
-    let failed = |error| Error::unavailable("the private Redis cannot be reached").because(error);
+    let failed =
+        |error| Error::unavailable("the private Redis cannot be reached").with_source(error);
     let mut connection = redis::Client::open(url.as_str())
         .and_then(|client| client.get_connection())
         .map_err(failed)?;

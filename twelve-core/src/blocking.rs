@@ -96,7 +96,7 @@ impl Blocking {
         &self,
         work: impl FnOnce(Cancelled) -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let closing = |error| Error::unavailable("the process is closing").because(error);
+        let closing = |error| Error::unavailable("the process is closing").with_source(error);
         let place = Arc::clone(&self.0).acquire_owned().await.map_err(closing)?;
         let token = CancellationToken::new();
         let cancelled = Cancelled(token.clone());
@@ -110,7 +110,7 @@ impl Blocking {
                 "blocking work panicked: {}",
                 panic_message(&*panic).unwrap_or("without a message")
             )),
-            Err(error) => Error::unavailable("the process is closing").because(error),
+            Err(error) => Error::unavailable("the process is closing").with_source(error),
         })
     }
 }

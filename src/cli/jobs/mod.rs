@@ -83,5 +83,5 @@ fn ids(matches: &ArgMatches) -> Result<Vec<JobId>, Error> {
 
 fn to_json(value: &impl serde::Serialize) -> Result<Value, Error> {
     serde_json::to_value(value)
-        .map_err(|error| Error::internal("the result is no JSON").because(error))
+        .map_err(|error| Error::internal("the result is no JSON").with_source(error))
 }

@@ -77,7 +77,7 @@ impl ConfigSpec {
         if self.value.get().is_none()
             && let Some(faults) = Faults::among(self.read(environment))
         {
-            return Err(Error::configuration("the configuration is wrong").because(faults));
+            return Err(Error::configuration("the configuration is wrong").with_source(faults));
         }
         self.value
             .get()

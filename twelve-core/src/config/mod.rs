@@ -54,7 +54,7 @@ impl Environment {
         config.ok_or_else(|| {
             let error = Error::configuration(message);
             match Faults::among(reader.into_variables()) {
-                Some(faults) => error.because(faults),
+                Some(faults) => error.with_source(faults),
                 None => error,
             }
         })

@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn the_chain_names_every_cause_once() {
         let error = Error::unavailable("Postgres is unavailable")
-            .because(std::io::Error::other("connection refused"));
+            .with_source(std::io::Error::other("connection refused"));
         assert_eq!(chain(&error), "Postgres is unavailable: connection refused");
     }
 }

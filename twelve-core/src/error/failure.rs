@@ -114,8 +114,8 @@ impl Failure {
     pub fn into_error(self, message: impl Into<Cow<'static, str>>) -> Error {
         match self.error() {
             Some(error) if error.is_configuration() || error.is_usage() => error.clone(),
-            _ if self.is_unavailable() => Error::unavailable(message).because(self.error),
-            _ => Error::internal(message).because(self.error),
+            _ if self.is_unavailable() => Error::unavailable(message).with_source(self.error),
+            _ => Error::internal(message).with_source(self.error),
         }
     }
 }

@@ -96,9 +96,9 @@ impl Error {
         }))
     }
 
-    /// Adds the cause.
+    /// The same error with the error that caused it.
     #[must_use]
-    pub fn because(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+    pub fn with_source(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self(Arc::new(Inner {
             kind: self.0.kind,
             message: self.0.message.clone(),
@@ -106,10 +106,10 @@ impl Error {
         }))
     }
 
-    /// What this error kept from being done; the new error is of the same kind, and has this one as its cause.
+    /// An error of the same kind that says what could not be done; this one becomes its source.
     #[must_use]
-    pub fn in_the_way_of(self, message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(self.0.kind, message).because(self)
+    pub fn context(self, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(self.0.kind, message).with_source(self)
     }
 
     /// Is a variable or the wiring wrong?

@@ -131,7 +131,7 @@ pub fn probe(app: &str, environment: &Environment) -> Result<Vec<Report>, Error>
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => {
             let message = "the processes of this app cannot be asked: run this as their user, or set TWELVE_STATE_DIR as theirs is";
-            return Err(Error::internal(message).because(error));
+            return Err(Error::internal(message).with_source(error));
         }
     };
     let mut reports: Vec<Report> = entries

@@ -153,7 +153,7 @@ impl ProcessType {
             ProcessKind::Http => budget,
             _ => budget.without_announce(),
         });
-        let refused = |error| Error::internal("the process cannot start").because(error);
+        let refused = |error| Error::internal("the process cannot start").with_source(error);
         signals::watch(lifecycle.clone()).map_err(refused)?;
         supervision::end_with_supervisor(context.environment()).map_err(refused)?;
         let runtime = runtime::Builder::new_multi_thread()

@@ -117,7 +117,7 @@ impl ResourceSpec {
         let fresh = async move {
             task.await.unwrap_or_else(|panic| {
                 let error = Error::internal(format!("building `{name}` panicked"));
-                Err((Instant::now(), error.because(panic)))
+                Err((Instant::now(), error.with_source(panic)))
             })
         }
         .boxed()

@@ -380,7 +380,7 @@ mod tests {
     #[test]
     fn a_commit_that_failed_for_its_contents_is_a_failed_attempt() {
         let commit =
-            |cause| Error::unavailable("the transaction could not be committed").because(cause);
+            |cause| Error::unavailable("the transaction could not be committed").with_source(cause);
         let constraint = commit(Error::internal("a statement failed on Postgres"));
         assert!(matches!(end_of_commit(&constraint), End::Failed(_)));
         let outage = commit(Error::unavailable("Postgres is unavailable"));

@@ -261,7 +261,7 @@ impl CheckedOut {
             return Ok(());
         }
         self.check_transaction().await.map_err(|error| {
-            Error::from(error).in_the_way_of("nothing was committed: a statement had failed")
+            Error::from(error).context("nothing was committed: a statement had failed")
         })
     }
 
@@ -345,7 +345,7 @@ impl CheckedOut {
                 self.state = State::Idle;
                 // With such a `target_session_attrs`, the mistake is the statement's.
                 if !self.pool.target().is_for_reading() && self.is_server_read_only().await {
-                    return Err(Error::read_only().because(error).into());
+                    return Err(Error::read_only().with_source(error).into());
                 }
             }
         }

@@ -163,7 +163,7 @@ fn optional<'e>(
 /// A connection that is outdated is no mistake of the statement's.
 fn in_our_words(error: sqlx::Error) -> sqlx::Error {
     if Fault::of(&error).is_outdated() {
-        outdated().because(error).into()
+        outdated().with_source(error).into()
     } else {
         error
     }

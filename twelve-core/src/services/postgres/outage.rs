@@ -9,11 +9,11 @@ impl From<sqlx::Error> for Error {
         if let Some(ours) = carried(&error) {
             ours.clone()
         } else if sqlstate(&error).as_deref() == Some(QUERY_CANCELED) {
-            Self::unavailable("Postgres has ended a statement early").because(error)
+            Self::unavailable("Postgres has ended a statement early").with_source(error)
         } else if is_outage(&error) {
-            Self::unavailable("Postgres is unavailable").because(error)
+            Self::unavailable("Postgres is unavailable").with_source(error)
         } else {
-            Self::internal("a statement failed on Postgres").because(error)
+            Self::internal("a statement failed on Postgres").with_source(error)
         }
     }
 }

@@ -636,7 +636,7 @@ pub(super) fn refused(cause: sqlx::Error) -> Error {
     } else {
         "Postgres cannot be reached"
     };
-    Error::unavailable(message).because(cause)
+    Error::unavailable(message).with_source(cause)
 }
 
 pub(super) fn closing() -> Error {

@@ -104,7 +104,7 @@ impl Tx {
                     "as many transactions as TWELVE_DATABASE_POOL allows were open for 2 s",
                 )
             })?
-            .map_err(|closed| Error::unavailable("the process is closing").because(closed))?;
+            .map_err(|closed| Error::unavailable("the process is closing").with_source(closed))?;
         Ok(Open {
             connection: self.db.check_out_and_begin().await?.with_permit(permit),
             after_commit: Vec::new(),

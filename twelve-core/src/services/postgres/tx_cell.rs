@@ -52,7 +52,7 @@ impl TxCell {
 
     async fn finish(mut open: Open) -> Result<(), Error> {
         open.connection.commit().await.map_err(|error| {
-            Error::from(error).in_the_way_of("the transaction could not be committed")
+            Error::from(error).context("the transaction could not be committed")
         })?;
         for action in std::mem::take(&mut open.after_commit) {
             action();

@@ -64,7 +64,7 @@ impl Redis {
         const NOT_CONFIGURED: &str = "Redis is not configured";
         let settings: Settings = context.environment().load(NOT_CONFIGURED)?;
         let client = redis::Client::open(settings.address.into_info())
-            .map_err(|error| Error::configuration(NOT_CONFIGURED).because(error))?;
+            .map_err(|error| Error::configuration(NOT_CONFIGURED).with_source(error))?;
         Ok(Self(Arc::new(Pool::new(client, settings.size))))
     }
 

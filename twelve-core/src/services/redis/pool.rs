@@ -94,10 +94,10 @@ impl Pool {
             let unreachable = match timeout_at(deadline, self.open()).await {
                 Ok(Ok(opened)) => return Ok(self.check_out(opened, permit)),
                 Ok(Err(error)) if is_out_of_descriptors(&error) => {
-                    Error::unavailable("this process has no file descriptor left to reach Redis with: raise its limit of open files").because(error)
+                    Error::unavailable("this process has no file descriptor left to reach Redis with: raise its limit of open files").with_source(error)
                 }
-                Ok(Err(error)) => Error::unavailable("Redis cannot be reached").because(error),
-                Err(elapsed) => Error::unavailable("Redis cannot be reached").because(elapsed),
+                Ok(Err(error)) => Error::unavailable("Redis cannot be reached").with_source(error),
+                Err(elapsed) => Error::unavailable("Redis cannot be reached").with_source(elapsed),
             };
             // A server that accepts no more connections, or has a new password by now, still serves the open ones.
             let Some(coming) = self.join_waiters() else {

@@ -85,8 +85,8 @@ impl Redis {
         });
         let (connection, role) = match subscribed.await {
             Ok(Ok(subscribed)) => subscribed,
-            Ok(Err(error)) => return Err(unreachable.because(error)),
-            Err(elapsed) => return Err(unreachable.because(elapsed)),
+            Ok(Err(error)) => return Err(unreachable.with_source(error)),
+            Err(elapsed) => return Err(unreachable.with_source(elapsed)),
         };
         let pool = Arc::clone(self.pool());
         tokio::spawn(async move {
