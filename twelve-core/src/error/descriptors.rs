@@ -1,4 +1,4 @@
-//! What this process itself has run out of, and which looks like an outage of whatever it wanted to reach.
+//! File descriptors: a process that has none left cannot connect, which looks like an outage of the server.
 
 use std::{error::Error, io, iter, sync::Arc};
 

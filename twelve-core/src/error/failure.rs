@@ -7,7 +7,7 @@ use crate::services::postgres::is_outage;
 
 /// What a handler failed with: any error converts into it, so `?` just works.
 ///
-/// It deliberately does not implement [`std::error::Error`]: that is what lets the conversion be total.
+/// It deliberately does not implement [`std::error::Error`]: only so can every error convert into it.
 pub struct Failure {
     error: Box<dyn StdError + Send + Sync>,
     asked_pause: Option<Duration>,

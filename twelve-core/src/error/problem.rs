@@ -57,19 +57,19 @@ impl Problem {
         Self::new(400, "bad-request", "The request cannot be understood").detail(detail)
     }
 
-    /// 401: who is asking is not known. Carries `WWW-Authenticate: Bearer`, which RFC 9110 section 11.6.1 demands.
+    /// 401: the client is not authenticated. Carries `WWW-Authenticate: Bearer`, which RFC 9110 section 11.6.1 demands.
     #[must_use]
     pub fn unauthorized() -> Self {
         Self::new(401, "unauthorized", "A valid token is missing")
     }
 
-    /// 403: who is asking may not.
+    /// 403: the client is not allowed to do that.
     #[must_use]
     pub fn forbidden() -> Self {
         Self::new(403, "forbidden", "That is not allowed")
     }
 
-    /// 404: there is nothing here, or nothing for whoever is asking.
+    /// 404: there is no such resource, or none that this client may see.
     #[must_use]
     pub fn not_found() -> Self {
         Self::new(404, "not-found", "There is nothing here")

@@ -112,7 +112,7 @@ impl<E: Into<Failure>> IntoEnd for Result<(), E> {
     }
 }
 
-/// A handler with its types erased: it takes a context and what only its kind of run has.
+/// A handler with its types erased: it takes a context and the value of its kind of run.
 pub struct Erased<K> {
     needs: Needs,
     call: Arc<Call<K>>,

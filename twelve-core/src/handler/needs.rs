@@ -54,9 +54,9 @@ impl Argument {
         }
     }
 
-    /// An HTTP argument is known by its type alone, without a trait of ours on it: its name tells the wrapper.
+    /// The `T` of a wrapper, by the name of the type: an HTTP argument need not implement a trait of ours.
     ///
-    /// The name is only used to find what was *not* registered; what was, is found by [`TypeId`].
+    /// The name only serves the message about an argument that is *not* registered; registered ones are found by [`TypeId`].
     pub(crate) fn inside(&self, wrapper_of_unit: &str) -> Option<&'static str> {
         let prefix = wrapper_of_unit.strip_suffix("()>")?;
         self.name.strip_prefix(prefix)?.strip_suffix('>')

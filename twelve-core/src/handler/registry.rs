@@ -46,7 +46,7 @@ impl Registry {
             .map(|resource| (resource.id, resource.name, resource.needs()))
     }
 
-    /// Everything that is needed, with what the needed resources need in their turn.
+    /// The transitive closure: these needs, and those of the resources among them.
     #[must_use]
     pub fn close_over(&self, needs: &Needs) -> Needs {
         let mut all = needs.clone();

@@ -22,9 +22,9 @@ pub struct Run<K> {
 #[non_exhaustive]
 pub struct Request;
 
-/// A kind of run whose `Tx` somebody commits when the handler succeeds.
+/// A kind of run whose `Tx` is committed when the handler succeeds.
 ///
-/// Building a resource is none: it outlives every transaction.
+/// Building a resource is not one: a resource outlives every transaction.
 #[diagnostic::on_unimplemented(
     message = "`Tx` cannot be an argument of this handler",
     label = "a `{Self}` run is no unit of work: nothing would commit its `Tx`",
@@ -51,7 +51,7 @@ impl<K> Run<K> {
         &self.context
     }
 
-    /// Where this run's transaction waits to be used, and to be committed.
+    /// The cell of this run's transaction.
     #[must_use]
     pub fn tx_cell(&self) -> &TxCell {
         &self.cell

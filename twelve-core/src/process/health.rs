@@ -60,7 +60,7 @@ pub(crate) struct Probes(Option<PathBuf>);
 impl Drop for Probes {
     fn drop(&mut self) {
         if let Some(path) = &self.0 {
-            // Somebody may have cleaned up before us.
+            // It may have been removed already.
             let _ = fs::remove_file(path);
         }
     }
@@ -83,7 +83,7 @@ fn try_listen(context: &Context) -> io::Result<PathBuf> {
     create_private(&directory)?;
     let path = directory.join(socket(&identity.process_type, process::id()));
     // Renamed into place once it listens: a probe that meets a socket without a listener takes its process for dead, and removes it.
-    // It also takes the place of what a dead process that had our id before has left.
+    // It also replaces the socket of a dead process that had the same id.
     let unready = path.with_extension("new");
     let _ = fs::remove_file(&unready);
     let listener = UnixListener::bind(&unready)?;
@@ -122,7 +122,7 @@ fn answer(context: &Context) -> String {
 ///
 /// # Errors
 ///
-/// Their directory belongs to somebody else, who could answer in their place, or it cannot be read.
+/// Their directory cannot be read, or belongs to another user, who could answer in their place.
 pub fn probe(app: &str, environment: &Environment) -> Result<Vec<Report>, Error> {
     let directory = directory(app, environment);
     let entries = match check_private(&directory).and_then(|()| fs::read_dir(&directory)) {
@@ -171,7 +171,7 @@ fn ask(path: &Path) -> Option<Report> {
             running: 0,
         })),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            // Nobody listens any more: the process was killed before it could clean up.
+            // Nothing listens there: the process was killed before it could clean up.
             let _ = fs::remove_file(path);
             None
         }
@@ -195,7 +195,7 @@ fn directory(app: &str, environment: &Environment) -> PathBuf {
     base.join(app)
 }
 
-/// Creates the directory for this user alone, whatever the umask is, and refuses one that somebody else has put there.
+/// Creates the directory for this user alone, whatever the umask is, and refuses one that another user has created.
 fn create_private(directory: &Path) -> io::Result<()> {
     fs::DirBuilder::new()
         .recursive(true)
@@ -204,13 +204,13 @@ fn create_private(directory: &Path) -> io::Result<()> {
     check_private(directory)
 }
 
-/// Refuses a directory in which somebody else could listen, as anybody can make one below the system's temporary one.
+/// Refuses a directory in which another user could listen: anyone can create one in the system's temporary directory.
 fn check_private(directory: &Path) -> io::Result<()> {
     for directory in directory.ancestors().take(2) {
         let link = fs::symlink_metadata(directory)?;
         let found = fs::metadata(directory)?;
         let is_ours = |found: &fs::Metadata| found.uid() == getuid().as_raw();
-        // Write access for all, without the bit by which only owners move what is inside.
+        // Writable by all, without the sticky bit, by which only owners may rename files.
         let is_open = found.mode() & 0o1002 == 0o002;
         let problem = if !found.is_dir() {
             "is no directory"

@@ -38,7 +38,7 @@ pub enum ProcessKind {
     Http,
     /// Runs jobs.
     Worker,
-    /// Enqueues what the clock says.
+    /// Enqueues the jobs of schedules.
     Scheduler,
     /// Sends mails.
     Mailer,
@@ -68,7 +68,7 @@ pub struct Process;
 impl UnitOfWork for Process {}
 
 impl ProcessType {
-    /// A process type whose main function is `run`; it answers when the process has drained.
+    /// A process type whose main function is `run`; it returns when the process has drained.
     pub fn new<F, Fut>(name: impl Into<String>, kind: ProcessKind, needs: Needs, run: F) -> Self
     where
         F: Fn(Context) -> Fut + Send + Sync + 'static,
@@ -167,7 +167,7 @@ impl ProcessType {
             let work = AssertUnwindSafe(self.main(context.clone()));
             let end = work.catch_unwind().await;
             lifecycle.begin_close();
-            // What an abandoned handler still holds does not close: the exit does not wait for it.
+            // A connection that an abandoned handler holds does not close: the exit does not wait for it.
             let _ = tokio::time::timeout(CLOSE, context.close()).await;
             end
         });

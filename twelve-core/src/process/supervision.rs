@@ -17,7 +17,7 @@ pub const SUPERVISOR: &str = "TWELVE_SUPERVISOR";
 
 /// Tells a child that its listening socket is its standard input, as inetd does.
 ///
-/// The supervisor keeps the socket open, so whoever connects while one process takes over from another is not refused.
+/// The supervisor keeps the socket open, so no connection is refused while one process takes over from another.
 /// systemd's `LISTEN_FDS` would need the child's process id in its environment before the child exists.
 pub const LISTEN: &str = "TWELVE_LISTEN";
 
@@ -47,7 +47,7 @@ pub fn inherited_listener(environment: &Environment) -> io::Result<Option<TcpLis
     let listener = TcpListener::from(io::stdin().as_fd().try_clone_to_owned()?);
     listener.local_addr()?;
     listener.set_nonblocking(true)?;
-    // What this process starts in its turn must not hold the port.
+    // The child processes of this process must not hold the port.
     dup2_stdin(File::open("/dev/null")?)?;
     Ok(Some(listener))
 }
@@ -66,7 +66,7 @@ pub(crate) fn end_with_supervisor(environment: &Environment) -> io::Result<()> {
     let Some(supervisor) = supervisor(environment) else {
         return Ok(());
     };
-    // A process that a supervised one has started inherits the variable, but is nobody's child here.
+    // A child of a supervised process inherits the variable, but its parent is not the supervisor.
     let orphaned = || test_kill_process(supervisor) == Err(Errno::SRCH);
     if getppid() != Some(supervisor) && !orphaned() {
         return Ok(());
@@ -77,7 +77,7 @@ pub(crate) fn end_with_supervisor(environment: &Environment) -> io::Result<()> {
             while getppid() == Some(supervisor) {
                 thread::sleep(LOOK_EVERY);
             }
-            // If it had asked us to stop already, this is the second signal: whoever killed it is in a hurry.
+            // After a SIGTERM of the supervisor this is the second signal, which forces the exit.
             let _ = kill_process(getpid(), Signal::TERM);
         })?;
     Ok(())

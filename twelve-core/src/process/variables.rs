@@ -1,4 +1,4 @@
-//! Which variables of twelve's own a process type must have, judging by what its handlers take.
+//! The variables of twelve's own that a process type needs, derived from the arguments of its handlers.
 
 use crate::{
     blocking::{self, Blocking},
@@ -12,7 +12,7 @@ use crate::services::redis;
 
 /// Reads the variables of the backing services that are needed.
 ///
-/// `also_postgres` tells which other arguments need Postgres: a part of twelve that core does not know, such as jobs.
+/// `also_postgres` holds the arguments of other crates that need Postgres, such as `Jobs`, which this crate does not know.
 #[must_use]
 pub fn service_variables(
     needs: &Needs,

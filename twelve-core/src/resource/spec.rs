@@ -110,7 +110,7 @@ impl ResourceSpec {
         {
             return known.clone();
         }
-        // A task of its own: the first caller may leave, and the others must not start over.
+        // A separate task: the first caller may be cancelled, and the others must not start over.
         let build = (self.build)(context.clone());
         let task = tokio::spawn(async { build.await.map_err(|error| (Instant::now(), error)) });
         let name = self.name;
@@ -134,7 +134,7 @@ impl ResourceSpec {
                     let wrong = |_| Error::internal(format!("`{}` is of another type", self.name));
                     return value.downcast().map(Res).map_err(wrong);
                 }
-                // The one who had asked for it may have left long ago: its failure is nobody's answer.
+                // Its caller may have left long ago, so this failure is too old to be an answer.
                 Err((failed, _)) if failed.elapsed() >= FAILURE_KEPT => {}
                 Err((_, error)) => return Err(error),
             }

@@ -29,13 +29,13 @@ const KEPT_FOR_STATEMENTS: u32 = 2;
 /// `&Db` is an sqlx executor: `sqlx::query("…").fetch_all(&db)`.
 /// A connection is opened on the first statement, not before.
 /// A statement may take 10 s to its last row, or what `TWELVE_DATABASE_TIMEOUT` says: then Postgres ends it, and it has had no effect.
-/// What takes longer runs on a connection of its own, from [`acquire`](Self::acquire).
+/// A longer one runs on a connection of its own, from [`acquire`](Self::acquire).
 /// While Postgres is down, statements fail at once with an error that names the cause; they work again within half a second of its return.
 ///
-/// A connection that will not get better is closed, and its siblings of the same age with it: one whose server has become a standby, and one that knows a table or a type as it was before a migration.
-/// A statement that such a migration meets is run again on another connection, since it has not taken effect.
+/// An outdated connection is closed, and with it all that were opened before: its server has become a standby, or it knows a table or a type as it was before a migration.
+/// A statement that fails for that reason is run again on another connection, since it has not taken effect.
 ///
-/// What needs a pool of sqlx's own builds one from [`options`](Self::options), as a resource.
+/// Code that needs a pool of sqlx's own builds one from [`options`](Self::options), as a resource.
 #[derive(Clone)]
 pub struct Db(Arc<Inner>);
 
@@ -60,7 +60,7 @@ impl Db {
         Self::with(target, self.0.direct.clone(), size, self.0.pool.limit())
     }
 
-    /// A pool that no pooler stands before: for what belongs to a session, such as LISTEN and locks.
+    /// A pool that connects to Postgres without a pooler between: for LISTEN, locks, and all that belongs to a session.
     ///
     /// It is for the same database, at `TWELVE_DATABASE_DIRECT_URL` when that is set.
     #[must_use]
@@ -92,9 +92,9 @@ impl Db {
         ))
     }
 
-    /// A connection of the pool, for what belongs to one connection, or takes long.
+    /// A connection of the pool, for statements that must share one, or take long.
     ///
-    /// What is asked of it directly, as in `execute(&mut *connection)` on its [`PgConnection`], has no deadline.
+    /// Statements on its [`PgConnection`] itself, as in `execute(&mut *connection)`, have no deadline.
     ///
     /// # Errors
     ///
@@ -105,7 +105,7 @@ impl Db {
         Ok(DbConnection::new(connection))
     }
 
-    /// A transaction of one's own, for what has no [`Tx`](super::Tx): it is undone unless [`commit`](DbTransaction::commit) is called.
+    /// A transaction of one's own, where there is no [`Tx`](super::Tx): it is rolled back unless [`commit`](DbTransaction::commit) is called.
     ///
     /// # Errors
     ///
@@ -124,7 +124,7 @@ impl Db {
         Ok((opened.connection, opened.options))
     }
 
-    /// Closes the connections; the pool gives none away any more. Waits for those that are in use.
+    /// Closes the pool: waits for connections in use, and hands out no more.
     pub async fn close(&self) {
         self.0.pool.close().await;
     }
@@ -145,7 +145,7 @@ impl Db {
         CheckedOut::acquire(&self.0.pool).await
     }
 
-    /// A connection with a transaction on it. One that is lost with its BEGIN has lost nothing.
+    /// A connection with a transaction on it. When it is lost during BEGIN, nothing was lost, and another one is used.
     pub(super) async fn check_out_and_begin(&self) -> Result<CheckedOut, Error> {
         let mut connection = self.check_out().await?;
         if let Err(error) = connection.begin().await {

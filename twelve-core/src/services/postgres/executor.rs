@@ -33,7 +33,7 @@ trait Place: Send {
         Ok(())
     }
 
-    /// Gives the connection up for another one, unless that would lose what came before.
+    /// Takes another connection, unless that would lose earlier statements. Returns whether it did.
     fn start_over(&mut self) -> bool {
         false
     }
@@ -169,7 +169,7 @@ fn in_our_words(error: sqlx::Error) -> sqlx::Error {
     }
 }
 
-/// Statements run at a place; what else an executor does needs the connection itself.
+/// Statements run at a place; the other methods of an executor need the raw connection.
 macro_rules! executor_on {
     ($type:ty, |$this:ident| $place:expr, $connection:expr) => {
         impl<'c> Executor<'c> for $type {

@@ -1,4 +1,4 @@
-//! What an error says of the connection that it came over.
+//! What an error says about its connection.
 
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use std::io::ErrorKind;
@@ -10,15 +10,15 @@ use crate::error::carried;
 pub(super) enum Fault {
     /// Nothing: Postgres has answered, or was never asked.
     Statement,
-    /// An answer may be outstanding.
+    /// An answer may be pending.
     Unanswered,
     /// The connection is lost.
     Lost,
     /// The connection was lost before the statement was sent as a whole: it cannot have taken effect.
     LostBefore,
-    /// What the connection knows of tables and types has changed since; the statement was not begun.
+    /// The connection has cached tables or types that have changed since; the statement was not begun.
     Outdated,
-    /// The same, found out by a function or a procedure that the statement had called.
+    /// The same, inside a function or a procedure that the statement had called.
     OutdatedInside,
     /// The server takes no writes, or the transaction was told not to.
     ReadOnly,
@@ -29,7 +29,7 @@ impl Fault {
         match error {
             // A deadline of ours.
             error if carried(error).is_some() => Self::Unanswered,
-            // What was not sent as a whole is not committed, but by a procedure that commits on its own.
+            // A statement that was not sent as a whole is not committed, except by a procedure that commits on its own.
             sqlx::Error::Io(error) if error.kind() == ErrorKind::BrokenPipe => Self::LostBefore,
             // sqlx has counted them, and sent nothing.
             sqlx::Error::Protocol(text) if text.contains("too many arguments") => Self::Statement,
@@ -58,7 +58,7 @@ impl Fault {
         }
     }
 
-    /// Does the connection know an older state of the database?
+    /// Does the connection know an older schema?
     pub(super) fn is_outdated(self) -> bool {
         matches!(self, Self::Outdated | Self::OutdatedInside)
     }
@@ -73,7 +73,7 @@ fn is_outdated(error: &PgDatabaseError) -> bool {
         "0A000" => error.routine() == Some("RevalidateCachedQuery"),
         "XX000" => error.message().starts_with("cache lookup failed for type"),
         "42704" => error.routine() == Some("lookup_type_cache"),
-        // Somebody has thrown away a prepared statement of sqlx's: DISCARD ALL, or a pooler.
+        // A prepared statement of sqlx's was dropped, by DISCARD ALL or by a pooler.
         "26000" => error.message().contains("sqlx_s_"),
         _ => false,
     }

@@ -1,8 +1,8 @@
-//! What our connections ask of their session, so that Postgres ends by itself what nobody waits for any more.
+//! The settings of a session by which Postgres itself ends a statement that has no reader any more.
 //!
 //! ```text
 //! statement_timeout                  ends a statement that takes too long, or waits too long for a lock
-//! client_connection_check_interval   ends one whose client is gone
+//! client_connection_check_interval   ends a statement whose client is gone
 //! ```
 //!
 //! Both go with the startup message: they cost no round trip, and belong to the session alone.
@@ -29,14 +29,14 @@ pub(super) const CHECK: Duration = Duration::from_millis(500);
 /// The longest time that `statement_timeout` takes, in milliseconds.
 const LONGEST: u128 = i32::MAX as u128;
 
-/// One host, and what is known of the sessions that it offers.
+/// One host, and which of our settings it accepts.
 #[derive(Clone, Debug)]
 pub(super) struct Host {
     options: PgConnectOptions,
     takes: Arc<AtomicU8>,
 }
 
-/// What of our settings a server takes with the startup message.
+/// Which of our settings a server accepts in the startup message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 enum Takes {
@@ -65,7 +65,7 @@ impl Host {
 
     /// Opens a session in which a statement may take as long as `limit`, and tells whether that holds; without one it may take as long as it likes, whatever the role's own limit is.
     ///
-    /// What a server has refused is not asked of it again.
+    /// A setting that a server has refused is not sent to it again.
     pub(super) async fn connect(
         &self,
         limit: Option<Duration>,
@@ -87,7 +87,7 @@ impl Host {
 }
 
 impl Takes {
-    /// The options of a host, with what it takes of our settings.
+    /// The options of a host, with the settings that it accepts.
     fn asked_of(self, host: &PgConnectOptions, limit: Option<Duration>) -> PgConnectOptions {
         let mut options = host.clone();
         let is_set = |name| host.get_options().is_some_and(|set| set.contains(name));
@@ -102,7 +102,7 @@ impl Takes {
         options
     }
 
-    /// What may be asked of a server that has refused the connection.
+    /// Which settings are left to try after a server has refused the connection.
     ///
     /// Postgres' codes are `invalid_parameter_value` and `undefined_object`; PgBouncer says `protocol_violation`, of other faults too, and RDS Proxy `feature_not_supported`.
     fn fewer_after(self, error: &sqlx::Error) -> Option<Self> {
@@ -122,7 +122,7 @@ impl From<u8> for Takes {
     }
 }
 
-/// Does the session end a statement after this time? There are poolers that leave out what they are asked without a word.
+/// Does the session end a statement after this time? Some poolers ignore the setting silently.
 async fn is_limited(connection: &mut PgConnection, limit: Duration) -> Result<bool, sqlx::Error> {
     let limit = milliseconds(limit);
     let ask =

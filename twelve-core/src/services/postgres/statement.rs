@@ -12,11 +12,11 @@ use crate::error::Error;
 /// One part of the answer to a statement.
 pub(super) type Step = Result<Either<PgQueryResult, PgRow>, sqlx::Error>;
 
-/// What a query of sqlx's consists of, since that one gives its arguments away only once.
+/// The parts of a query of sqlx's, to run it again: the query itself gives its arguments away only once.
 #[derive(Clone)]
 pub(super) struct Statement {
     sql: SqlStr,
-    /// Nothing for one that is sent as text, without being prepared.
+    /// `None` for a statement that is sent as text, without being prepared.
     arguments: Option<PgArguments>,
     is_persistent: bool,
 }
@@ -88,7 +88,7 @@ impl Execute<'static, Postgres> for Statement {
         self.sql
     }
 
-    /// What another connection once learned of the statement's columns: they may have changed since, so each connection asks for itself.
+    /// The columns as another connection has learned them: they may have changed since, so each connection asks for itself.
     fn statement(&self) -> Option<&PgStatement> {
         None
     }

@@ -12,7 +12,7 @@ use crate::error::{Error, carried};
 /// It is longer than a handler waits: a connect that takes longer still adds its connection to the pool.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// The same where there are several hosts, so that one that has vanished leaves time for the others.
+/// The same where there are several hosts, so that an unreachable one leaves time for the others.
 const CONNECT_ONE_OF_MANY: Duration = Duration::from_secs(1);
 
 /// How a connection to Postgres is opened.
@@ -118,7 +118,7 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// Of several the one by which a server answered, since it tells most.
+    /// Of several errors, one that a server answered with, since it tells most.
     pub(super) async fn open(&self, limit: Option<Duration>) -> Result<Opened<'_>, sqlx::Error> {
         let mut hosts: Vec<&Host> = self.hosts.iter().collect();
         if self.is_shuffled {
@@ -160,7 +160,7 @@ async fn open_if(
     if wanted != Wanted::Any {
         let (in_recovery, read_only) = sqlx::query_as(ROLE).fetch_one(&mut connection).await?;
         if let Some(wish) = wanted.misses(in_recovery, read_only) {
-            // It is being left either way.
+            // It is abandoned either way.
             let _ = connection.close().await;
             let place = place(host.options());
             let message = format!("{place} is no server with target_session_attrs={wish}");

@@ -43,7 +43,7 @@ impl Tx {
     ///
     /// # Errors
     ///
-    /// Somebody else holds it: a handler takes at most one `Tx`.
+    /// Another `Tx` has taken it out: a handler takes at most one.
     pub fn of(cell: &TxCell, db: Db) -> Result<Self, Error> {
         match std::mem::replace(&mut *cell.lock(), State::InUse) {
             State::Free(open) => Ok(Self {
@@ -57,7 +57,7 @@ impl Tx {
         }
     }
 
-    /// The connection with the transaction open on it; what is asked of it directly has no deadline, up to the transaction's end.
+    /// The connection with the transaction open on it; statements on it have no deadline, until the transaction ends.
     ///
     /// # Errors
     ///
@@ -121,7 +121,7 @@ impl Tx {
         }
     }
 
-    /// Forgets what was to be done after the commit: its writes were undone by a rollback to a savepoint.
+    /// Drops the actions of [`after_commit`](Self::after_commit): a rollback to a savepoint has undone their writes.
     pub fn forget_after_commit(&mut self) {
         if let Some(open) = &mut self.open {
             open.after_commit.clear();

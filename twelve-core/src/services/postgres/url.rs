@@ -1,7 +1,7 @@
 //! A URL of Postgres, as libpq reads it; its manual, "Connection URIs".
 //!
-//! sqlx reads only URLs of one host, and leaves out what it does not know without a word that anybody sees.
-//! So each host becomes a URL that sqlx understands as a whole, and what cannot be honoured is refused.
+//! sqlx reads only URLs of one host, and ignores unknown parameters silently.
+//! So each host becomes a URL that sqlx understands as a whole, and a parameter that cannot be honoured is refused.
 
 use percent_encoding::percent_decode_str;
 use sqlx::{ConnectOptions, postgres::PgConnectOptions};
@@ -88,7 +88,7 @@ impl Value for PostgresUrl {
 
     /// All but the password, in whichever place it stands.
     fn show(text: &str) -> String {
-        // A password that is not encoded ends up anywhere in what cannot be read.
+        // A password that is not percent-encoded may end up in any part of a URL that cannot be parsed.
         let (Ok(parts), true) = (Parts::of(text), Self::parse(text).is_ok()) else {
             return "[not shown]".into();
         };

@@ -42,7 +42,7 @@ impl Value for Address {
         Ok(Self(info.set_redis_settings(redis)))
     }
 
-    /// A password that is not encoded ends up anywhere in what cannot be read.
+    /// A password that is not percent-encoded may end up in any part of a URL that cannot be parsed.
     fn show(text: &str) -> String {
         match Self::parse(text) {
             Ok(_) => <Url as Value>::show(text),

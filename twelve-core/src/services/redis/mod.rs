@@ -94,7 +94,7 @@ impl Context {
     }
 }
 
-/// What all connections have in common.
+/// The settings that all connections share.
 pub(crate) fn timeouts() -> AsyncConnectionConfig {
     AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT))

@@ -208,7 +208,7 @@ impl Pool {
             .is_some_and(|moment| opened.since <= moment)
     }
 
-    /// Nobody panics while holding it.
+    /// No code panics while it holds this lock.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! What Redis publishes, as it comes.
+//! Messages that Redis publishes.
 
 use redis::{
     AsyncConnectionConfig, Msg, ProtocolVersion, PushInfo, PushKind, RedisResult,
@@ -23,13 +23,13 @@ const PING: Duration = Duration::from_secs(10);
 /// How HELLO names the role of a server that takes writes.
 const PRIMARY: &str = "master";
 
-/// What is published on some channels, from the moment of subscribing on.
+/// The messages that are published on some channels, from the subscription on.
 ///
-/// Redis keeps nothing for those who are not there: what is published while nobody listens is gone.
+/// Redis stores no messages: one that is published without a subscriber is lost.
 /// So subscribe first, then read the present state from where it is kept, and do both again when the subscription has ended.
 ///
 /// It ends when its connection is lost, and when its server has become a replica: within 10 s, or at once when this process has been refused a write.
-/// A replica passes on what is published on its primary, but loses what is published while it copies that one's data.
+/// A replica forwards the messages of its primary, but loses those that are published while it copies the primary's data.
 pub struct Subscription(mpsc::Receiver<(String, Vec<u8>)>);
 
 impl Redis {
@@ -100,7 +100,7 @@ impl Redis {
         Ok(Subscription(receiver))
     }
 
-    /// In RESP3 a subscribed connection takes other commands too, which the one that asks for the role is.
+    /// In RESP3 a subscribed connection accepts other commands too, such as the one that asks for the role.
     async fn connect_to_listen(
         &self,
         config: AsyncConnectionConfig,
@@ -155,8 +155,8 @@ fn forwarding(
 
 /// Ends when the server is silent, or has become a replica.
 ///
-/// A server that vanished says nothing, and neither does one on whose channels nothing happens.
-/// A replica passes on what is published on its primary, but not while it loads that one's data or has lost it.
+/// Without a test, a server that is gone looks like one without messages.
+/// A replica forwards the messages of its primary, but not while it loads the primary's data or has lost it.
 async fn until_it_does_no_more(mut connection: MultiplexedConnection, first: String) {
     loop {
         sleep(PING).await;
