@@ -113,6 +113,20 @@ fn an_exception_holds_only_as_long_as_it_cuts_a_circle() {
 }
 
 #[test]
+fn a_detour_through_lib_rs_is_found() {
+    let lib = ("lib.rs", "mod a; mod b; pub use b::B;");
+    let b = ("b.rs", "pub struct B;");
+    for (text, found) in [
+        ("use crate::B; struct A(B);", 1),
+        ("use crate::b::B; struct A(B);", 0),
+        ("#[macro_export] macro_rules! a { () => { $crate::B } }", 0),
+    ] {
+        let detours = crate_of(&[lib, ("a.rs", text), b]).detours();
+        assert_eq!(detours.len(), found, "{text}: {detours:?}");
+    }
+}
+
+#[test]
 fn a_crate_is_found_by_import_and_by_path() {
     for text in [
         "use twelve_web::Router;",

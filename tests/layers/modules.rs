@@ -181,7 +181,11 @@ impl Module {
                     at += 1;
                 }
                 TokenTree::Ident(_) => {
-                    let (path, length) = path(&tokens[at..]);
+                    let (mut path, length) = path(&tokens[at..]);
+                    let is_in_macro = at > 0 && is_punctuation(&tokens[at - 1], '$');
+                    if is_in_macro && path[0] == "crate" {
+                        "$crate".clone_into(&mut path[0]);
+                    }
                     at += length;
                     // What a macro writes belongs to whoever calls it.
                     let is_quote = path.last().is_some_and(|it| QUOTES.contains(&&**it));

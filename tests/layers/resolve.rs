@@ -68,13 +68,30 @@ impl Crate {
         imported
     }
 
+    /// The paths that go through a re-export of `lib.rs`, each with its file.
+    ///
+    /// A macro that other crates use has no other way: there it is `$crate`.
+    pub(crate) fn detours(&self) -> BTreeSet<String> {
+        let root = &self.modules[&Path::new()];
+        let is_reexport = |name: &String| {
+            let entries = root.names.get(name);
+            entries.is_some_and(|all| all.iter().all(|it| matches!(it, Entry::Import(_))))
+        };
+        let inner = self.modules.values().filter(|it| it.file != root.file);
+        let paths = inner.flat_map(|module| module.paths.iter().map(move |path| (module, path)));
+        paths
+            .filter(|(_, path)| path[0] == "crate" && path.get(1).is_some_and(is_reexport))
+            .map(|(module, path)| format!("{}: `{}`", module.file, path.join("::")))
+            .collect()
+    }
+
     /// Follows a path from a module; `trail` holds the names that are being looked up, since imports may name each other.
     fn resolve(&self, from: &Path, path: &Path, trail: &mut Vec<(Path, String)>) -> Vec<Target> {
         let mut names = path.iter();
         let first = names.next().map_or("", String::as_str);
         let mut targets = match first {
             "" => return vec![Target::Outside(path.get(1).cloned().unwrap_or_default())],
-            "crate" => vec![Target::Module(Path::new())],
+            "crate" | "$crate" => vec![Target::Module(Path::new())],
             "self" => vec![Target::Module(from.clone())],
             "super" => vec![Target::Module(parent(from))],
             name => match self.look_up(from, name, trail) {

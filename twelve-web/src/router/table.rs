@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use twelve_core::Needs;
 
 use super::route::Route;
-use crate::Middleware;
+use crate::middleware::Middleware;
 
 /// Paths that every HTTP process answers itself.
 const RESERVED: [&str; 2] = ["/health", "/ready"];

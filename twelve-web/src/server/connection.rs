@@ -20,7 +20,7 @@ use super::{
     places::Places,
     request,
 };
-use crate::{Service, settings::Settings};
+use crate::{service::Service, settings::Settings};
 
 /// How often an HTTP/2 client must prove that it is there, and how long it has for that.
 const PING: Duration = Duration::from_secs(20);

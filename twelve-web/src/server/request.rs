@@ -16,7 +16,7 @@ use std::{
 use twelve_core::{Lifecycle, Problem, State, Tracked};
 
 use super::{activity::InFlight, head, peer::Peer, places::Seat};
-use crate::{Service, service::is_probe};
+use crate::service::{Service, is_probe};
 
 /// The longest path that the tracker's list shows, in bytes.
 const SHOWN: usize = 100;

@@ -32,8 +32,8 @@ use tracing::Instrument;
 use twelve_core::{Context, Error};
 
 use crate::{
-    Router,
     limit::{self, Held, Limits},
+    router::Router,
     settings::Settings,
 };
 
