@@ -97,7 +97,7 @@ impl App {
 /// The template fails, or what it shows does.
 pub fn render(mail: &str, template: &impl Template) -> Result<String, Error> {
     template.render().map_err(|error| {
-        Error::internal(format!("the mail `{mail}` cannot be rendered")).because(error)
+        Error::internal(format!("the mail `{mail}` cannot be rendered")).with_source(error)
     })
 }
 

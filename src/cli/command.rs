@@ -43,6 +43,6 @@ impl AnyCommand {
 fn run<C: Command>(invocation: &Invocation, matches: &ArgMatches) -> Result<Exit, Error> {
     // clap has checked them against the same type.
     let arguments = C::from_arg_matches(matches)
-        .map_err(|error| Error::internal("the arguments cannot be read").because(error))?;
+        .map_err(|error| Error::internal("the arguments cannot be read").with_source(error))?;
     arguments.run(invocation)
 }

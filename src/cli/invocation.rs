@@ -56,7 +56,7 @@ impl Invocation {
         let name = process.name();
         telemetry::start(logs, environment);
         if let Some(faults) = Faults::among(self.app.variables(process, environment)) {
-            return Err(Error::configuration(format!("`{name}` cannot start")).because(faults));
+            return Err(Error::configuration(format!("`{name}` cannot start")).with_source(faults));
         }
         // The variables were checked a moment ago: there is a budget.
         let budget = Budget::load(&mut Reader::new(environment)).unwrap_or_default();
@@ -87,7 +87,7 @@ impl Invocation {
         runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(|error| Error::internal("no runtime can be started").because(error))?
+            .map_err(|error| Error::internal("no runtime can be started").with_source(error))?
             .block_on(work)
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn print(text: &str) -> Result<(), Error> {
         .and_then(|()| stdout.flush())
     {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Error::internal("standard output cannot be written").because(error))
+            Err(Error::internal("standard output cannot be written").with_source(error))
         }
         _ => Ok(()),
     }

@@ -72,7 +72,7 @@ fn worker_environment(
         queues,
         concurrency,
     } = WorkerArgs::from_arg_matches(matches)
-        .map_err(|error| Error::internal("the arguments cannot be read").because(error))?;
+        .map_err(|error| Error::internal("the arguments cannot be read").with_source(error))?;
     let mut environment = invocation.environment.clone();
     let mut given = Vec::new();
     for (option, variable, value) in [

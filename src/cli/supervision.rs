@@ -93,7 +93,7 @@ fn read<T: Value>(
 /// Where this binary lies; asked first, for a build may replace it at any time.
 pub(super) fn binary() -> Result<PathBuf, Error> {
     env::current_exe()
-        .map_err(|error| Error::internal("this binary cannot be found").because(error))
+        .map_err(|error| Error::internal("this binary cannot be found").with_source(error))
 }
 
 /// A printer that knows the names of all processes before they are started.
@@ -108,8 +108,8 @@ pub(super) fn refused(address: SocketAddr, error: io::Error) -> Error {
     let message = format!("cannot listen on {address}; --port names another base port");
     match error.kind() {
         // Its owner may be about to end: unlike the others, this is worth another start.
-        io::ErrorKind::AddrInUse => Error::internal(message).because(error),
-        _ => Error::configuration(message).because(error),
+        io::ErrorKind::AddrInUse => Error::internal(message).with_source(error),
+        _ => Error::configuration(message).with_source(error),
     }
 }
 
@@ -134,7 +134,7 @@ impl Supervision {
     pub(super) fn run(mut self, invocation: &Invocation) -> Result<Exit, Error> {
         if let Some(faults) = Faults::among(self.variables(invocation)) {
             let message = format!("`{}` cannot start", self.name);
-            return Err(Error::configuration(message).because(faults));
+            return Err(Error::configuration(message).with_source(faults));
         }
         let budget = Budget::load(&mut Reader::new(&self.environment)).unwrap_or_default();
         if !self.environment.is_set(ANNOUNCE) {

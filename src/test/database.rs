@@ -185,7 +185,7 @@ fn is_orphan(name: &str) -> bool {
 
 fn with_database(url: &str, name: &str) -> Result<String, Error> {
     let mut url = Url::parse(url)
-        .map_err(|error| Error::configuration("DATABASE_URL is not a URL").because(error))?;
+        .map_err(|error| Error::configuration("DATABASE_URL is not a URL").with_source(error))?;
     url.set_path(name);
     Ok(url.into())
 }

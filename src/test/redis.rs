@@ -20,7 +20,7 @@ pub(super) async fn with_own_redis(environment: Environment) -> Result<Environme
     };
     let url = tokio::task::spawn_blocking(|| fresh_database(url))
         .await
-        .map_err(|panic| Error::internal("Redis cannot be emptied").because(panic))??;
+        .map_err(|panic| Error::internal("Redis cannot be emptied").with_source(panic))??;
     Ok(environment.with("REDIS_URL", url))
 }
 
@@ -32,7 +32,8 @@ fn fresh_database(url: &str) -> Result<String, Error> {
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let number = process::id().wrapping_mul(16).wrapping_add(count) % (REDIS_DATABASES - 1) + 1;
     let url = format!("{url}?db={number}");
-    let failed = |error| Error::unavailable("the private Redis cannot be reached").because(error);
+    let failed =
+        |error| Error::unavailable("the private Redis cannot be reached").with_source(error);
     let mut connection = redis::Client::open(url.as_str())
         .and_then(|client| client.get_connection())
         .map_err(failed)?;

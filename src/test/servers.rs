@@ -12,7 +12,7 @@ static SERVICES: OnceLock<Services> = OnceLock::new();
 pub(super) async fn servers() -> Result<Environment, Error> {
     tokio::task::spawn_blocking(environment)
         .await
-        .map_err(|panic| Error::internal("the servers cannot be started").because(panic))?
+        .map_err(|panic| Error::internal("the servers cannot be started").with_source(panic))?
 }
 
 /// The process's environment, with private servers where no URL is set.
@@ -56,7 +56,8 @@ pub(super) fn private_redis() -> Option<&'static str> {
 fn attach(wanted: Wanted) -> Result<Services, Error> {
     // Cargo sets it for every test: the servers belong to this worktree.
     let worktree = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| ".".into());
-    let refused = |error| Error::unavailable("private servers cannot be started").because(error);
+    let refused =
+        |error| Error::unavailable("private servers cannot be started").with_source(error);
     let directory = Directory::of_worktree(worktree).map_err(refused)?;
     Services::attach(&directory, wanted).map_err(refused)
 }

@@ -5,18 +5,20 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Config, Context, Error, FromContext, Needs, Reader, Run, error::panic_message, run::extractable,
+    config::{Config, Reader},
+    error::{Error, panic_message},
+    handler::{Context, FromContext, Needs, Run, extractable},
 };
 
 const NOT_CONFIGURED: &str = "the threads for blocking work are not configured";
 
-/// What tokio starts at most; file access and name look-ups use them too.
+/// The most blocking threads that tokio starts; file access and name look-ups use them too.
 const MOST_THREADS: usize = 512;
 
-/// Runs what would hold up a runtime's thread: a long computation, a library that blocks.
+/// Runs work that would block a thread of the runtime: a long computation, a library that blocks.
 ///
 /// A handler that computes for longer than about a millisecond keeps its thread from other requests, from timers and from the heartbeat.
-/// This takes such work to a thread of its own.
+/// This moves such work to a thread of its own.
 /// `TWELVE_BLOCKING_THREADS` of them, by default one for each core, may work at once in a process; more wait their turn, first come, first served.
 ///
 /// ```
@@ -28,16 +30,16 @@ const MOST_THREADS: usize = 512;
 /// }
 /// ```
 ///
-/// # When nobody waits any more
+/// # Cancellation
 ///
-/// A caller that is dropped (its job took too long, its client has left, the drain is overdue) gives its place in the line up.
-/// Work that has begun cannot be stopped from outside: it keeps its thread and its place until it ends, and its result is dropped.
+/// A caller that is dropped (its job took too long, its client has left, the drain is overdue) leaves the queue.
+/// Work that has begun cannot be stopped from outside: it keeps its thread and its permit until it ends, and its result is dropped.
 /// The process does not wait for it to exit.
 /// [`run_cancellable`](Self::run_cancellable) tells the work, so that it can end by itself.
 #[derive(Clone, Debug)]
 pub struct Blocking(Arc<Semaphore>);
 
-/// Tells blocking work that nobody waits for its result any more.
+/// Tells blocking work that its caller has gone.
 #[derive(Clone, Debug)]
 pub struct Cancelled(CancellationToken);
 
@@ -94,7 +96,7 @@ impl Blocking {
         &self,
         work: impl FnOnce(Cancelled) -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let closing = |error| Error::unavailable("the process is closing").because(error);
+        let closing = |error| Error::unavailable("the process is closing").with_source(error);
         let place = Arc::clone(&self.0).acquire_owned().await.map_err(closing)?;
         let token = CancellationToken::new();
         let cancelled = Cancelled(token.clone());
@@ -108,7 +110,7 @@ impl Blocking {
                 "blocking work panicked: {}",
                 panic_message(&*panic).unwrap_or("without a message")
             )),
-            Err(error) => Error::unavailable("the process is closing").because(error),
+            Err(error) => Error::unavailable("the process is closing").with_source(error),
         })
     }
 }
@@ -154,7 +156,11 @@ impl Config for Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Environment, Identity, Lifecycle, Registry};
+    use crate::{
+        config::Environment,
+        handler::{Identity, Registry},
+        lifecycle::Lifecycle,
+    };
     use std::{sync::mpsc, time::Duration};
     use tokio::time::timeout;
 

@@ -3,56 +3,42 @@
 //! ```text
 //! environment ─► config ─┐
 //! signals ─► lifecycle ──┤
-//! Db, Redis, resources ──┴─► Context ─► Run ─► extractors ─► handler
+//! services, resources ───┴─► Context ─► Run ─► extractors ─► handler
 //! ```
+//!
+//! In reading order: `error`, `config`, `lifecycle`, `handler`, `services`, `resource`, `blocking`, `process`; `migrations` and `telemetry` stand alone.
 //!
 //! This crate knows no jobs, and of HTTP only axum's extractor traits.
 //! Only the crate `twelve` promises a stable API: depend on that one.
 
 mod blocking;
 pub mod config;
-mod context;
 mod error;
-mod exit;
 mod handler;
-pub mod health;
 mod lifecycle;
 pub mod migrations;
-mod postgres;
-mod problem;
 mod process;
-#[cfg(feature = "redis")]
-mod redis_pool;
 mod resource;
-mod run;
-mod settings;
-mod shortage;
-#[cfg(feature = "redis")]
-mod subscription;
-pub mod supervision;
+mod services;
 pub mod telemetry;
 
 pub use blocking::{Blocking, Cancelled};
 pub use config::{Conf, Config, Environment, Faults, Origin, Reader, Secret, Value, Variable};
-pub use context::{Context, Identity, Registry};
-pub use error::{Error, Failure, Result, chain, panic_message};
-pub use exit::Exit;
-pub use handler::{Arguments, Erased, Handler, IntoEnd, takes_two_transactions};
+#[doc(hidden)]
+pub use error::is_out_of_descriptors;
+pub use error::{Error, Exit, Failure, Problem, Result, chain, panic_message};
+pub use handler::{
+    Argument, Arguments, Context, Erased, FromContext, Handler, Identity, IntoEnd, Needs, Registry,
+    Request, Run, UnitOfWork,
+};
 pub use lifecycle::{Budget, Lifecycle, Shutdown, State, Tracked, Tracker};
-pub use postgres::{Db, DbConnection, DbTransaction, Slot, Tx};
-pub use problem::Problem;
-pub use process::{Process, ProcessKind, ProcessType};
+pub use process::{Process, ProcessKind, ProcessType, health, service_variables, supervision};
 #[cfg(feature = "redis")]
 pub use redis;
-#[cfg(feature = "redis")]
-pub use redis_pool::{Redis, RedisConnection};
 pub use resource::{Building, IntoResource, Res, Resource};
-pub use run::{Argument, FromContext, Needs, Request, Run, UnitOfWork};
-pub use settings::service_variables;
-#[doc(hidden)]
-pub use shortage::is_out_of_descriptors;
+pub use services::postgres::{Db, DbConnection, DbTransaction, Tx, TxCell, takes_two_transactions};
 #[cfg(feature = "redis")]
-pub use subscription::Subscription;
+pub use services::redis::{Redis, RedisConnection, Subscription};
 
 /// What macros expand to; not part of the API.
 #[doc(hidden)]

@@ -15,7 +15,7 @@ pub fn load(environment: &Environment) -> Result<Environment, Error> {
 
 fn read(path: &Path, environment: &Environment) -> Result<Environment, Error> {
     let wrong = |error: dotenvy::Error| {
-        Error::configuration(format!("{} cannot be read", path.display())).because(error)
+        Error::configuration(format!("{} cannot be read", path.display())).with_source(error)
     };
     let lines = match dotenvy::from_path_iter(path) {
         Ok(lines) => lines,

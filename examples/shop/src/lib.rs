@@ -22,6 +22,7 @@ pub mod page;
 pub mod payments;
 pub mod products;
 pub mod reports;
+pub mod schedule_runs;
 pub mod schedules;
 
 use twelve::prelude::*;

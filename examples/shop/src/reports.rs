@@ -3,7 +3,7 @@
 use sqlx::PgExecutor;
 use twelve::{Mailbox, prelude::*};
 
-use crate::{products::Euros, schedules};
+use crate::{products::Euros, schedule_runs};
 
 /// Who reads the reports.
 #[derive(Config)]
@@ -47,7 +47,7 @@ pub async fn daily_sales(
     mailer: Mailer,
     settings: Conf<ReportSettings>,
 ) -> Result<()> {
-    schedules::record(&mut tx, &tick).await?;
+    schedule_runs::record(&mut tx, &tick).await?;
     let report = DailySales::before(&mut tx, &tick, settings.to.clone()).await?;
     mailer.deliver_in(&mut tx, report).await?;
     Ok(())

@@ -1,6 +1,5 @@
 //! What happens by the clock.
 
-use sqlx::PgExecutor;
 use std::time::Duration;
 use twelve::prelude::*;
 
@@ -17,14 +16,4 @@ pub fn register(app: App) -> App {
             every_morning.jitter(Duration::from_mins(1)),
             reports::daily_sales,
         )
-}
-
-/// Notes that a schedule has run for a tick, in its own commit: twice would show.
-pub async fn record(db: impl PgExecutor<'_>, tick: &Tick) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO schedule_runs (schedule, tick) VALUES ($1, $2::text::timestamptz)")
-        .bind(tick.schedule())
-        .bind(tick.to_string())
-        .execute(db)
-        .await?;
-    Ok(())
 }

@@ -236,7 +236,7 @@ fn plain(app: &str) -> Rendered {
 
 async fn send(context: Context, mail: Rendered, as_json: bool) -> Result<Exit, Failure> {
     let sender: SenderSettings = context.environment().load("mails have no sender")?;
-    let wrong = |error: Error| Error::usage("the mail cannot be sent").because(error);
+    let wrong = |error: Error| Error::usage("the mail cannot be sent").with_source(error);
     let (letter, recipients) = Letter::new(mail, sender.from()).map_err(wrong)?;
     let relay = Relay::of(&context)?;
     context.lifecycle().ready();

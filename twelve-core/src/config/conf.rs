@@ -1,4 +1,4 @@
-//! The extractor of a configuration.
+//! A registered configuration, and the value that handlers take.
 
 use std::{
     any::{Any, TypeId, type_name},
@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{Config, Environment, Faults, Reader, Variable};
-use crate::{Context, Error, FromContext, Needs, Run, run::extractable};
+use crate::error::Error;
 
 /// A configuration, as every handler may take it.
 ///
@@ -42,18 +42,6 @@ impl<T: fmt::Debug> fmt::Debug for Conf<T> {
     }
 }
 
-impl<K: Send + Sync + 'static, T: Config> FromContext<K> for Conf<T> {
-    fn needs(needs: &mut Needs) {
-        needs.add::<Self>();
-    }
-
-    async fn from_context(run: &Run<K>) -> Result<Self, Error> {
-        run.context().conf()
-    }
-}
-
-extractable!(impl<T: Config> for Conf<T>);
-
 /// A registered configuration with its type erased.
 #[derive(Clone)]
 pub(crate) struct ConfigSpec {
@@ -83,27 +71,15 @@ impl ConfigSpec {
         }
         reader.into_variables()
     }
-}
 
-impl Context {
-    /// The configuration `T`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::is_configuration`] when `T` is not registered, or a variable is wrong.
-    pub fn conf<T: Config>(&self) -> Result<Conf<T>, Error> {
-        let spec = self.config_of(TypeId::of::<Conf<T>>()).ok_or_else(|| {
-            let name = type_name::<T>();
-            Error::configuration(format!(
-                "`Conf<{name}>` is taken but not registered: add `.config::<{name}>()` to the app"
-            ))
-        })?;
-        if spec.value.get().is_none()
-            && let Some(faults) = Faults::among(spec.read(self.environment()))
+    /// The value, read on its first use.
+    pub(super) fn value<T: Config>(&self, environment: &Environment) -> Result<Conf<T>, Error> {
+        if self.value.get().is_none()
+            && let Some(faults) = Faults::among(self.read(environment))
         {
-            return Err(Error::configuration("the configuration is wrong").because(faults));
+            return Err(Error::configuration("the configuration is wrong").with_source(faults));
         }
-        spec.value
+        self.value
             .get()
             .cloned()
             .and_then(|value| value.downcast().ok())

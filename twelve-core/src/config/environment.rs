@@ -6,9 +6,6 @@ use std::{
     sync::Arc,
 };
 
-use super::{Config, Faults, Reader};
-use crate::Error;
-
 /// A snapshot of the environment.
 ///
 /// Everything reads this and never the process's own environment, so a test can give each app its own.
@@ -44,23 +41,6 @@ impl Environment {
     /// What was given by [`with_default`](Self::with_default).
     pub(super) fn default_of(&self, name: &str) -> Option<&str> {
         self.defaults.get(name).map(String::as_str)
-    }
-
-    /// Reads a whole configuration.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::is_configuration`] with `message`, and every variable that is wrong as its cause.
-    pub fn load<T: Config>(&self, message: &'static str) -> Result<T, Error> {
-        let mut reader = Reader::new(self);
-        let config = T::load(&mut reader);
-        config.ok_or_else(|| {
-            let error = Error::configuration(message);
-            match Faults::among(reader.into_variables()) {
-                Some(faults) => error.because(faults),
-                None => error,
-            }
-        })
     }
 
     /// A variable's value; a variable that is set to nothing counts as not set.

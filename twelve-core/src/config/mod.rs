@@ -10,6 +10,7 @@
 
 mod conf;
 mod environment;
+mod extract;
 mod reader;
 mod secret;
 mod value;
@@ -21,6 +22,8 @@ pub use reader::{Faults, Origin, Reader, Variable};
 pub use secret::Secret;
 pub(crate) use value::HIDDEN;
 pub use value::Value;
+
+use crate::error::Error;
 
 /// A group of variables: derive it.
 ///
@@ -37,4 +40,23 @@ pub trait Config: Sized + Send + Sync + 'static {
     ///
     /// All reads come before the first `?`, so that the reader hears of every fault.
     fn load(reader: &mut Reader<'_>) -> Option<Self>;
+}
+
+impl Environment {
+    /// Reads a whole configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_configuration`] with `message`, and every variable that is wrong as its cause.
+    pub fn load<T: Config>(&self, message: &'static str) -> Result<T, Error> {
+        let mut reader = Reader::new(self);
+        let config = T::load(&mut reader);
+        config.ok_or_else(|| {
+            let error = Error::configuration(message);
+            match Faults::among(reader.into_variables()) {
+                Some(faults) => error.with_source(faults),
+                None => error,
+            }
+        })
+    }
 }

@@ -250,7 +250,7 @@ impl StdError for Faults {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Secret;
+    use crate::config::Secret;
 
     fn reading(variables: &[(&str, &str)], read: impl FnOnce(&mut Reader<'_>)) -> Vec<Variable> {
         let environment = variables.iter().copied().collect();

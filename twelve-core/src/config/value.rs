@@ -1,4 +1,4 @@
-//! What can stand in a variable.
+//! The types that a variable can have.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -8,7 +8,7 @@ use std::{
 use url::{Position, Url};
 use uuid::Uuid;
 
-/// What stands in the place of a password.
+/// Shown in place of a password.
 pub(crate) const HIDDEN: &str = "***";
 
 /// Parameters of a URL that are no secrets, of Postgres and of others; whatever else a query holds may be one.

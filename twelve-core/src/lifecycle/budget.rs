@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Config, Reader};
+use crate::config::{Config, Reader};
 
 /// Time to close pools and hand work back, at the end of every budget.
 const CLOSE: Duration = Duration::from_secs(2);

@@ -4,7 +4,7 @@
 //! STARTING ──► READY ──► ANNOUNCE ──► DRAIN ──► CLOSE ──► exit
 //!                 first signal │        │ overdue   │ budget spent: the watchdog exits with 2
 //!                              ▼        ▼           ▼
-//!             /ready is 503 at once   stop taking   hand back what is left
+//!             /ready is 503 at once   stop taking   release the rest
 //! ```
 //!
 //! One total [`Budget`] covers everything from the first signal to the exit, because hosts kill after one total time.
@@ -45,7 +45,7 @@ pub enum State {
     Ready,
     /// Still taking work, while load balancers notice that it is about to stop.
     Announce,
-    /// Finishing what was begun, taking nothing new.
+    /// Finishing running work, taking no new work.
     Drain,
     /// Closing its connections.
     Close,
@@ -128,13 +128,13 @@ impl Lifecycle {
         self.0.drain.cancel();
     }
 
-    /// The time to drain is over: what still runs is handed back or cut off.
+    /// The time to drain is over: running work is released or cut off.
     pub fn end_drain(&self) {
         self.begin_drain();
         self.0.overdue.cancel();
     }
 
-    /// Nothing runs any more that anybody waits for.
+    /// All work has ended, or was cut off.
     pub fn begin_close(&self) {
         self.advance(State::Close);
     }
@@ -154,13 +154,7 @@ impl Lifecycle {
         self.0.overdue.cancelled().await;
     }
 
-    /// Has the time to drain run out?
-    #[must_use]
-    pub fn is_overdue(&self) -> bool {
-        self.0.overdue.is_cancelled()
-    }
-
-    /// What still runs.
+    /// The work that runs.
     #[must_use]
     pub fn tracker(&self) -> &Tracker {
         &self.0.tracker

@@ -1,6 +1,10 @@
 //! The extractor that tells a handler when to stop.
 
-use crate::{Error, FromContext, Lifecycle, Run, run::extractable};
+use super::{Lifecycle, State};
+use crate::{
+    error::Error,
+    handler::{FromContext, Run, extractable},
+};
 
 /// Tells a handler that its process is draining, so that a long one can end in time.
 #[derive(Clone, Debug)]
@@ -15,7 +19,7 @@ impl Shutdown {
     /// Has the process begun to drain?
     #[must_use]
     pub fn has_begun(&self) -> bool {
-        self.0.state() >= crate::State::Drain
+        self.0.state() >= State::Drain
     }
 
     /// Awaits `future`, but gives up when the process begins to drain.

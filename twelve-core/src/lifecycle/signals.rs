@@ -16,15 +16,16 @@ use std::{
 };
 
 use super::Lifecycle;
-use crate::Exit;
+use crate::error::Exit;
 
-/// How long the last words may take: a log that nobody reads must not keep the process alive.
+/// How long the last log line may take: a full pipe must not keep the process alive.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
 /// How long after the first signal others mean the same.
 ///
-/// `timeout` signals the process and then its group, and a wrapper passes on what the terminal has told the whole group: nobody is in a hurry then, and what was begun must not be lost.
-/// They do so within microseconds; somebody who has looked how the process takes the first takes longer.
+/// `timeout` signals the process and then its group, and a wrapper forwards a signal that the terminal has sent to the whole group.
+/// These come within microseconds and ask for no forced exit, which would lose the work that runs.
+/// An operator who sends a second signal takes longer.
 const TOGETHER: Duration = Duration::from_millis(5);
 
 /// Starts the thread. The first SIGTERM or SIGINT begins the shutdown, a second one ends the process at once, unless it came together with the first.
@@ -88,7 +89,7 @@ impl Signals {
     fn wait_until(&mut self, deadline: Instant) -> io::Result<()> {
         while let Some(signal) = self.wait(Some(deadline))? {
             if Instant::now() >= self.deaf_until {
-                // Somebody is in a hurry, so not even the log is waited for.
+                // A forced exit does not wait for the log either.
                 low_level::exit(128 + signal);
             }
         }
@@ -130,7 +131,7 @@ fn run(lifecycle: &Lifecycle, signals: &mut Signals) -> io::Result<()> {
     low_level::exit(Exit::Overdue.code())
 }
 
-/// Logs from a thread of its own: standard output may be a pipe that nobody reads, and this thread must go on.
+/// Logs from a separate thread: standard output may be a full pipe, and this thread must go on.
 fn say(log: impl FnOnce() + Send + 'static) {
     // Without a thread to spare the line is lost, never the deadline.
     let _ = thread::Builder::new().spawn(log);

@@ -1,4 +1,4 @@
-//! What still runs, under a name, since when.
+//! The work that runs: its name, and since when.
 
 use std::{
     borrow::Cow,
@@ -50,7 +50,7 @@ impl Tracker {
         self.tasks.wait().await;
     }
 
-    /// What runs and for how long, the oldest first.
+    /// The work that runs and for how long, the oldest first.
     #[must_use]
     pub fn running(&self) -> Vec<(String, Duration)> {
         let mut running: Vec<_> = lock(&self.running)

@@ -5,15 +5,15 @@ use sqlx::PgConnection;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
-use crate::Error;
+use crate::error::Error;
 
 /// How often a release that waits tries again.
 ///
 /// Each try is a statement of its own.
-/// One that waits in `pg_advisory_lock` keeps its snapshot all the while, and CREATE INDEX CONCURRENTLY waits for old snapshots to go: with that in the other release, both would wait for each other.
+/// A statement that waits in `pg_advisory_lock` keeps its snapshot, and CREATE INDEX CONCURRENTLY waits until old snapshots are gone: a release that runs one would deadlock with a release that waits for it.
 const TRY_EVERY: Duration = Duration::from_millis(100);
 
-/// How often it says what it waits for.
+/// How often it logs what it waits for.
 const SAY_EVERY: Duration = Duration::from_secs(5);
 
 /// A lock by one number stands in `pg_locks` as its upper and lower half, with 1 beside them (the manual's page `pg_locks`).

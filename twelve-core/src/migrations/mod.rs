@@ -19,7 +19,10 @@ use sqlx::{
 };
 use std::{borrow::Cow, sync::Arc};
 
-use crate::{Db, Error, error::sqlstate};
+use crate::{
+    error::{Error, sqlstate},
+    services::postgres::Db,
+};
 
 /// The schema that holds twelve's own tables.
 const SCHEMA: &str = "twelve";
@@ -237,7 +240,7 @@ impl Step<'_> {
         } else {
             format!("{name} failed, and was rolled back")
         };
-        Error::from(error).in_the_way_of(message)
+        Error::from(error).context(message)
     }
 }
 
@@ -267,8 +270,8 @@ async fn expect_supported(connection: &mut PgConnection) -> Result<(), Error> {
 fn failed(error: MigrateError) -> Error {
     match error {
         MigrateError::Execute(error) => {
-            Error::from(error).in_the_way_of("the history of migrations cannot be kept")
+            Error::from(error).context("the history of migrations cannot be kept")
         }
-        other => Error::internal("a migration failed").because(other),
+        other => Error::internal("a migration failed").with_source(other),
     }
 }

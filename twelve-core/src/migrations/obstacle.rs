@@ -11,7 +11,7 @@ use super::{
     Step,
     statement::{ConcurrentIndex, Statement, Strings, split},
 };
-use crate::Error;
+use crate::error::Error;
 
 /// What becomes of a statement that Postgres runs in no transaction.
 pub(super) const ALONE: &str = "Postgres runs this statement neither in a transaction nor beside other statements; make it the only one of a migration whose file begins, from its first byte, with `-- no-transaction`";

@@ -16,7 +16,7 @@ use tracing_subscriber::{
 };
 
 use self::fields::Fields;
-use crate::{Environment, Value};
+use crate::config::{Environment, Value};
 
 /// The variable that says how a line looks: a [`LogFormat`].
 pub const LOG_FORMAT: &str = "TWELVE_LOG_FORMAT";

@@ -3,7 +3,7 @@
 use sqlx::{Connection, Executor};
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
-use twelve_core::{Db, Slot, Tx};
+use twelve_core::{Db, Tx, TxCell};
 
 use crate::database::{Database, SELECT, THINGS, backend};
 
@@ -64,8 +64,8 @@ enum Way {
 }
 
 async fn take_transaction_back(db: &Db, way: Way) {
-    let slot = Slot::default();
-    let mut tx = Tx::of(&slot, db.clone()).unwrap();
+    let cell = TxCell::default();
+    let mut tx = Tx::of(&cell, db.clone()).unwrap();
     match way {
         Way::Lent => {
             let plain = tx.limited_connection().await.unwrap();

@@ -1,7 +1,7 @@
 //! Read-only by the author's own words: a mistake, on a server that takes writes.
 
 use sqlx::Executor;
-use twelve_core::{Error, Slot, Tx};
+use twelve_core::{Error, Tx, TxCell};
 
 use crate::database::{Database, THINGS, backend};
 
@@ -12,8 +12,8 @@ async fn a_transaction_that_its_author_made_read_only_is_no_outage() {
     let database = Database::with(THINGS).await;
     let db = database.db.clone();
     let before = backend(&db).await;
-    let slot = Slot::default();
-    let mut tx = Tx::of(&slot, db.clone()).unwrap();
+    let cell = TxCell::default();
+    let mut tx = Tx::of(&cell, db.clone()).unwrap();
     (&mut tx)
         .execute("SET TRANSACTION READ ONLY")
         .await
@@ -21,7 +21,7 @@ async fn a_transaction_that_its_author_made_read_only_is_no_outage() {
     let refused = (&mut tx).execute(INSERT).await.unwrap_err();
     assert!(!Error::from(refused).is_unavailable());
     drop(tx);
-    slot.rollback().await;
+    cell.rollback().await;
     assert_eq!(backend(&db).await, before, "closed for nothing");
 }
 

@@ -4,7 +4,7 @@
 
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use std::time::{Duration, Instant};
-use twelve_core::{Error, Failure, Slot, Tx};
+use twelve_core::{Error, Failure, Tx, TxCell};
 
 use crate::database::{Database, SELECT, THINGS, backend};
 
@@ -81,14 +81,14 @@ async fn a_plain_connection_has_no_deadline_and_the_next_who_has_it_does() {
     drop(own);
     assert_eq!(setting(&db, "statement_timeout").await, "500ms");
 
-    let slot = Slot::default();
-    let mut tx = Tx::of(&slot, db.clone()).unwrap();
+    let cell = TxCell::default();
+    let mut tx = Tx::of(&cell, db.clone()).unwrap();
     sqlx::query(LONG)
         .execute(tx.connection().await.unwrap())
         .await
         .unwrap();
     drop(tx);
-    slot.commit().await.unwrap();
+    cell.commit().await.unwrap();
     assert_eq!(setting(&db, "statement_timeout").await, "500ms");
 
     let mut transaction = db.begin().await.unwrap();

@@ -1,6 +1,6 @@
 //! A write that is refused because its server or database is read-only is an outage: the next one may work.
 
-use twelve_core::{Error, Slot, Tx};
+use twelve_core::{Error, Tx, TxCell};
 
 use crate::database::{Database, SELECT, THINGS};
 
@@ -35,17 +35,17 @@ async fn a_transaction_works_as_soon_as_the_database_takes_writes_again() {
     let mut database = Database::with(THINGS).await;
     let db = database.db.clone();
     database.set_read_only("on").await;
-    let slot = Slot::default();
-    let mut tx = Tx::of(&slot, db.clone()).unwrap();
+    let cell = TxCell::default();
+    let mut tx = Tx::of(&cell, db.clone()).unwrap();
     let refused = sqlx::query(INSERT).execute(&mut tx).await.unwrap_err();
     assert!(Error::from(refused).is_unavailable());
     drop(tx);
-    slot.rollback().await;
+    cell.rollback().await;
 
     database.set_read_only("off").await;
-    let slot = Slot::default();
-    let mut tx = Tx::of(&slot, db).unwrap();
+    let cell = TxCell::default();
+    let mut tx = Tx::of(&cell, db).unwrap();
     sqlx::query(INSERT).execute(&mut tx).await.unwrap();
     drop(tx);
-    slot.commit().await.unwrap();
+    cell.commit().await.unwrap();
 }

@@ -2,7 +2,7 @@
 
 use futures_util::TryStreamExt;
 use sqlx::Row;
-use twelve_core::{Error, Slot, Tx};
+use twelve_core::{Error, Tx, TxCell};
 
 use crate::database::{Database, SELECT, THINGS};
 
@@ -13,13 +13,13 @@ async fn the_first_statement_of_a_transaction_begins_it_anew() {
     sqlx::query(SELECT).fetch_all(&db).await.unwrap();
     database.add_column().await;
 
-    let slot = Slot::default();
-    let mut tx = Tx::of(&slot, db.clone()).unwrap();
+    let cell = TxCell::default();
+    let mut tx = Tx::of(&cell, db.clone()).unwrap();
     let row = sqlx::query(SELECT).fetch_one(&mut tx).await.unwrap();
     assert_eq!(row.len(), 3);
     insert(&mut tx).await.unwrap();
     drop(tx);
-    slot.commit().await.unwrap();
+    cell.commit().await.unwrap();
     assert_eq!(database.number("SELECT count(*) FROM things").await, 4);
 }
 
@@ -30,8 +30,8 @@ async fn a_stream_that_is_the_first_statement_begins_the_transaction_anew() {
     sqlx::query(SELECT).fetch_all(&db).await.unwrap();
     database.add_column().await;
 
-    let slot = Slot::default();
-    let mut tx = Tx::of(&slot, db).unwrap();
+    let cell = TxCell::default();
+    let mut tx = Tx::of(&cell, db).unwrap();
     let rows: Vec<_> = sqlx::query(SELECT)
         .fetch(&mut tx)
         .try_collect()
@@ -40,7 +40,7 @@ async fn a_stream_that_is_the_first_statement_begins_the_transaction_anew() {
     assert_eq!(rows.len(), 3);
     insert(&mut tx).await.unwrap();
     drop(tx);
-    slot.commit().await.unwrap();
+    cell.commit().await.unwrap();
     assert_eq!(database.number("SELECT count(*) FROM things").await, 4);
 }
 
@@ -51,25 +51,25 @@ async fn later_in_a_transaction_it_is_unavailable_and_the_next_transaction_is_no
     sqlx::query(SELECT).fetch_all(&db).await.unwrap();
     database.add_column().await;
 
-    let slot = Slot::default();
-    let mut tx = Tx::of(&slot, db.clone()).unwrap();
+    let cell = TxCell::default();
+    let mut tx = Tx::of(&cell, db.clone()).unwrap();
     insert(&mut tx).await.unwrap();
     let met = sqlx::query(SELECT).fetch_all(&mut tx).await.unwrap_err();
     assert!(Error::from(met).is_unavailable());
     drop(tx);
-    let error = slot.commit().await.unwrap_err();
+    let error = cell.commit().await.unwrap_err();
     assert!(error.is_unavailable(), "{error:?}");
     assert_eq!(database.number("SELECT count(*) FROM things").await, 3);
 
-    let slot = Slot::default();
-    let mut tx = Tx::of(&slot, db).unwrap();
+    let cell = TxCell::default();
+    let mut tx = Tx::of(&cell, db).unwrap();
     insert(&mut tx).await.unwrap();
     assert_eq!(
         sqlx::query(SELECT).fetch_all(&mut tx).await.unwrap().len(),
         4
     );
     drop(tx);
-    slot.commit().await.unwrap();
+    cell.commit().await.unwrap();
     assert_eq!(database.number("SELECT count(*) FROM things").await, 4);
 }
 
@@ -81,12 +81,12 @@ async fn a_transaction_that_met_it_later_is_rolled_back() {
     sqlx::query(SELECT).fetch_all(&db).await.unwrap();
     database.add_column().await;
 
-    let slot = Slot::default();
-    let mut tx = Tx::of(&slot, db.clone()).unwrap();
+    let cell = TxCell::default();
+    let mut tx = Tx::of(&cell, db.clone()).unwrap();
     insert(&mut tx).await.unwrap();
     sqlx::query(SELECT).fetch_all(&mut tx).await.unwrap_err();
     drop(tx);
-    slot.rollback().await;
+    cell.rollback().await;
     assert_eq!(sqlx::query(SELECT).fetch_all(&db).await.unwrap().len(), 3);
     database.until_none("pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'").await;
 }
@@ -116,8 +116,8 @@ async fn when_a_commit_is_refused_its_locks_are_free() {
         Database::with("CREATE TABLE late (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)").await;
     let db = database.db.clone();
     for _ in 0..100 {
-        let slot = Slot::default();
-        let mut tx = Tx::of(&slot, db.clone()).unwrap();
+        let cell = TxCell::default();
+        let mut tx = Tx::of(&cell, db.clone()).unwrap();
         for statement in [
             "INSERT INTO late VALUES (1), (1)",
             "SELECT pg_advisory_xact_lock(n) FROM generate_series(1, 1000) AS n",
@@ -125,7 +125,7 @@ async fn when_a_commit_is_refused_its_locks_are_free() {
             sqlx::query(statement).execute(&mut tx).await.unwrap();
         }
         drop(tx);
-        slot.commit().await.unwrap_err();
+        cell.commit().await.unwrap_err();
         let free =
             "SELECT count(*) FROM generate_series(1, 1000) AS n WHERE pg_try_advisory_xact_lock(n)";
         assert_eq!(database.number(free).await, 1000);

@@ -29,7 +29,8 @@ pub(super) fn recreate(server: &str, name: &str) -> Result<(), Error> {
 /// Forgets everything that is in the private Redis' first database.
 #[cfg(feature = "redis")]
 pub(super) fn flush_redis(url: &str) -> Result<(), Error> {
-    let failed = |error| Error::unavailable("the private Redis cannot be emptied").because(error);
+    let failed =
+        |error| Error::unavailable("the private Redis cannot be emptied").with_source(error);
     let mut connection = twelve_core::redis::Client::open(url)
         .and_then(|client| client.get_connection())
         .map_err(failed)?;

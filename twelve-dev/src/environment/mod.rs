@@ -46,7 +46,7 @@ impl DevEnvironment {
     /// A server cannot be started, or the directory of this worktree is not safe.
     pub fn attach(app: &str, variables: Environment, wants_redis: bool) -> Result<Self, Error> {
         let refused =
-            |error| Error::unavailable("private servers cannot be started").because(error);
+            |error| Error::unavailable("private servers cannot be started").with_source(error);
         let directory = Directory::of_worktree(".").map_err(refused)?;
         let is_set = |name| variables.is_set(name);
         let wants_redis = wants_redis && !is_set("REDIS_URL");
@@ -179,7 +179,7 @@ impl DevEnvironment {
                 "what `dev` has published in {} cannot be read",
                 path.display()
             );
-            Error::internal(message).because(error)
+            Error::internal(message).with_source(error)
         };
         match private::read(&path) {
             Ok(file) => {
@@ -225,14 +225,14 @@ impl DevEnvironment {
         let Some(services) = self.services else {
             return Ok(());
         };
-        services
-            .stop()
-            .map_err(|error| Error::internal("private servers cannot be stopped").because(error))
+        services.stop().map_err(|error| {
+            Error::internal("private servers cannot be stopped").with_source(error)
+        })
     }
 }
 
 fn failed(path: &Path, error: io::Error) -> Error {
-    Error::internal(format!("{} cannot be used", path.display())).because(error)
+    Error::internal(format!("{} cannot be used", path.display())).with_source(error)
 }
 
 impl Drop for DevLock {

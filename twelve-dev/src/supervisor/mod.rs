@@ -195,7 +195,7 @@ impl Plan {
 
     /// Runs `release`, unless it is to be stopped before.
     async fn release(&self, stop: impl Future<Output = ()>) -> Result<Exit, Error> {
-        let refused = |error| Error::internal("`release` cannot be started").because(error);
+        let refused = |error| Error::internal("`release` cannot be started").with_source(error);
         let release = Child::start(self.launch.release(), "release", &self.launch.printer);
         let mut release = release.map_err(refused)?;
         let ended = tokio::select! {

@@ -59,7 +59,7 @@ impl<T: Serialize> IntoResponse for Json<T> {
                 ([(header::CONTENT_TYPE, json)], body).into_response()
             }
             Err(error) => Error::internal("a response cannot be written as JSON")
-                .because(error)
+                .with_source(error)
                 .into_response(),
         }
     }

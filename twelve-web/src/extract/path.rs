@@ -34,7 +34,7 @@ fn problem(rejection: PathRejection) -> Problem {
     }
     if status.is_server_error() {
         // The handler asks for captures that its route does not have.
-        let error = Error::internal("a path does not fit its handler").because(rejection);
+        let error = Error::internal("a path does not fit its handler").with_source(rejection);
         tracing::error!(error = %twelve_core::chain(&error), "a request failed");
         return Problem::internal();
     }

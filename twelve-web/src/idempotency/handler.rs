@@ -9,7 +9,7 @@ use axum::{
 use futures_util::future::BoxFuture;
 use http_body_util::BodyExt;
 use std::{fmt, sync::Arc};
-use twelve_core::{Context, Db, Slot, Tx};
+use twelve_core::{Context, Db, Tx, TxCell};
 
 use super::{
     Idempotency, Presence, fingerprint::Fingerprint, key::Key, keyed_request::KeyedRequest,
@@ -139,7 +139,7 @@ impl Inner {
             policy: self.policy.clone(),
             db: context.db().map_err(IntoResponse::into_response)?,
             context,
-            slot: Slot::default(),
+            cell: TxCell::default(),
             scope,
             key,
             fingerprint: Fingerprint::of(&parts, &body),

@@ -6,7 +6,7 @@ use axum::{
 };
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::Instrument;
-use twelve_core::{Context, Db, Error, Problem, Slot, Tx};
+use twelve_core::{Context, Db, Error, Problem, Tx, TxCell};
 
 use super::{
     Idempotency,
@@ -31,8 +31,8 @@ pub(super) struct KeyedRequest {
     pub(super) policy: Idempotency,
     pub(super) context: Context,
     pub(super) db: Db,
-    /// The slot of the handler's `Tx`: its own, for the one around the whole request would commit too late.
-    pub(super) slot: Slot,
+    /// The cell of the handler's `Tx`: its own, for the one around the whole request would commit too late.
+    pub(super) cell: TxCell,
     pub(super) scope: String,
     pub(super) key: Key,
     pub(super) fingerprint: Fingerprint,
@@ -89,7 +89,7 @@ impl KeyedRequest {
     }
 
     async fn handle(&self, mut request: Request) -> Result<Response, Error> {
-        request.extensions_mut().insert(self.slot.clone());
+        request.extensions_mut().insert(self.cell.clone());
         let answer = catch(self.endpoint.call(request, self.context.clone())).await;
         match answer.map(Verdict::of) {
             Ok(Verdict::Keep(response)) => self.keep(response).await,
@@ -102,7 +102,7 @@ impl KeyedRequest {
     }
 
     async fn claim(&self) -> Result<Claim, Error> {
-        let mut tx = Tx::of(&self.slot, self.db.clone())?;
+        let mut tx = Tx::of(&self.cell, self.db.clone())?;
         let number = fingerprint::lock(&self.scope, &self.key);
         if !store::claim(&mut tx, number).await? {
             return Ok(Claim::InFlight);
@@ -124,7 +124,7 @@ impl KeyedRequest {
 
     /// Takes the handler's writes back, and keeps the claim.
     async fn undo_handler(&self) -> Result<(), Error> {
-        let mut tx = Tx::of(&self.slot, self.db.clone())?;
+        let mut tx = Tx::of(&self.cell, self.db.clone())?;
         tx.forget_after_commit();
         store::undo_handler(&mut tx).await
     }
@@ -135,7 +135,7 @@ impl KeyedRequest {
             Ok(kept) => kept,
             Err(why) => return Ok(self.undone(self.unstorable(why)).await),
         };
-        let mut tx = Tx::of(&self.slot, self.db.clone())?;
+        let mut tx = Tx::of(&self.cell, self.db.clone())?;
         let stored = store::insert(
             &mut tx,
             &self.scope,
@@ -151,13 +151,13 @@ impl KeyedRequest {
             return Ok(self.undone(in_flight()).await);
         }
         // The insert has proved the transaction.
-        self.slot.commit_after_success().await?;
+        self.cell.commit_after_success().await?;
         prune::after_storing(&self.context, &self.db);
         Ok(response)
     }
 
     async fn undone(&self, response: Response) -> Response {
-        self.slot.rollback().await;
+        self.cell.rollback().await;
         response
     }
 

@@ -28,9 +28,9 @@ use twelve_core::{Context, Handler, Needs};
 
 use self::table::{Table, fault_of_path};
 use crate::{
-    Middleware, MiddlewareArguments,
     endpoint::Endpoint,
     handler::{HttpArguments, HttpHandler},
+    middleware::{Middleware, MiddlewareArguments},
 };
 
 /// Which handler answers which request.

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashSet};
 use twelve_core::Needs;
 
 use super::route::Route;
-use crate::Middleware;
+use crate::middleware::Middleware;
 
 /// Paths that every HTTP process answers itself.
-const TAKEN: [&str; 2] = ["/health", "/ready"];
+const RESERVED: [&str; 2] = ["/health", "/ready"];
 
 /// What axum's router hides, recorded while it is built.
 #[derive(Clone, Debug, Default)]
@@ -93,7 +93,7 @@ impl Table {
         if let Some(fault) = fault {
             return Some(format!("{method} {path}: {fault}"));
         }
-        if TAKEN.contains(&path) {
+        if RESERVED.contains(&path) {
             return Some(format!(
                 "{method} {path}: every HTTP process answers `{path}` itself"
             ));

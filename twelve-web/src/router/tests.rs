@@ -1,7 +1,7 @@
 //! The table, its listing and its faults.
 
 use super::*;
-use crate::{Idempotency, IdempotencyExt};
+use crate::idempotency::{Idempotency, IdempotencyExt};
 use twelve_core::{Db, Tx};
 
 async fn ok() {}

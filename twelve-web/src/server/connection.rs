@@ -13,17 +13,14 @@ use twelve_core::{Context, Lifecycle};
 use super::{
     activity::{Activity, KEEP_ALIVE, Over},
     io::Io,
-    peer::Peer,
+    peer::{Peer, STREAMS},
     places::Places,
     request::Exchange,
 };
-use crate::{Service, settings::Settings};
+use crate::{service::Service, settings::Settings};
 
 /// How often an HTTP/2 client must prove that it is there, and how long it has for that.
 const PING: Duration = Duration::from_secs(20);
-
-/// Requests that one HTTP/2 connection may have open at once.
-pub(super) const STREAMS: u32 = 200;
 
 /// How much of its bodies an HTTP/2 client may send that nobody has read yet, on a stream and on all of a connection.
 ///

@@ -14,7 +14,7 @@ pub(super) fn open(address: SocketAddr, environment: &Environment) -> Result<Tcp
     let inherited = inherited_listener(environment)
         .and_then(|listener| listener.map(TcpListener::from_std).transpose())
         .map_err(|error| {
-            Error::internal("the supervisor's listening socket is not usable").because(error)
+            Error::internal("the supervisor's listening socket is not usable").with_source(error)
         })?;
     if let Some(listener) = inherited {
         return Ok(listener);
@@ -41,7 +41,7 @@ fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
             // Its owner may be about to end: unlike the others, this is worth another start.
             io::ErrorKind::AddrInUse => {
                 let why = format!("PORT={port} is in use by another process");
-                return Error::internal(why).because(error);
+                return Error::internal(why).with_source(error);
             }
             io::ErrorKind::PermissionDenied => {
                 format!("PORT={port} is not allowed to this user; ports from 1024 on are")
@@ -51,7 +51,7 @@ fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
             }
             _ => format!("cannot listen on {address} (HOST and PORT)"),
         };
-        Error::configuration(why).because(error)
+        Error::configuration(why).with_source(error)
     })
 }
 

@@ -30,7 +30,7 @@ pub use self::bad_ports::{bad_port_warning, is_bad_port, listen_on_any_port};
 pub(crate) use self::peer::Peer;
 
 use self::{connection::Connections, descriptors::Room, places::Places};
-use crate::{Router, Service, settings::Settings};
+use crate::{router::Router, service::Service, settings::Settings};
 
 /// A process type that serves HTTP on `PORT`.
 ///

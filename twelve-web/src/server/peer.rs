@@ -6,7 +6,8 @@ use std::sync::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::connection::STREAMS;
+/// Requests that one HTTP/2 connection may have open at once.
+pub(super) const STREAMS: u32 = 200;
 
 /// The client's end of a connection; each of its requests carries this as an extension.
 #[derive(Clone, Debug)]

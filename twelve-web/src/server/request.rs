@@ -22,9 +22,8 @@ use super::{
     places::Seat,
 };
 use crate::{
-    Service,
     limit::Share,
-    service::{fit, is_probe},
+    service::{Service, fit, is_probe},
 };
 
 /// The longest path that the tracker's list shows, in bytes.

@@ -10,7 +10,7 @@ use axum::{
 };
 use twelve_core::{Lifecycle, Problem, State};
 
-use crate::Json;
+use crate::extract::Json;
 
 /// Is this the path of a probe, which is answered whatever else there is to do?
 pub(crate) fn is_probe(path: &str) -> bool {

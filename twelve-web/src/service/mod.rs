@@ -34,8 +34,8 @@ use twelve_core::{Context, Error};
 
 use self::cut::Cut;
 use crate::{
-    Router,
     limit::{self, Held, Limits},
+    router::Router,
     settings::Settings,
 };
 

@@ -1,7 +1,11 @@
 //! Requests that need no socket and no backing service.
 
 use super::*;
-use crate::{Next, Path, Query, get, post};
+use crate::{
+    extract::{Path, Query},
+    router::{get, post},
+};
+use axum::middleware::Next;
 use axum::{
     body::Bytes,
     extract::rejection::BytesRejection,
@@ -58,7 +62,7 @@ fn routes() -> Router {
         .route("/panics", get(panics))
         .route("/orders/{id}", get(order))
         .route("/orders", get(page))
-        .route("/json", post(async |_: crate::Json<Vec<u8>>| ()))
+        .route("/json", post(async |_: crate::extract::Json<Vec<u8>>| ()))
         .route(
             "/own-words",
             post(async |body: Result<Bytes, BytesRejection>| {

@@ -5,27 +5,27 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use tower::ServiceExt;
-use twelve_core::Slot;
+use twelve_core::TxCell;
 
 use super::catch;
 
 pub(super) async fn run(routes: &axum::Router, mut request: Request) -> Response {
-    let slot = Slot::default();
-    request.extensions_mut().insert(slot.clone());
+    let cell = TxCell::default();
+    request.extensions_mut().insert(cell.clone());
     let response = match catch(routes.clone().oneshot(request)).await {
         Ok(Ok(response)) | Err(response) => response,
         Ok(Err(never)) => match never {},
     };
-    settle(&slot, response).await
+    settle(&cell, response).await
 }
 
 /// Commits or rolls back, judging by the status.
-async fn settle(slot: &Slot, response: Response) -> Response {
+async fn settle(cell: &TxCell, response: Response) -> Response {
     if response.status().as_u16() >= 400 {
-        slot.rollback().await;
+        cell.rollback().await;
         return response;
     }
-    match slot.commit().await {
+    match cell.commit().await {
         Ok(()) => response,
         Err(error) => error.into_response(),
     }

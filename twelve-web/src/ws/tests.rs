@@ -24,7 +24,7 @@ use twelve_core::{Budget, Exit};
 
 use super::{WebSocket, WebSocketUpgrade};
 use crate::{
-    Router, get,
+    router::{Router, get},
     server::tests::{BOUND, Running},
 };
 

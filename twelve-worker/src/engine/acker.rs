@@ -9,7 +9,7 @@
 
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
-use twelve_core::{Error, Slot, Tracked, Tx, chain};
+use twelve_core::{Error, Tracked, Tx, TxCell, chain};
 
 use super::{
     Engine, adapter,
@@ -59,15 +59,15 @@ pub(super) async fn settle(
     attempted.log(&end);
     let is_ok = matches!(end, End::Ok(_));
     let ack = attempted.ack(end);
-    let settled = match &attempted.slot {
-        Some(slot) if is_ok && slot.is_open() => {
-            commit_or_fail(engine, attempted, &holding, slot, &ack).await
+    let settled = match &attempted.cell {
+        Some(cell) if is_ok && cell.is_open() => {
+            commit_or_fail(engine, attempted, &holding, cell, &ack).await
         }
-        Some(slot) => {
+        Some(cell) => {
             // When nothing was written there is nothing to commit; but a `Tx` that has outlived its handler is found out here.
-            let closed = if is_ok { slot.commit().await } else { Ok(()) };
+            let closed = if is_ok { cell.commit().await } else { Ok(()) };
             match (closed, ack) {
-                (Err(error), _) => give_up(engine, attempted, &holding, slot, &error).await,
+                (Err(error), _) => give_up(engine, attempted, &holding, cell, &error).await,
                 (Ok(()), Ack::Done(retention)) => {
                     let done = Done {
                         lease: job.lease,
@@ -81,7 +81,7 @@ pub(super) async fn settle(
                     return add(engine, ended).await;
                 }
                 (Ok(()), ack) => {
-                    rollback(slot).await;
+                    rollback(cell).await;
                     report(engine, attempted, &holding, &ack, Doubt::None).await
                 }
             }
@@ -179,23 +179,23 @@ async fn commit_or_fail(
     engine: &Engine,
     attempted: &Attempted<'_>,
     holding: &Holding,
-    slot: &Slot,
+    cell: &TxCell,
     ack: &Ack,
 ) -> Settled {
     let job = &attempted.job;
-    match within(COMMIT, commit(engine, job, slot, ack)).await {
+    match within(COMMIT, commit(engine, job, cell, ack)).await {
         Ok(Acked::Accepted) => Settled::of(ack),
         Ok(Acked::Refused) => {
             warn_refused(job.lease, &job.kind);
             Settled::Refused
         }
-        Err(error) => give_up(engine, attempted, holding, slot, &error).await,
+        Err(error) => give_up(engine, attempted, holding, cell, &error).await,
     }
 }
 
 /// Puts the ack into the handler's transaction, as its last statement, and commits both.
-async fn commit(engine: &Engine, job: &Claimed, slot: &Slot, ack: &Ack) -> Result<Acked, Error> {
-    let mut tx = Tx::of(slot, engine.context.db()?)?;
+async fn commit(engine: &Engine, job: &Claimed, cell: &TxCell, ack: &Ack) -> Result<Acked, Error> {
+    let mut tx = Tx::of(cell, engine.context.db()?)?;
     let connection = tx.limited_connection().await?;
     let acked = engine
         .store
@@ -204,8 +204,8 @@ async fn commit(engine: &Engine, job: &Claimed, slot: &Slot, ack: &Ack) -> Resul
     drop(tx);
     match acked {
         // The ack was the last statement, and succeeded.
-        Acked::Accepted => slot.commit_after_success().await?,
-        Acked::Refused => rollback(slot).await,
+        Acked::Accepted => cell.commit_after_success().await?,
+        Acked::Refused => rollback(cell).await,
     }
     Ok(acked)
 }
@@ -215,19 +215,19 @@ async fn give_up(
     engine: &Engine,
     attempted: &Attempted<'_>,
     holding: &Holding,
-    slot: &Slot,
+    cell: &TxCell,
     error: &Error,
 ) -> Settled {
-    rollback(slot).await;
+    rollback(cell).await;
     let end = End::of_commit(error);
     attempted.log(&end);
     let ack = attempted.ack(end);
     report(engine, attempted, holding, &ack, Doubt::Commit).await
 }
 
-async fn rollback(slot: &Slot) {
+async fn rollback(cell: &TxCell) {
     // If it takes longer, the connection does it before it is used again.
-    let _ = timeout(ROLLBACK, slot.rollback()).await;
+    let _ = timeout(ROLLBACK, cell.rollback()).await;
 }
 
 /// Why a refusal may not mean that the job was taken back.

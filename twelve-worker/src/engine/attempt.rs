@@ -68,13 +68,13 @@ async fn run(engine: &Engine, mut job: Claimed) -> (Attempted<'_>, End) {
     let kind = JobRun::new(&job, engine.worker, stop.token.clone());
     let steps = kind.steps().clone();
     let run = Run::new(engine.context.clone(), kind);
-    let slot = run.slot().clone();
+    let cell = run.tx_cell().clone();
     let payload = take(&mut job.payload);
     let running = call(handler, run, payload).await;
     let limit = policy.attempt_timeout();
     let end = guard(running, limit, &stop, handler.heeds_cancel()).await;
     let attempted = Attempted {
-        slot: Some(slot),
+        cell: Some(cell),
         has_steps: !steps.lock().is_ok_and(|steps| steps.is_empty()),
         ..Attempted::unstarted(job, policy)
     };

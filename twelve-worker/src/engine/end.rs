@@ -3,7 +3,7 @@
 //! Every way in which an attempt can end is one [`End`], every end is one [`Ack`], and every ack that is accepted is one [`Settled`].
 
 use std::{error::Error as _, time::Duration};
-use twelve_core::{Error, Failure, Slot, chain};
+use twelve_core::{Error, Failure, TxCell, chain};
 
 use crate::{
     handler::outcome::{Outcome, Wish},
@@ -65,7 +65,7 @@ pub(super) struct Attempted<'a> {
     pub(super) job: Claimed,
     pub(super) policy: &'a Policy,
     /// Of the handler, if it was called.
-    pub(super) slot: Option<Slot>,
+    pub(super) cell: Option<TxCell>,
     /// Has it recorded steps?
     pub(super) has_steps: bool,
 }
@@ -97,7 +97,7 @@ impl<'a> Attempted<'a> {
         Self {
             job,
             policy,
-            slot: None,
+            cell: None,
             has_steps: false,
         }
     }
@@ -271,7 +271,7 @@ mod tests {
     #[test]
     fn a_commit_that_failed_for_its_contents_is_a_failed_attempt() {
         let commit =
-            |cause| Error::unavailable("the transaction could not be committed").because(cause);
+            |cause| Error::unavailable("the transaction could not be committed").with_source(cause);
         let constraint = commit(Error::internal("a statement failed on Postgres"));
         assert!(matches!(End::of_commit(&constraint), End::Failed(_)));
         let outage = commit(Error::unavailable("Postgres is unavailable"));

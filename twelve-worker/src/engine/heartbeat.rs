@@ -49,7 +49,7 @@ impl Heartbeat {
 
     fn of(heart: Heart) -> Result<Self, Error> {
         let refused =
-            |error: io::Error| Error::internal("the heartbeat cannot start").because(error);
+            |error: io::Error| Error::internal("the heartbeat cannot start").with_source(error);
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()

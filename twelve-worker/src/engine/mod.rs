@@ -263,7 +263,7 @@ async fn hand(engine: Arc<Engine>) {
 fn broken(what: &'static str, cause: Option<JoinError>) -> Error {
     let error = Error::internal(what);
     match cause {
-        Some(cause) => error.because(cause),
+        Some(cause) => error.with_source(cause),
         None => error,
     }
 }

@@ -36,7 +36,7 @@ use crate::{
 ///     async fn from_context(run: &Run<JobRun>) -> Result<Self, Error> {
 ///         let json = run.kind().metadata().unwrap_or("{}");
 ///         serde_json::from_str(json)
-///             .map_err(|error| Error::internal("the metadata cannot be read").because(error))
+///             .map_err(|error| Error::internal("the metadata cannot be read").with_source(error))
 ///     }
 /// }
 ///

@@ -77,7 +77,7 @@ impl Steps {
         value: T,
     ) -> Result<T, Error> {
         let result = serde_json::to_string(&value).map_err(|error| {
-            Error::internal(format!("the result of step `{name}` is not JSON")).because(error)
+            Error::internal(format!("the result of step `{name}` is not JSON")).with_source(error)
         })?;
         match self.store.record_step(self.lease, name, &result).await? {
             Recorded::First => Ok(value),
@@ -94,7 +94,7 @@ fn read<T: DeserializeOwned>(name: &str, result: &str) -> Result<T, Error> {
         Error::internal(format!(
             "the recorded result of step `{name}` cannot be read"
         ))
-        .because(error)
+        .with_source(error)
     })
 }
 

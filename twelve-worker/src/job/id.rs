@@ -47,7 +47,8 @@ impl FromStr for JobId {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let wrong = |error| Error::usage(format!("`{text}` is not the id of a job")).because(error);
+        let wrong =
+            |error| Error::usage(format!("`{text}` is not the id of a job")).with_source(error);
         text.parse().map(Self).map_err(wrong)
     }
 }

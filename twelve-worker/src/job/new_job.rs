@@ -123,7 +123,7 @@ impl NewJob {
     fn checked(self, change: impl FnOnce(&mut Parts) -> Result<(), String>) -> Self {
         Self(self.0.and_then(|mut job| match change(&mut job) {
             Ok(()) => Ok(job),
-            Err(problem) => Err(refused(&job.draft.kind).because(problem)),
+            Err(problem) => Err(refused(&job.draft.kind).with_source(problem)),
         }))
     }
 
@@ -138,7 +138,7 @@ impl NewJob {
             unique,
             metadata,
         } = self.0?;
-        let wrong = |problem| refused(&draft.kind).because(problem);
+        let wrong = |problem| refused(&draft.kind).with_source(problem);
         label::check(&draft.kind).map_err(|problem| wrong(format!("the kind {problem}")))?;
         label::check(&draft.queue).map_err(|problem| wrong(format!("the queue {problem}")))?;
         let metadata = metadata.into_json().map_err(wrong)?;
@@ -151,18 +151,19 @@ impl NewJob {
 }
 
 fn parts<J: Job>(job: &J) -> Result<Parts, Error> {
-    let payload = serde_json::to_string(job).map_err(|error| refused(J::KIND).because(error))?;
+    let payload =
+        serde_json::to_string(job).map_err(|error| refused(J::KIND).with_source(error))?;
     if payload.len() > MAX_PAYLOAD_BYTES {
         let problem = format!(
             "the payload has {} bytes, of which {MAX_PAYLOAD_BYTES} are allowed",
             payload.len()
         );
-        return Err(refused(J::KIND).because(problem));
+        return Err(refused(J::KIND).with_source(problem));
     }
     let policy = J::policy();
     policy
         .check()
-        .map_err(|problem| refused(J::KIND).because(problem))?;
+        .map_err(|problem| refused(J::KIND).with_source(problem))?;
     Ok(Parts {
         unique: policy.uniqueness().cloned(),
         metadata: Metadata::default(),

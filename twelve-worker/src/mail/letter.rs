@@ -58,7 +58,7 @@ impl Letter {
     pub fn new(mail: Rendered, from: &Mailbox) -> Result<(Self, Vec<Mailbox>), Error> {
         let name = mail.name;
         Self::checked(mail, from).map_err(|problem| {
-            Error::internal(format!("the mail `{name}` cannot be delivered")).because(problem)
+            Error::internal(format!("the mail `{name}` cannot be delivered")).with_source(problem)
         })
     }
 

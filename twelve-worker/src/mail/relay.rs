@@ -101,6 +101,6 @@ impl From<SendError> for Error {
             SendError::Later(_) => Self::internal("the SMTP server did not take the mail now"),
             SendError::Refused(_) => Self::internal("the SMTP server refused the mail"),
         }
-        .because(error)
+        .with_source(error)
     }
 }

@@ -62,7 +62,7 @@ impl Rendered {
         self.html = Some(if html.to_ascii_lowercase().contains("<style") {
             inline(&html).map_err(|error| {
                 let message = format!("the style of the mail `{}` cannot be inlined", self.name);
-                Error::internal(message).because(error)
+                Error::internal(message).with_source(error)
             })?
         } else {
             html

@@ -165,7 +165,7 @@ impl Scheduler {
                 Ok(Fired::Stale) => looked.is_stale = true,
                 Err(error) => {
                     let message = format!("the schedule `{}` could not be fired", plan.name());
-                    failure = Some(error.in_the_way_of(message));
+                    failure = Some(error.context(message));
                 }
             }
             if let Some(next) = plan.next(now) {
@@ -223,5 +223,5 @@ async fn rest(next: Result<Instant, Error>, setback: &mut Setback) {
 /// A clock beyond the year 9999.
 pub(super) fn instant(time: SystemTime) -> Result<Timestamp, Error> {
     Timestamp::try_from(time)
-        .map_err(|error| Error::internal("the clock of Postgres is wrong").because(error))
+        .map_err(|error| Error::internal("the clock of Postgres is wrong").with_source(error))
 }

@@ -107,7 +107,7 @@ impl App {
 
     pub(crate) fn tx(&self) -> Tx {
         let run = twelve_core::Run::new(self.context.clone(), ());
-        Tx::of(run.slot(), self.context.db().unwrap()).unwrap()
+        Tx::of(run.tx_cell(), self.context.db().unwrap()).unwrap()
     }
 
     /// The deliveries in this state, the oldest first.

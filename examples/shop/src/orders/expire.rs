@@ -3,11 +3,11 @@
 use twelve::prelude::*;
 
 use super::Order;
-use crate::{live, schedules};
+use crate::{live, schedule_runs};
 
 /// Every minute: orders that have waited for half an hour are not charged any more.
 pub async fn expire_unpaid(tick: Tick, mut tx: Tx, redis: Redis) -> Result<()> {
-    schedules::record(&mut tx, &tick).await?;
+    schedule_runs::record(&mut tx, &tick).await?;
     for order in Order::expire(&mut tx).await? {
         live::publish(&mut tx, redis.clone(), &order)?;
     }

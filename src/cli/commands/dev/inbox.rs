@@ -40,7 +40,7 @@ impl Inbox {
             environment.set_default("MAIL_FROM", &format!("{name} <{account}@localhost>"));
         }
         let previews = previews(binary.to_owned(), environment.variables().clone());
-        let failed = |error| Error::internal("mails cannot be caught").because(error);
+        let failed = |error| Error::internal("mails cannot be caught").with_source(error);
         let catcher = Catcher::bind(port, previews.clone())
             .or_else(|_| Catcher::bind(0, previews))
             .map_err(failed)?;

@@ -177,7 +177,7 @@ fn become_command(
         .env_clear()
         .envs(variables.iter())
         .exec();
-    Err(Error::internal("the command cannot be run").because(error))
+    Err(Error::internal("the command cannot be run").with_source(error))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use twelve_core::{Exit, Shutdown};
 
 use super::{Client, Running, gated};
-use crate::{Router, get, post};
+use crate::router::{Router, get, post};
 
 fn routes() -> Router {
     Router::new()

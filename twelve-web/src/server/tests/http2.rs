@@ -12,7 +12,10 @@ use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
 use twelve_core::Exit;
 
 use super::{BOUND, Client, Running, gated};
-use crate::{Router, get, server::activity::KEEP_ALIVE};
+use crate::{
+    router::{Router, get},
+    server::activity::KEEP_ALIVE,
+};
 
 type Sender = http2::SendRequest<Body>;
 

@@ -10,7 +10,11 @@ use futures_util::{StreamExt, stream};
 use std::convert::Infallible;
 
 use super::{Client, Running};
-use crate::{Json, Router, get, limit::PROGRESS, post};
+use crate::{
+    extract::Json,
+    limit::PROGRESS,
+    router::{Router, get, post},
+};
 
 /// More than the kernel buffers on both sides together.
 const LARGE: usize = 32 << 20;

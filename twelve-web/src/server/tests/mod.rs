@@ -12,7 +12,7 @@ use twelve_core::{Context, Environment, Exit, Identity, Lifecycle, Registry};
 
 use self::client::Client;
 use super::Server;
-use crate::Router;
+use crate::router::Router;
 
 /// Longer than anything here takes, shorter than anybody's patience.
 pub(crate) const BOUND: Duration = Duration::from_secs(10);
@@ -75,7 +75,7 @@ impl Running {
 }
 
 /// A handler that answers when it is let go.
-fn gated() -> (Arc<Notify>, crate::MethodRouter) {
+fn gated() -> (Arc<Notify>, crate::router::MethodRouter) {
     let gate = Arc::new(Notify::new());
     let handler = {
         let gate = Arc::clone(&gate);

@@ -399,11 +399,12 @@ fn failed(error: sqlx::Error) -> Error {
         sqlx::Error::Database(database)
             if matches!(database.code().as_deref(), Some("42P01" | "3F000")) =>
         {
-            Error::internal("the tables for jobs are missing: run `release` first").because(error)
+            Error::internal("the tables for jobs are missing: run `release` first")
+                .with_source(error)
         }
         // Our own transactions are never told to be read-only: the server is.
         sqlx::Error::Database(database) if database.code().as_deref() == Some("25006") => {
-            Error::read_only().because(error)
+            Error::read_only().with_source(error)
         }
         _ => Error::from(error),
     }

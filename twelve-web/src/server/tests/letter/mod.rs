@@ -9,7 +9,10 @@ use axum::http::StatusCode;
 use std::fmt::Write as _;
 
 use super::Running;
-use crate::{Json, Router, get, post};
+use crate::{
+    extract::Json,
+    router::{Router, get, post},
+};
 
 /// Set, it has the page written anew.
 const WRITE: &str = "TWELVE_WRITE_DOCS";
