@@ -3,11 +3,11 @@
 use std::{any::TypeId, path::PathBuf, sync::Arc};
 
 use twelve_core::{
-    Budget, Config, Environment, Needs, ProcessKind, ProcessType, Reader, Variable,
-    service_variables, takes_two_transactions,
+    Budget, Config, Environment, Needs, ProcessType, Reader, Variable, read_variables,
+    takes_two_transactions,
     telemetry::{LOG_FORMAT, LogFormat},
 };
-use twelve_worker::{Jobs, Queues, Settings as WorkerSettings};
+use twelve_worker::{Queues, Settings as WorkerSettings};
 
 use crate::{app::App, cli::commands::COMMANDS};
 
@@ -92,24 +92,16 @@ impl App {
         environment: &Environment,
     ) -> Vec<Variable> {
         let needs = self.registry.close_over(process.needs());
-        let mut jobs = Needs::default();
-        jobs.add::<Jobs>();
-        #[cfg(feature = "mail")]
-        jobs.add::<twelve_worker::mail::Mailer>();
+        let mut read_for = twelve_core::read_for_arguments();
+        read_for.extend(twelve_worker::read_for_arguments());
+        let settings = read_for
+            .iter()
+            .filter_map(|read_for| read_for.settings_for(&needs))
+            .chain(process.settings());
         let mut variables = self.registry.read_configs(&needs, environment);
-        variables.extend(service_variables(&needs, &jobs, environment));
-        #[cfg(feature = "mail")]
-        variables.extend(twelve_worker::mail::variables(&needs, environment));
+        variables.extend(read_variables(settings, environment));
         let mut reader = Reader::new(environment);
         let _ = Budget::load(&mut reader);
-        match process.kind() {
-            ProcessKind::Http => drop(twelve_web::Settings::load(&mut reader)),
-            ProcessKind::Worker => drop(twelve_worker::Settings::load(&mut reader)),
-            _ => {}
-        }
-        if needs.has_any_of(&jobs) {
-            let _ = twelve_worker::Waking::load(&mut reader);
-        }
         let _: Option<Option<PathBuf>> =
             reader.read("TWELVE_STATE_DIR", None, "where processes answer `health`");
         let _: Option<Option<String>> = reader.read(

@@ -32,10 +32,15 @@ pub use handler::{
     Request, Run, UnitOfWork,
 };
 pub use lifecycle::{Budget, Lifecycle, Shutdown, State, Tracked, Tracker};
-pub use process::{Process, ProcessKind, ProcessType, health, service_variables, supervision};
+pub use process::{
+    Process, ProcessKind, ProcessType, ReadFor, health, read_for_arguments, read_variables,
+    supervision,
+};
 #[cfg(feature = "redis")]
 pub use redis;
 pub use resource::{Building, IntoResource, Res, Resource};
+#[doc(hidden)]
+pub use services::postgres::Settings as PostgresSettings;
 pub use services::postgres::{Db, DbConnection, DbTransaction, Tx, TxCell, takes_two_transactions};
 #[cfg(feature = "redis")]
 pub use services::redis::{Redis, RedisConnection, Subscription};

@@ -339,7 +339,7 @@ impl Admin {
 
 impl<K: Send + Sync + 'static> FromContext<K> for Admin {
     fn needs(needs: &mut Needs) {
-        needs.add::<Jobs>();
+        needs.add::<Self>();
     }
 
     async fn from_context(run: &Run<K>) -> Result<Self, Error> {

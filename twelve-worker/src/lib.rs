@@ -26,6 +26,7 @@ pub mod mail;
 mod schedule;
 #[doc(hidden)]
 pub mod store;
+mod variables;
 
 pub use admin::{Act, Admin, Progress};
 pub use engine::settings::{Settings, Waking};
@@ -64,3 +65,4 @@ pub use store::{
     verbs::{Cancellation, Pausable, Paused},
     why::{Reason, Why},
 };
+pub use variables::read_for_arguments;

@@ -23,6 +23,9 @@ async fn bad_values_of_variables_are_78_and_named() {
         ("web", "LIVE_URL", "http://localhost:5200/live"),
         ("worker", "PAYMENTS_URL", "not a url"),
         ("compute", "TWELVE_BLOCKING_THREADS", "0"),
+        ("worker", "TWELVE_WORKER_WEIGHTS", "often"),
+        ("mailer", "TWELVE_WORKER_WEIGHTS", "often"),
+        ("mailer", "TWELVE_MAILER_CONCURRENCY", "0"),
         ("payments", "PAYMENTS_FAIL_RATE", "often"),
         ("payments", "PAYMENTS_LATENCY_MS", "-1"),
     ];

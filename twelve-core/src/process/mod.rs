@@ -4,13 +4,15 @@ pub mod health;
 pub mod supervision;
 mod variables;
 
-pub use variables::service_variables;
+use variables::Settings;
+pub use variables::{ReadFor, read_for_arguments, read_variables};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::runtime;
 
 use crate::{
+    config::Config,
     error::{Error, Exit, Failure},
     handler::{Arguments, Context, Erased, Handler, IntoEnd, Needs, UnitOfWork},
     lifecycle::{Budget, signals},
@@ -25,6 +27,8 @@ pub struct ProcessType {
     name: String,
     kind: ProcessKind,
     needs: Needs,
+    /// What it reads beside what its arguments need.
+    settings: Vec<Settings>,
     run: Arc<Main>,
 }
 
@@ -78,8 +82,21 @@ impl ProcessType {
             name: name.into(),
             kind,
             needs,
+            settings: Vec::new(),
             run: Arc::new(move |context| run(context).boxed()),
         }
+    }
+
+    /// Its processes read the variables of `C` too, whatever their arguments are.
+    #[must_use]
+    pub fn reads<C: Config>(mut self) -> Self {
+        self.settings.push(Settings::of::<C>());
+        self
+    }
+
+    /// What its processes read, whatever their arguments are.
+    pub fn settings(&self) -> impl Iterator<Item = Settings> {
+        self.settings.iter().copied()
     }
 
     /// A process type of the author's: an async function of extractors.

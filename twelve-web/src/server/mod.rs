@@ -45,6 +45,7 @@ pub fn http(name: impl Into<String>, router: Router) -> ProcessType {
     ProcessType::new(name, ProcessKind::Http, needs, move |context| {
         serve(router.clone(), context)
     })
+    .reads::<Settings>()
 }
 
 async fn serve(router: Router, context: Context) -> Result<Exit, Failure> {

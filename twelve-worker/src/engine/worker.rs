@@ -24,6 +24,7 @@ pub fn worker(name: impl Into<String>, queues: Queues, registry: Arc<Registry>) 
         });
         async move { Ok(engine?.run().await?) }
     })
+    .reads::<Settings>()
 }
 
 /// What became of the attempts of a [`drain`].

@@ -1,8 +1,8 @@
 //! The variables of mails: who sends, and through which server.
 
-use twelve_core::{Config, Environment, Error, Needs, Reader, Variable};
+use twelve_core::{Config, Environment, Error, Reader};
 
-use super::{mailbox::Mailbox, mailer::Mailer, relay::Relay, smtp::url::SmtpUrl};
+use super::{mailbox::Mailbox, smtp::url::SmtpUrl};
 
 /// The variable that names the sender of mails.
 pub const FROM: &str = "MAIL_FROM";
@@ -34,7 +34,7 @@ impl Config for SenderSettings {
 
 /// What processes that send mails read.
 #[derive(Clone, Debug)]
-pub(super) struct RelaySettings {
+pub(crate) struct RelaySettings {
     pub(super) server: SmtpUrl,
     pub(super) redirect_to: Option<Mailbox>,
 }
@@ -65,7 +65,7 @@ const MAX_CONCURRENCY: u32 = 100;
 
 /// What only the process type `mailer` reads.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct MailerSettings {
+pub(crate) struct MailerSettings {
     pub(super) concurrency: u32,
 }
 
@@ -90,18 +90,4 @@ impl Config for MailerSettings {
         }
         Some(Self { concurrency })
     }
-}
-
-/// Reads the variables of mails, as far as the arguments of handlers need them.
-#[must_use]
-pub fn variables(needs: &Needs, environment: &Environment) -> Vec<Variable> {
-    let mut reader = Reader::new(environment);
-    if needs.has::<Mailer>() || needs.has::<SenderSettings>() {
-        let _ = SenderSettings::load(&mut reader);
-    }
-    if needs.has::<Relay>() {
-        let _ = RelaySettings::load(&mut reader);
-        let _ = MailerSettings::load(&mut reader);
-    }
-    reader.into_variables()
 }

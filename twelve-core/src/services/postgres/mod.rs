@@ -26,6 +26,6 @@ mod url;
 pub use connection::{DbConnection, DbTransaction};
 pub use db::Db;
 pub(crate) use outage::is_outage;
-pub(crate) use settings::Settings;
+pub use settings::Settings;
 pub use tx::{Tx, takes_two_transactions};
 pub use tx_cell::TxCell;

@@ -9,7 +9,7 @@ pub(super) const NOT_CONFIGURED: &str = "Postgres is not configured";
 
 /// What a process needs to know to reach Postgres.
 #[derive(Debug)]
-pub(crate) struct Settings {
+pub struct Settings {
     pub(super) url: PostgresUrl,
     pub(super) direct: Option<PostgresUrl>,
     pub(super) size: u32,

@@ -9,7 +9,7 @@ use std::{
 use tokio::time::{sleep, timeout};
 
 use super::session::{Server, Session};
-use crate::mail::relay::SendError;
+use crate::mail::send_error::SendError;
 
 /// How long a connection waits for the next mail: less than servers commonly wait for us.
 const IDLE: Duration = Duration::from_secs(15);

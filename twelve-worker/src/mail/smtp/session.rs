@@ -33,7 +33,7 @@ use super::{
     tls::{Tls, Trust},
     url::{Encryption, SmtpUrl},
 };
-use crate::{host, mail::relay::SendError};
+use crate::{host, mail::send_error::SendError};
 
 /// How long reaching one address of the host may take.
 const CONNECT: Duration = Duration::from_secs(10);

@@ -4,7 +4,7 @@ use sqlx::{PgExecutor, Postgres, postgres::PgArguments, query::QueryScalar};
 use twelve_core::{Db, Error};
 use uuid::Uuid;
 
-use super::{enqueue, failed, listen};
+use super::{failed, insert, listen};
 use crate::{
     job::{draft::Due, id::JobId},
     store::{
@@ -247,7 +247,7 @@ pub(super) async fn reschedule(db: &Db, jobs: &[JobId], due: Due) -> Result<Vec<
     let statement = if due == Due::Now {
         sqlx::query_scalar(RESCHEDULE_NOW).bind(jobs)
     } else {
-        let (at_us, delay_us) = enqueue::due(due)?;
+        let (at_us, delay_us) = insert::due(due)?;
         sqlx::query_scalar(RESCHEDULE)
             .bind(jobs)
             .bind(at_us)

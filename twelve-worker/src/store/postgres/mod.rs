@@ -19,6 +19,7 @@ mod admin;
 mod claim;
 mod control;
 mod enqueue;
+mod insert;
 mod listen;
 mod marks;
 mod migrations;
@@ -70,9 +71,9 @@ const MAX_DELAY: Duration = Duration::from_hours(10 * 366 * 24);
 /// The statements that run all the time, or while a worker's jobs wait: none of them may read a whole table of jobs. For the test that asks Postgres for their plans.
 #[doc(hidden)]
 pub const HOT: &[(&str, &str)] = &[
-    ("enqueue", enqueue::ENQUEUE),
-    ("schedule", enqueue::SCHEDULE),
-    ("enqueue_many", enqueue::ENQUEUE_MANY),
+    ("enqueue", insert::ENQUEUE),
+    ("schedule", insert::SCHEDULE),
+    ("enqueue_many", insert::ENQUEUE_MANY),
     ("take", unique::TAKE),
     ("pass_on", unique::PASS_ON),
     ("replace", unique::REPLACE),

@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 use twelve_core::Error;
 use uuid::Uuid;
 
-use super::{enqueue, failed, microseconds};
+use super::{failed, insert, microseconds};
 use crate::job::{
     draft::{Draft, Due},
     enqueued::Enqueued,
@@ -90,7 +90,7 @@ pub(super) async fn enqueue(
         .map_err(failed)?;
     let holder = JobId::from_uuid(holder);
     if holder == draft.id {
-        return enqueue::add(connection, draft).await;
+        return insert::add(connection, draft).await;
     }
     if unique.on_conflict == OnConflict::Replace {
         return replace(connection, holder, draft, unique).await;
@@ -112,13 +112,13 @@ async fn replace(
     draft: &Draft,
     unique: &UniqueKey,
 ) -> Result<Enqueued, Error> {
-    let (at_us, delay_us) = enqueue::due(draft.due)?;
+    let (at_us, delay_us) = insert::due(draft.due)?;
     let replaced: i64 = sqlx::query_scalar(REPLACE)
         .bind(*holder.as_uuid())
         .bind(unique.key)
         .bind(&draft.queue)
         .bind(&draft.payload)
-        .bind(enqueue::attempts(draft))
+        .bind(insert::attempts(draft))
         .bind(draft.priority.number())
         .bind((!draft.tags.is_empty()).then_some(&draft.tags))
         .bind(&draft.metadata)
@@ -140,5 +140,5 @@ async fn replace(
         .execute(&mut *connection)
         .await
         .map_err(failed)?;
-    enqueue::add(connection, draft).await
+    insert::add(connection, draft).await
 }
