@@ -32,12 +32,12 @@ pub use twelve_core::{
 };
 #[cfg(feature = "redis")]
 pub use twelve_core::{Redis, RedisConnection, Subscription, redis};
-pub use twelve_web::{self as web, Idempotency, Json, Router};
+pub use twelve_web::{Idempotency, Json, Router};
 #[cfg(feature = "mail")]
 pub use twelve_worker::mail::{Attachment, Mail, Mailbox, Mailer, MessageId, Preview};
 pub use twelve_worker::{
-    self as worker, Attempt, Cancel, Enqueued, Job, JobId, Jobs, Keep, Missed, NewJob, Outcome,
-    Policy, Priority, Queues, Schedule, StepKey, Steps, Tick, Unique,
+    Attempt, Cancel, Enqueued, Job, JobId, Jobs, Keep, Missed, NewJob, Outcome, Policy, Priority,
+    Queues, Schedule, StepKey, Steps, Tick, Unique,
 };
 
 /// Makes a struct of variables a [`Config`](trait@Config).
@@ -162,6 +162,28 @@ pub use twelve_macros::AbsentMail as Mail;
 
 #[cfg(feature = "test")]
 pub use twelve_macros::test;
+
+/// HTTP, beyond what nearly every app uses: routes by method, extractors whose refusals are problems, middleware, idempotency, WebSockets.
+///
+/// Handlers, responses and layers are [axum](crate::axum)'s.
+pub mod web {
+    #[cfg(feature = "ws")]
+    pub use twelve_web::ws;
+    pub use twelve_web::{
+        HttpArguments, HttpHandler, Idempotency, IdempotencyExt, Idempotent, IntoScope, Json,
+        MethodRouter, Middleware, MiddlewareArguments, Next, PartsArguments, Path, Query, Router,
+        delete, get, head, options, patch, post, put,
+    };
+}
+
+/// Jobs, beyond what nearly every app uses: what handlers may take and return, and looking at jobs and acting on them.
+pub mod worker {
+    pub use twelve_worker::{
+        Act, Admin, Cancellation, Cause, Due, Filter, IntoNewJob, IntoOutcome, JobArguments,
+        JobDetails, JobError, JobRun, JobSummary, Pausable, Paused, Progress, Reason,
+        ScheduleSummary, Schedules, State, Timestamp, Why, Within, WorkerId, WorkerSummary,
+    };
+}
 
 /// What an app's modules want in scope.
 pub mod prelude {

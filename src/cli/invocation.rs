@@ -7,6 +7,7 @@ use twelve_core::{
     ProcessType, Reader,
     telemetry::{self, Logs},
 };
+use twelve_worker::Schedules;
 
 use crate::app::App;
 
@@ -70,12 +71,14 @@ impl Invocation {
 
     /// The same with these variables.
     pub(super) fn context_in(&self, environment: &Environment, name: &str) -> Context {
-        Context::new(
+        let context = Context::new(
             Identity::new(self.app.name.as_str(), name),
             environment.clone(),
             Lifecycle::default(),
             self.app.registry.clone(),
-        )
+        );
+        Schedules::provide(&context, &self.app.jobs);
+        context
     }
 
     /// Runs a command that needs a runtime; its logs go to standard error, for its result goes to standard output.

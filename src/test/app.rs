@@ -66,6 +66,7 @@ impl TestApp {
             Lifecycle::default(),
             app.registry.clone(),
         );
+        Schedules::provide(&context, &app.jobs);
         context.lifecycle().ready();
         Self {
             make,
@@ -206,7 +207,7 @@ impl TestApp {
     }
 
     fn schedules(&self) -> Schedules {
-        Schedules::of(&self.context, &self.app.jobs).expect("the kit sets DATABASE_URL")
+        Schedules::of(&self.context).expect("the kit sets DATABASE_URL")
     }
 
     /// The payloads of the jobs of this kind that wait, in the order of their enqueueing.

@@ -2,7 +2,9 @@
 
 use twelve_core::{PostgresSettings, ReadFor};
 
-use crate::{admin::Admin, engine::settings::Waking, enqueue::jobs::Jobs};
+use crate::{
+    admin::Admin, engine::settings::Waking, enqueue::jobs::Jobs, schedule::admin::Schedules,
+};
 
 #[cfg(feature = "mail")]
 use crate::mail::{
@@ -19,6 +21,8 @@ pub fn read_for_arguments() -> Vec<ReadFor> {
         ReadFor::argument::<Jobs, Waking>(),
         ReadFor::argument::<Admin, PostgresSettings>(),
         ReadFor::argument::<Admin, Waking>(),
+        ReadFor::argument::<Schedules, PostgresSettings>(),
+        ReadFor::argument::<Schedules, Waking>(),
         #[cfg(feature = "mail")]
         ReadFor::argument::<Mailer, PostgresSettings>(),
         #[cfg(feature = "mail")]

@@ -55,7 +55,7 @@ impl Command for Schedules {
         });
         let context = invocation.context("schedules");
         invocation.block_on(async {
-            let schedules = twelve_worker::Schedules::of(&context, &invocation.app.jobs)?;
+            let schedules = twelve_worker::Schedules::of(&context)?;
             let done = act(&schedules, verb).await;
             context.close().await;
             done.map(|()| Exit::Done)

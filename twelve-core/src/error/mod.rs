@@ -46,6 +46,7 @@ enum Kind {
     Unavailable,
     LostLease,
     Duplicate,
+    NotFound,
     Usage,
     Internal,
 }
@@ -69,6 +70,11 @@ impl Error {
     /// There is one like it already, and a second was not wanted.
     pub fn duplicate(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::Duplicate, message)
+    }
+
+    /// There is nothing of this name or id.
+    pub fn not_found(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::NotFound, message)
     }
 
     /// The words on the command line are wrong.
@@ -134,6 +140,12 @@ impl Error {
     #[must_use]
     pub fn is_duplicate(&self) -> bool {
         self.0.kind == Kind::Duplicate
+    }
+
+    /// Is there nothing of the name or id that was given? In a request it is answered 404.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.0.kind == Kind::NotFound
     }
 
     /// Are the words on the command line wrong?

@@ -179,6 +179,9 @@ impl IntoResponse for Failure {
             return Problem::new(422, "invalid-text", "A text holds a NUL character")
                 .into_response();
         }
+        if self.find::<Error>().is_some_and(Error::is_not_found) {
+            return Problem::not_found().into_response();
+        }
         if self.is_unavailable() {
             tracing::warn!(error = %self, "a request failed: a backing service is unavailable");
             return Problem::unavailable().into_response();
@@ -198,6 +201,8 @@ impl IntoResponse for Error {
         if self.is_unavailable() {
             tracing::warn!(error = %chain(&self), "a request failed: a backing service is unavailable");
             Problem::unavailable().into_response()
+        } else if self.is_not_found() {
+            Problem::not_found().into_response()
         } else {
             tracing::error!(error = %chain(&self), "a request failed");
             Problem::internal().into_response()
@@ -208,6 +213,14 @@ impl IntoResponse for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_there_is_404() {
+        let missing = || Error::not_found("there is no job 7");
+        assert_eq!(missing().into_response().status(), 404);
+        let failure = Failure::from(missing().context("the report was not made"));
+        assert_eq!(failure.into_response().status(), 404);
+    }
 
     #[test]
     fn a_members_name_cannot_replace_a_standard_member() {

@@ -1,7 +1,8 @@
 //! Schedules as people see them: list, run by hand, pause, resume.
 
 use serde::Serialize;
-use twelve_core::{Context, Error};
+use std::sync::Arc;
+use twelve_core::{Context, Error, FromContext, Needs, Run, extractable};
 
 use super::{
     plan::Plan,
@@ -13,7 +14,23 @@ use crate::{
 };
 
 /// Looks at the schedules of an app, and acts on them.
+///
+/// A handler of any kind takes it as an argument.
+///
+/// ```no_run
+/// # use twelve_core::Result;
+/// # use twelve_worker::Schedules;
+/// async fn close_the_shop(schedules: Schedules) -> Result<()> {
+///     for schedule in schedules.list().await? {
+///         schedules.pause(&schedule.name).await?;
+///     }
+///     Ok(())
+/// }
+/// ```
 pub struct Schedules(Scheduler);
+
+/// The schedules of an app, for whoever has its context.
+struct Plans(Arc<[Plan]>);
 
 /// A schedule in a listing.
 #[derive(Clone, Debug, Serialize)]
@@ -41,8 +58,17 @@ impl Schedules {
     /// # Errors
     ///
     /// [`Error::is_configuration`] when `DATABASE_URL` is missing or wrong.
-    pub fn of(context: &Context, registry: &Registry) -> Result<Self, Error> {
-        Scheduler::new(context, registry.plans().into()).map(Self)
+    pub fn of(context: &Context) -> Result<Self, Error> {
+        let unknown = || Error::internal("nobody has said which schedules this app has");
+        let plans = context.singleton::<Plans, _>(|| Err(unknown()))?;
+        Scheduler::new(context, Arc::clone(&plans.0)).map(Self)
+    }
+
+    /// Says which schedules this app has: for whoever makes its contexts.
+    #[doc(hidden)]
+    pub fn provide(context: &Context, registry: &Registry) {
+        // It cannot fail, and a second time changes nothing.
+        let _ = context.singleton(|| Ok(Plans(registry.plans().into())));
     }
 
     /// All of them, whether or not a scheduler has ever run.
@@ -149,6 +175,18 @@ impl Schedules {
         })
     }
 }
+
+impl<K: Send + Sync + 'static> FromContext<K> for Schedules {
+    fn needs(needs: &mut Needs) {
+        needs.add::<Self>();
+    }
+
+    async fn from_context(run: &Run<K>) -> Result<Self, Error> {
+        Self::of(run.context())
+    }
+}
+
+extractable!(impl for Schedules);
 
 impl std::fmt::Debug for Schedules {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -72,7 +72,7 @@ impl Show {
     pub(super) async fn run(self, jobs: &Admin) -> Result<Exit, Error> {
         let id = self.id.parse()?;
         let Some(job) = jobs.show(id).await? else {
-            return Err(Error::internal(format!("there is no job {id}")));
+            return Err(Error::not_found(format!("there is no job {id}")));
         };
         if self.format.json {
             output::print_json("job", json!(job))?;

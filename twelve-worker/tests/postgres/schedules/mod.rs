@@ -65,7 +65,8 @@ impl Clockwork {
 
     fn schedules_of(&self, registry: &Registry) -> Schedules {
         let context = context(self.context.environment().clone(), &self.stage);
-        Schedules::of(&context, registry).unwrap()
+        Schedules::provide(&context, registry);
+        Schedules::of(&context).unwrap()
     }
 
     fn calendar(&self) -> Calendar {
