@@ -165,7 +165,7 @@ pub use twelve_macros::test;
 
 /// HTTP, beyond what nearly every app uses: routes by method, extractors whose refusals are problems, middleware, idempotency, WebSockets.
 ///
-/// Handlers, responses and layers are [axum](crate::axum)'s.
+/// Handlers, responses and layers are [axum]'s.
 pub mod web {
     #[cfg(feature = "ws")]
     pub use twelve_web::ws;
