@@ -23,7 +23,7 @@ use crate::{
     store::{
         Answer,
         model::{Ack, Acked, Claimed, Done, Lease},
-        setback::{PATIENCE, Setback, within},
+        retry::{RetryBackoff, STORE_TIMEOUT, with_timeout},
     },
 };
 
@@ -157,7 +157,7 @@ pub(super) async fn give_back(engine: &Engine, jobs: Vec<Job>) {
         return;
     }
     let leases: Vec<Lease> = jobs.iter().map(|job| job.claimed.lease).collect();
-    let handed_back = within(PATIENCE, engine.store.hand_back(&leases)).await;
+    let handed_back = with_timeout(STORE_TIMEOUT, engine.store.hand_back(&leases)).await;
     if let Err(error) = &handed_back {
         tracing::debug!(%error, "claimed jobs could not be handed back; the rescuer does it");
     }
@@ -183,7 +183,7 @@ async fn commit_or_fail(
     ack: &Ack,
 ) -> Settled {
     let job = &attempted.job;
-    match within(COMMIT, commit(engine, job, cell, ack)).await {
+    match with_timeout(COMMIT, commit(engine, job, cell, ack)).await {
         Ok(Acked::Accepted) => Settled::of(ack),
         Ok(Acked::Refused) => {
             warn_refused(job.lease, &job.kind);
@@ -266,7 +266,9 @@ async fn report(
                 error = chain(&error),
                 "the end of the attempt could not be recorded: the job will run again"
             );
-            if let Err(error) = within(PATIENCE, engine.store.hand_back(&[job.lease])).await {
+            if let Err(error) =
+                with_timeout(STORE_TIMEOUT, engine.store.hand_back(&[job.lease])).await
+            {
                 tracing::debug!(%error, "the job could not be handed back; the rescuer does it");
                 holding.spoil();
             }
@@ -284,11 +286,11 @@ async fn insist<'a, T>(
     doubt: &mut Doubt,
     record: impl Fn() -> Answer<'a, T>,
 ) -> Result<T, Error> {
-    let mut setback = Setback::default();
+    let mut backoff = RetryBackoff::default();
     let mut wrong = 0;
     loop {
         let began = Instant::now();
-        let recorded = within(PATIENCE, record()).await;
+        let recorded = with_timeout(STORE_TIMEOUT, record()).await;
         adapter::note(engine, began);
         match recorded {
             Ok(recorded) => return Ok(recorded),
@@ -298,7 +300,7 @@ async fn insist<'a, T>(
                 if wrong >= MAX_TRIES {
                     return Err(error);
                 }
-                setback.pause(doing, &error).await;
+                backoff.pause(doing, &error).await;
             }
         }
     }

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 
 use super::Engine;
-use crate::store::setback::{Setback, within};
+use crate::store::retry::{RetryBackoff, with_timeout};
 
 /// A claim or an ack takes a few milliseconds; one that takes this long is worth a look.
 const SLOW: Duration = Duration::from_millis(100);
@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 const REST: Duration = Duration::from_secs(30);
 
 /// How long the store may take to adapt.
-const PATIENCE: Duration = Duration::from_secs(30);
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Tells the adapter of a statement that began then, if it was slow.
 pub(super) fn note(engine: &Engine, began: Instant) {
@@ -29,12 +29,12 @@ pub(super) fn note(engine: &Engine, began: Instant) {
 
 /// Runs until it is dropped.
 pub(super) async fn run(engine: Arc<Engine>) {
-    let mut setback = Setback::default();
+    let mut backoff = RetryBackoff::default();
     loop {
         engine.slow.notified().await;
-        match within(PATIENCE, engine.store.adapt()).await {
+        match with_timeout(REFRESH_TIMEOUT, engine.store.adapt()).await {
             Ok(adapted) => {
-                setback.over();
+                backoff.reset();
                 if adapted {
                     tracing::debug!(
                         "there are many more jobs than before: the store makes new plans"
@@ -44,7 +44,7 @@ pub(super) async fn run(engine: Arc<Engine>) {
             }
             Err(error) => {
                 let doing = "adapting to how many jobs there are";
-                setback.pause(doing, &error).await;
+                backoff.pause(doing, &error).await;
             }
         }
     }

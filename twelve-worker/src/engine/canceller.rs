@@ -4,14 +4,14 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 use super::Engine;
-use crate::store::setback::{PATIENCE, Setback, within};
+use crate::store::retry::{RetryBackoff, STORE_TIMEOUT, with_timeout};
 
 /// How long after an announcement that was lost the rescuer's look tells.
 const AT_LEAST_EVERY: Duration = Duration::from_mins(1);
 
 /// Runs until it is dropped.
 pub(super) async fn run(engine: Arc<Engine>) {
-    let mut setback = Setback::default();
+    let mut backoff = RetryBackoff::default();
     loop {
         // Told by the listener, and by the rescuer when it sees that there are any.
         let _ = timeout(AT_LEAST_EVERY, engine.hint.cancelled()).await;
@@ -19,12 +19,12 @@ pub(super) async fn run(engine: Arc<Engine>) {
         if unended.is_empty() {
             continue;
         }
-        match within(PATIENCE, engine.store.cancellations(&unended)).await {
+        match with_timeout(STORE_TIMEOUT, engine.store.cancellations(&unended)).await {
             Ok(cancelled) => {
-                setback.over();
+                backoff.reset();
                 engine.held.cancel(cancelled);
             }
-            Err(error) => setback.pause("looking for cancelled jobs", &error).await,
+            Err(error) => backoff.pause("looking for cancelled jobs", &error).await,
         }
     }
 }

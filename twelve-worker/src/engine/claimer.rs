@@ -15,7 +15,7 @@ use twelve_core::{Error, State};
 use super::{Engine, acker, adapter, buffer::Job, weights::Weights};
 use crate::store::{
     model::{Batch, Claim, Lane, Level, Survey},
-    setback::{PATIENCE, Setback, within},
+    retry::{RetryBackoff, STORE_TIMEOUT, with_timeout},
 };
 
 /// How often an idle worker looks for jobs that nobody announced.
@@ -65,17 +65,17 @@ pub(super) async fn run(engine: &Arc<Engine>, weights: &Weights) {
             patience: SUSPECTS,
         },
     };
-    let mut setback = Setback::default();
+    let mut backoff = RetryBackoff::default();
     let lifecycle = engine.context.lifecycle();
     while lifecycle.state() < State::Drain {
         match claimer.round().await {
-            Ok(()) => setback.over(),
+            Ok(()) => backoff.reset(),
             Err(error) => {
                 // Whether anything was claimed is unknown: what was, the rescuer finds.
                 claimer.next_look = Instant::now();
                 select! {
                     () = lifecycle.draining() => break,
-                    () = setback.pause("claiming jobs", &error) => {}
+                    () = backoff.pause("claiming jobs", &error) => {}
                 }
             }
         }
@@ -135,10 +135,10 @@ impl Claimer<'_> {
     async fn look(&mut self) -> Result<(), Error> {
         let Engine { store, queues, .. } = &**self.engine;
         acker::give_back(self.engine, self.engine.buffer.take_stale()).await;
-        self.survey = within(PATIENCE, store.survey(queues)).await?;
+        self.survey = with_timeout(STORE_TIMEOUT, store.survey(queues)).await?;
         if self.survey.next_due == Some(Duration::ZERO) {
-            within(PATIENCE, store.promote(PROMOTED)).await?;
-            self.survey = within(PATIENCE, store.survey(queues)).await?;
+            with_timeout(STORE_TIMEOUT, store.promote(PROMOTED)).await?;
+            self.survey = with_timeout(STORE_TIMEOUT, store.survey(queues)).await?;
         }
         self.give_back_what_is_paused().await;
         let now = Instant::now();
@@ -224,7 +224,7 @@ impl Claimer<'_> {
         };
         // A claim is never dropped half way when the drain begins: its jobs would be taken and forgotten.
         let began = Instant::now();
-        let batch = within(PATIENCE, store.claim(&claim)).await;
+        let batch = with_timeout(STORE_TIMEOUT, store.claim(&claim)).await;
         adapter::note(self.engine, began);
         if batch.as_ref().map_or(true, |batch| batch.jobs.is_empty()) {
             held.forget(&[claim.id]);

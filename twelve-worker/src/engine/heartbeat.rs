@@ -17,7 +17,7 @@ use crate::{
     store::{
         Pulse,
         model::{Beat, Profile},
-        setback::{Setback, within},
+        retry::{RetryBackoff, with_timeout},
     },
 };
 
@@ -25,7 +25,7 @@ use crate::{
 pub(super) const EVERY: Duration = Duration::from_secs(5);
 
 /// How long one beat may take, connecting included.
-const PATIENCE: Duration = Duration::from_secs(3);
+const BEAT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long stopping waits for a beat that is under way.
 const STOP: Duration = Duration::from_secs(1);
@@ -95,12 +95,12 @@ struct Heart {
 
 impl Heart {
     async fn beat(mut self) {
-        let mut setback = Setback::default();
+        let mut backoff = RetryBackoff::default();
         loop {
             let is_draining = self.lifecycle.state() >= State::Drain;
-            match within(PATIENCE, self.pulse.beat(&self.worker, is_draining)).await {
+            match with_timeout(BEAT_TIMEOUT, self.pulse.beat(&self.worker, is_draining)).await {
                 Ok(beat) => {
-                    setback.over();
+                    backoff.reset();
                     self.note(beat);
                     // The drain is told at once, so that listings show it.
                     tokio::select! {
@@ -108,7 +108,7 @@ impl Heart {
                         () = self.lifecycle.draining(), if !is_draining => {}
                     }
                 }
-                Err(error) => setback.pause("the heartbeat", &error).await,
+                Err(error) => backoff.pause("the heartbeat", &error).await,
             }
         }
     }
@@ -164,7 +164,7 @@ mod tests {
             was_known: false,
         };
         let heartbeat = Heartbeat::of(heart).unwrap();
-        let noticed = timeout(PATIENCE, heartbeat.has_failed()).await;
+        let noticed = timeout(BEAT_TIMEOUT, heartbeat.has_failed()).await;
         assert!(noticed.is_ok());
     }
 }

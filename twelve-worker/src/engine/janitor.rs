@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 
 use super::Engine;
-use crate::store::setback::{Setback, within};
+use crate::store::retry::{RetryBackoff, with_timeout};
 
 /// From one round to the next.
 const EVERY: Duration = Duration::from_mins(1);
@@ -16,20 +16,20 @@ const BATCH: usize = 1000;
 const BREATH: Duration = Duration::from_millis(100);
 
 /// How long one batch may take: the evidence and the steps of its jobs go with them.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PRUNE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Runs until it is dropped.
 pub(super) async fn run(engine: Arc<Engine>) {
-    let mut setback = Setback::default();
+    let mut backoff = RetryBackoff::default();
     // Workers that started together do not clean up together.
     sleep(EVERY.mul_f64(fastrand::f64())).await;
     loop {
-        match within(PATIENCE, engine.store.prune(BATCH)).await {
+        match with_timeout(PRUNE_TIMEOUT, engine.store.prune(BATCH)).await {
             Ok(pruned) => {
-                setback.over();
+                backoff.reset();
                 sleep(if pruned < BATCH { EVERY } else { BREATH }).await;
             }
-            Err(error) => setback.pause("removing old jobs", &error).await,
+            Err(error) => backoff.pause("removing old jobs", &error).await,
         }
     }
 }

@@ -54,7 +54,7 @@ use crate::{
     store::{
         self, Store,
         model::{Claim, Profile},
-        setback::within,
+        retry::with_timeout,
     },
 };
 
@@ -227,7 +227,7 @@ impl Engine {
         if leases.is_empty() {
             return;
         }
-        match within(GOODBYE, self.store.hand_back(&leases)).await {
+        match with_timeout(GOODBYE, self.store.hand_back(&leases)).await {
             Ok(jobs) => tracing::warn!(jobs, "unfinished jobs were handed back"),
             Err(error) => {
                 let error = twelve_core::chain(&error);
@@ -243,7 +243,7 @@ impl Engine {
     /// Stops the heart, then leaves the list of workers: a beat after that would put the worker back on it.
     pub(crate) async fn leave(&self, heartbeat: Heartbeat) {
         heartbeat.stop().await;
-        if let Err(error) = within(GOODBYE, self.store.deregister(self.worker)).await {
+        if let Err(error) = with_timeout(GOODBYE, self.store.deregister(self.worker)).await {
             tracing::debug!(%error, "the worker stays listed until its heartbeat is missed");
         }
     }

@@ -13,7 +13,7 @@ use crate::{
     job::id::{ClaimId, WorkerId},
     store::{
         model::{Observation, Rescued},
-        setback::{PATIENCE, Setback, within},
+        retry::{RetryBackoff, STORE_TIMEOUT, with_timeout},
         state::State,
     },
 };
@@ -31,12 +31,12 @@ const STRAYS_EVERY: u32 = 3;
 pub(super) async fn run(engine: Arc<Engine>) {
     let mut observer = Observer::new(engine.worker);
     let mut strays = Strays::default();
-    let mut setback = Setback::default();
-    let mut steps = Setback::default();
+    let mut backoff = RetryBackoff::default();
+    let mut steps = RetryBackoff::default();
     for look in 0_u32.. {
-        match within(PATIENCE, engine.store.observe()).await {
+        match with_timeout(STORE_TIMEOUT, engine.store.observe()).await {
             Ok(seen) => {
-                setback.over();
+                backoff.reset();
                 let dead = observer.look(Instant::now(), &seen);
                 rescue(&engine, &mut steps, dead, seen.orphans).await;
                 if seen.cancellations {
@@ -50,7 +50,7 @@ pub(super) async fn run(engine: Arc<Engine>) {
             }
             Err(error) => {
                 observer.forget();
-                setback.pause("looking for dead workers", &error).await;
+                backoff.pause("looking for dead workers", &error).await;
             }
         }
         sleep(EVERY).await;
@@ -58,9 +58,14 @@ pub(super) async fn run(engine: Arc<Engine>) {
 }
 
 /// Each step on its own: one that fails keeps no other from being done, and is done again after the next look.
-async fn rescue(engine: &Engine, steps: &mut Setback, dead: Vec<(WorkerId, i64)>, orphans: bool) {
+async fn rescue(
+    engine: &Engine,
+    steps: &mut RetryBackoff,
+    dead: Vec<(WorkerId, i64)>,
+    orphans: bool,
+) {
     for (worker, beat) in dead {
-        match within(PATIENCE, engine.store.rescue(worker, beat)).await {
+        match with_timeout(STORE_TIMEOUT, engine.store.rescue(worker, beat)).await {
             Ok(rescued) => {
                 tracing::warn!(%worker, jobs = rescued.len(), "a worker died; its jobs were taken back");
                 report(engine, &rescued);
@@ -69,7 +74,7 @@ async fn rescue(engine: &Engine, steps: &mut Setback, dead: Vec<(WorkerId, i64)>
         }
     }
     if orphans {
-        match within(PATIENCE, engine.store.rescue_orphans()).await {
+        match with_timeout(STORE_TIMEOUT, engine.store.rescue_orphans()).await {
             Ok(rescued) => report(engine, &rescued),
             Err(error) => steps.log("taking back jobs that nobody holds", &error),
         }
@@ -147,7 +152,7 @@ struct Strays(Vec<ClaimId>);
 
 impl Strays {
     async fn look(&mut self, engine: &Engine) -> Result<(), Error> {
-        let claims = within(PATIENCE, engine.store.claims_of(engine.worker)).await?;
+        let claims = with_timeout(STORE_TIMEOUT, engine.store.claims_of(engine.worker)).await?;
         let unknown: Vec<_> = claims
             .into_iter()
             .filter(|claim| !engine.held.knows(claim))
@@ -159,7 +164,8 @@ impl Strays {
         self.0 = fresh;
         for claim in strays {
             // If it fails, it is unknown anew at the next look.
-            let jobs = within(PATIENCE, engine.store.give_up(engine.worker, claim)).await?;
+            let jobs =
+                with_timeout(STORE_TIMEOUT, engine.store.give_up(engine.worker, claim)).await?;
             tracing::warn!(jobs, "jobs whose claim was never answered were handed back");
             engine.hint.give();
         }

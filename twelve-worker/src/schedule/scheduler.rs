@@ -14,7 +14,7 @@ use crate::{
     handler::registry::Registry,
     store::{
         postgres::schedules::Calendar,
-        setback::{PATIENCE, Setback, within},
+        retry::{RetryBackoff, STORE_TIMEOUT, with_timeout},
         timetable::{Fired, Firing, Registration, Standing},
     },
 };
@@ -85,14 +85,14 @@ impl Scheduler {
 
     /// Fires until the process drains. The tick that is being fired then is finished: only a sleep is cut short.
     async fn run(&self) {
-        let mut setback = Setback::default();
+        let mut backoff = RetryBackoff::default();
         let mut is_registered = false;
         loop {
             let next = self.round(&mut is_registered).await;
             tokio::select! {
                 biased;
                 () = self.lifecycle.draining() => return,
-                () = rest(next, &mut setback) => {}
+                () = rest(next, &mut backoff) => {}
             }
         }
     }
@@ -130,12 +130,12 @@ impl Scheduler {
     async fn register_those(&self, which: impl Fn(&Plan) -> bool) -> Result<(), Error> {
         let plans = self.plans.iter().filter(|plan| which(plan));
         let registrations: Vec<Registration> = plans.map(Plan::registration).collect();
-        within(PATIENCE, self.calendar.register(&registrations)).await
+        with_timeout(STORE_TIMEOUT, self.calendar.register(&registrations)).await
     }
 
     /// Looks once, and fires what is due then. A schedule that cannot be fired keeps no other from it.
     async fn look(&self) -> Result<Looked, Error> {
-        let timetable = within(PATIENCE, self.calendar.timetable(&self.names)).await?;
+        let timetable = with_timeout(STORE_TIMEOUT, self.calendar.timetable(&self.names)).await?;
         // Later than `now`, so no sleep ends before its tick.
         let looked_at = Instant::now();
         let now = instant(timetable.now)?;
@@ -182,7 +182,7 @@ impl Scheduler {
         };
         let queues = firing.queues_due_now();
         let schedule = firing.schedule.clone();
-        let fired = within(PATIENCE, self.calendar.fire(firing)).await?;
+        let fired = with_timeout(STORE_TIMEOUT, self.calendar.fire(firing)).await?;
         if let Fired::Enqueued(jobs) = fired {
             tracing::debug!(schedule, jobs, "fired");
             self.jobs.wake_queues(queues);
@@ -197,7 +197,7 @@ impl Scheduler {
         loop {
             sleep(pause).await;
             pause = PRUNE_EVERY;
-            match within(PATIENCE, self.calendar.prune(KEEP, BATCH)).await {
+            match with_timeout(STORE_TIMEOUT, self.calendar.prune(KEEP, BATCH)).await {
                 Ok(BATCH..) => pause = Duration::from_millis(100),
                 Ok(_) => {}
                 // The next round finds them too.
@@ -208,13 +208,13 @@ impl Scheduler {
 }
 
 /// Sleeps until there may be something to do.
-async fn rest(next: Result<Instant, Error>, setback: &mut Setback) {
+async fn rest(next: Result<Instant, Error>, backoff: &mut RetryBackoff) {
     match next {
         Ok(next) => {
-            setback.over();
+            backoff.reset();
             sleep_until(next).await;
         }
-        Err(error) => setback.pause("firing schedules", &error).await,
+        Err(error) => backoff.pause("firing schedules", &error).await,
     }
 }
 

@@ -12,7 +12,7 @@ pub mod conformance;
 pub(crate) mod listing;
 pub(crate) mod model;
 pub mod postgres;
-pub(crate) mod setback;
+pub(crate) mod retry;
 pub(crate) mod state;
 pub(crate) mod timetable;
 pub(crate) mod verbs;
