@@ -15,7 +15,7 @@ use super::{
     Engine, adapter,
     buffer::Job,
     end::{Attempted, End, Settled},
-    held::Holding,
+    in_flight::LeaseGuard,
 };
 use crate::{
     group_commit::Groups,
@@ -40,7 +40,7 @@ const MAX_TRIES: u32 = 10;
 #[derive(Debug)]
 pub(crate) struct Ended {
     done: Option<(Done, String)>,
-    holding: Holding,
+    lease_guard: LeaseGuard,
     /// The process has not drained before it is recorded.
     _tracked: Option<Tracked>,
 }
@@ -50,10 +50,10 @@ pub(super) async fn settle(
     engine: &Engine,
     attempted: &Attempted<'_>,
     end: End,
-    (holding, tracked): (Holding, Tracked),
+    (lease_guard, tracked): (LeaseGuard, Tracked),
 ) -> Settled {
     let job = &attempted.job;
-    if !engine.held.has_ended(job.lease) {
+    if !engine.in_flight.has_ended(job.lease) {
         return Settled::Refused;
     }
     attempted.log(&end);
@@ -61,13 +61,13 @@ pub(super) async fn settle(
     let ack = attempted.ack(end);
     let settled = match &attempted.cell {
         Some(cell) if is_ok && cell.is_open() => {
-            commit_or_fail(engine, attempted, &holding, cell, &ack).await
+            commit_or_fail(engine, attempted, &lease_guard, cell, &ack).await
         }
         Some(cell) => {
             // When nothing was written there is nothing to commit; but a `Tx` that has outlived its handler is found out here.
             let closed = if is_ok { cell.commit().await } else { Ok(()) };
             match (closed, ack) {
-                (Err(error), _) => give_up(engine, attempted, &holding, cell, &error).await,
+                (Err(error), _) => give_up(engine, attempted, &lease_guard, cell, &error).await,
                 (Ok(()), Ack::Done(retention)) => {
                     let done = Done {
                         lease: job.lease,
@@ -75,22 +75,22 @@ pub(super) async fn settle(
                     };
                     let ended = Ended {
                         done: Some((done, job.kind.clone())),
-                        holding,
+                        lease_guard,
                         _tracked: Some(tracked),
                     };
                     return add(engine, ended).await;
                 }
                 (Ok(()), ack) => {
                     rollback(cell).await;
-                    report(engine, attempted, &holding, &ack, Doubt::None).await
+                    report(engine, attempted, &lease_guard, &ack, Doubt::None).await
                 }
             }
         }
-        None => report(engine, attempted, &holding, &ack, Doubt::None).await,
+        None => report(engine, attempted, &lease_guard, &ack, Doubt::None).await,
     };
     let ended = Ended {
         done: None,
-        holding,
+        lease_guard,
         _tracked: Some(tracked),
     };
     add(engine, ended).await;
@@ -121,7 +121,7 @@ async fn record(engine: &Engine, group: Vec<Ended>) {
     // Here, where only one task ends claims: none is forgotten before all its jobs are recorded.
     let claims: Vec<ClaimId> = group
         .iter()
-        .filter_map(|ended| ended.holding.end())
+        .filter_map(|ended| ended.lease_guard.end())
         .collect();
     if done.is_empty() && claims.is_empty() {
         return;
@@ -143,12 +143,12 @@ async fn record(engine: &Engine, group: Vec<Ended>) {
                 "the ends of attempts could not be recorded: the jobs will run again"
             );
             for ended in &group {
-                ended.holding.spoil();
+                ended.lease_guard.mark_unrecorded();
             }
         }
     }
     // If they could not be forgotten, they are found as claims that nobody knows.
-    engine.held.forget(&claims);
+    engine.in_flight.forget(&claims);
 }
 
 /// Hands back jobs that have not started.
@@ -163,11 +163,11 @@ pub(super) async fn give_back(engine: &Engine, jobs: Vec<Job>) {
     }
     for job in jobs {
         if handed_back.is_err() {
-            job.holding.spoil();
+            job.lease_guard.mark_unrecorded();
         }
         let ended = Ended {
             done: None,
-            holding: job.holding,
+            lease_guard: job.lease_guard,
             _tracked: None,
         };
         add(engine, ended).await;
@@ -178,7 +178,7 @@ pub(super) async fn give_back(engine: &Engine, jobs: Vec<Job>) {
 async fn commit_or_fail(
     engine: &Engine,
     attempted: &Attempted<'_>,
-    holding: &Holding,
+    lease_guard: &LeaseGuard,
     cell: &TxCell,
     ack: &Ack,
 ) -> Settled {
@@ -189,7 +189,7 @@ async fn commit_or_fail(
             warn_refused(job.lease, &job.kind);
             Settled::Refused
         }
-        Err(error) => give_up(engine, attempted, holding, cell, &error).await,
+        Err(error) => give_up(engine, attempted, lease_guard, cell, &error).await,
     }
 }
 
@@ -214,7 +214,7 @@ async fn commit(engine: &Engine, job: &Claimed, cell: &TxCell, ack: &Ack) -> Res
 async fn give_up(
     engine: &Engine,
     attempted: &Attempted<'_>,
-    holding: &Holding,
+    lease_guard: &LeaseGuard,
     cell: &TxCell,
     error: &Error,
 ) -> Settled {
@@ -222,7 +222,7 @@ async fn give_up(
     let end = End::of_commit(error);
     attempted.log(&end);
     let ack = attempted.ack(end);
-    report(engine, attempted, holding, &ack, Doubt::Commit).await
+    report(engine, attempted, lease_guard, &ack, Doubt::Commit).await
 }
 
 async fn rollback(cell: &TxCell) {
@@ -244,7 +244,7 @@ enum Doubt {
 async fn report(
     engine: &Engine,
     attempted: &Attempted<'_>,
-    holding: &Holding,
+    lease_guard: &LeaseGuard,
     ack: &Ack,
     mut doubt: Doubt,
 ) -> Settled {
@@ -270,7 +270,7 @@ async fn report(
                 with_timeout(STORE_TIMEOUT, engine.store.hand_back(&[job.lease])).await
             {
                 tracing::debug!(%error, "the job could not be handed back; the rescuer does it");
-                holding.spoil();
+                lease_guard.mark_unrecorded();
             }
             Settled::PutBack
         }

@@ -14,7 +14,7 @@ use super::{
     Engine, acker,
     buffer::Job,
     end::{Attempted, End, Settled},
-    held::Stop,
+    in_flight::Stop,
 };
 use crate::{
     handler::{
@@ -28,7 +28,10 @@ use crate::{
 
 /// Attempts a job, and records how that ended.
 pub(super) async fn attempt(engine: &Engine, job: Job) -> Settled {
-    let Job { claimed, holding } = job;
+    let Job {
+        claimed,
+        lease_guard,
+    } = job;
     let span = tracing::info_span!(
         "job",
         kind = claimed.kind,
@@ -41,10 +44,10 @@ pub(super) async fn attempt(engine: &Engine, job: Job) -> Settled {
         select! {
             biased;
             (attempted, end) = run(engine, claimed) => {
-                acker::settle(engine, &attempted, end, (holding, tracked)).await
+                acker::settle(engine, &attempted, end, (lease_guard, tracked)).await
             }
             // It is handed back.
-            () = engine.held.stopped() => Settled::Refused,
+            () = engine.in_flight.stopped() => Settled::Refused,
         }
     }
     .instrument(span)
@@ -60,7 +63,7 @@ async fn run(engine: &Engine, mut job: Claimed) -> (Attempted<'_>, End) {
         return (Attempted::unstarted(job, &NO_POLICY), End::UnknownKind(end));
     };
     let policy = handler.policy();
-    let stop = engine.held.has_started(job.lease);
+    let stop = engine.in_flight.has_started(job.lease);
     if stop.token.is_cancelled() {
         let end = End::Cancelled(stop.reason());
         return (Attempted::unstarted(job, policy), end);

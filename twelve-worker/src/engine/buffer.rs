@@ -16,7 +16,7 @@ use std::{
 };
 use tokio::{sync::Notify, time::Instant};
 
-use super::held::Holding;
+use super::in_flight::LeaseGuard;
 use crate::store::model::Claimed;
 
 /// How much work may wait in the buffer, by the time that jobs have taken lately.
@@ -32,7 +32,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) claimed: Claimed,
-    pub(super) holding: Holding,
+    pub(super) lease_guard: LeaseGuard,
 }
 
 /// Jobs that wait for a hand.

@@ -15,14 +15,14 @@ pub(super) async fn run(engine: Arc<Engine>) {
     loop {
         // Told by the listener, and by the rescuer when it sees that there are any.
         let _ = timeout(AT_LEAST_EVERY, engine.hint.cancelled()).await;
-        let unended = engine.held.unended();
+        let unended = engine.in_flight.unended();
         if unended.is_empty() {
             continue;
         }
         match with_timeout(STORE_TIMEOUT, engine.store.cancellations(&unended)).await {
             Ok(cancelled) => {
                 backoff.reset();
-                engine.held.cancel(cancelled);
+                engine.in_flight.cancel(cancelled);
             }
             Err(error) => backoff.pause("looking for cancelled jobs", &error).await,
         }

@@ -212,11 +212,11 @@ impl Claimer<'_> {
         let Engine {
             store,
             worker,
-            held,
+            in_flight,
             ..
         } = &**self.engine;
         let claim = Claim {
-            id: held.begin(),
+            id: in_flight.begin(),
             worker: *worker,
             lanes,
             limit,
@@ -227,21 +227,24 @@ impl Claimer<'_> {
         let batch = with_timeout(STORE_TIMEOUT, store.claim(&claim)).await;
         adapter::note(self.engine, began);
         if batch.as_ref().map_or(true, |batch| batch.jobs.is_empty()) {
-            held.forget(&[claim.id]);
+            in_flight.forget(&[claim.id]);
         }
         let Batch { jobs, taken } = batch?;
         let leases: Vec<_> = jobs.iter().map(|job| job.lease).collect();
-        let held = held.hold(claim.id, &leases);
-        let job = |(claimed, holding)| Job { claimed, holding };
-        Ok((jobs.into_iter().zip(held).map(job).collect(), taken))
+        let guards = in_flight.hold(claim.id, &leases);
+        let job = |(claimed, lease_guard)| Job {
+            claimed,
+            lease_guard,
+        };
+        Ok((jobs.into_iter().zip(guards).map(job).collect(), taken))
     }
 
     /// Runs suspects for a while, one after the other and nothing beside them: when a worker dies, it is known of what.
     ///
     /// An idle worker does so at once. A busy one leaves them to others for a moment, and then waits for what it runs; not for ever, for that could be an hour.
     async fn run_suspects(&mut self) -> Result<(), Error> {
-        let held = &self.engine.held;
-        if !held.is_empty() {
+        let in_flight = &self.engine.in_flight;
+        if !in_flight.is_empty() {
             if Instant::now() < self.suspects.next_try {
                 return Ok(());
             }
@@ -249,7 +252,7 @@ impl Claimer<'_> {
             let patience = self.suspects.patience;
             let is_alone = select! {
                 () = self.engine.context.lifecycle().draining() => return Ok(()),
-                waited = timeout(patience, held.all_let_go()) => waited.is_ok(),
+                waited = timeout(patience, in_flight.all_released()) => waited.is_ok(),
             };
             if !is_alone {
                 // It waits longer the next time, but for an eighth of its time at most: others wait meanwhile.
@@ -273,7 +276,7 @@ impl Claimer<'_> {
             // Until its end is recorded: a job that waits for its ack is held as well.
             select! {
                 () = self.engine.context.lifecycle().draining() => {}
-                () = held.all_let_go() => {}
+                () = in_flight.all_released() => {}
             }
         }
         self.suspects.next_try = Instant::now() + LEAVE_SUSPECTS;

@@ -4,7 +4,7 @@
 //!             ┌─ listener ─► hint ─┐
 //! store ──────┼─ survey ───────────┴─► claimer ─► buffer ─► hands: executor ─► acker ──► store
 //!             │                           │                       ▲              ▲
-//!             │                         held ─────────────────────┴──────────────┤
+//!             │                       in_flight ──────────────────┴──────────────┤
 //!             └─ rescuer, canceller, janitor, adapter               hand back ───┘
 //! heartbeat: a thread of its own
 //! ```
@@ -19,7 +19,7 @@ mod canceller;
 mod claimer;
 mod end;
 mod heartbeat;
-mod held;
+mod in_flight;
 mod janitor;
 mod listener;
 mod rescuer;
@@ -42,7 +42,7 @@ use self::{
     buffer::{Buffer, Job},
     end::Settled,
     heartbeat::Heartbeat,
-    held::Held,
+    in_flight::InFlight,
     settings::Settings,
 };
 use crate::{
@@ -74,7 +74,7 @@ pub(crate) struct Engine {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) worker: WorkerId,
     settings: Settings,
-    held: Held,
+    in_flight: InFlight,
     buffer: Buffer,
     ended: Group<Ended>,
     /// Taken by the acker when it starts.
@@ -102,7 +102,7 @@ impl Engine {
             store: store::open(db),
             worker: WorkerId::new(),
             settings,
-            held: Held::default(),
+            in_flight: InFlight::default(),
             ended,
             ends: Mutex::new(Some(ends)),
             slow: Notify::new(),
@@ -180,7 +180,7 @@ impl Engine {
         while self.store.promote(1000).await? > 0 {}
         let survey = self.store.survey(&self.queues).await?;
         let claim = Claim {
-            id: self.held.begin(),
+            id: self.in_flight.begin(),
             worker: self.worker,
             lanes: survey.lanes,
             limit: 1,
@@ -192,15 +192,22 @@ impl Engine {
                 if batch.taken > 0 {
                     continue;
                 }
-                self.held.forget(&[claim.id]);
+                self.in_flight.forget(&[claim.id]);
                 return Ok(None);
             };
-            let holding = self.held.hold(claim.id, &[claimed.lease]).pop();
-            let Some(holding) = holding else {
+            let lease_guard = self.in_flight.hold(claim.id, &[claimed.lease]).pop();
+            let Some(lease_guard) = lease_guard else {
                 return Ok(None);
             };
-            let settled = attempt::attempt(self, Job { claimed, holding }).await;
-            self.held.all_let_go().await;
+            let settled = attempt::attempt(
+                self,
+                Job {
+                    claimed,
+                    lease_guard,
+                },
+            )
+            .await;
+            self.in_flight.all_released().await;
             return Ok(Some(settled));
         }
     }
@@ -214,7 +221,7 @@ impl Engine {
             // A hand may have taken a job just before the rest was given back.
             () = async {
                 lifecycle.tracker().idle().await;
-                self.held.all_let_go().await;
+                self.in_flight.all_released().await;
             } => return Exit::Done,
         }
         self.hand_back().await;
@@ -223,7 +230,7 @@ impl Engine {
 
     /// Stops what runs, and hands it back.
     async fn hand_back(&self) {
-        let leases = self.held.stop_all().await;
+        let leases = self.in_flight.stop_all().await;
         if leases.is_empty() {
             return;
         }

@@ -155,7 +155,7 @@ impl Strays {
         let claims = with_timeout(STORE_TIMEOUT, engine.store.claims_of(engine.worker)).await?;
         let unknown: Vec<_> = claims
             .into_iter()
-            .filter(|claim| !engine.held.knows(claim))
+            .filter(|claim| !engine.in_flight.knows(claim))
             .collect();
         // One that was made and ended since looks the same: only what is unknown twice is a stray.
         let (strays, fresh): (Vec<_>, Vec<_>) = unknown

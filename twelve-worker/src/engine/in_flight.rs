@@ -1,4 +1,4 @@
-//! What this process holds: the leases of the jobs that it has claimed.
+//! The jobs in flight: the leases and claims that this process holds.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -19,7 +19,7 @@ const LAST_ACKS: Duration = Duration::from_secs(1);
 /// How far a job has come.
 #[derive(Debug)]
 enum Phase {
-    /// It waits for a hand; it can be stopped before it has started.
+    /// It waits for an executor slot, and can be stopped before it starts.
     Waiting(Arc<Stop>),
     /// Its handler runs.
     Running(Arc<Stop>),
@@ -43,7 +43,7 @@ impl Stop {
 
 /// The leases and claims of this process; clones share them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Held(Arc<Inner>);
+pub(super) struct InFlight(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -51,28 +51,28 @@ struct Inner {
     claims: Mutex<HashSet<ClaimId>>,
     /// Stops every handler.
     stop: CancellationToken,
-    /// Told whenever a lease is not held any more.
-    let_go: Notify,
+    /// Notified whenever a lease is released.
+    released: Notify,
 }
 
-/// A lease is held as long as this lives.
+/// Holds one lease; its drop releases it.
 #[derive(Debug)]
-pub(super) struct Holding {
+pub(super) struct LeaseGuard {
     pub(super) lease: Lease,
-    claim: Arc<Share>,
-    held: Held,
+    claim: Arc<ClaimGuard>,
+    in_flight: InFlight,
 }
 
 /// One claim, and how many of its jobs have not ended.
 #[derive(Debug)]
-pub(super) struct Share {
+pub(super) struct ClaimGuard {
     id: ClaimId,
     left: AtomicUsize,
-    /// The end of one of its jobs is recorded nowhere.
-    is_spoilt: AtomicBool,
+    /// The end of one of its jobs could not be recorded.
+    has_unrecorded: AtomicBool,
 }
 
-impl Held {
+impl InFlight {
     /// Remembers a claim before it is made, so that one whose answer is lost can be told.
     pub(super) fn begin(&self) -> ClaimId {
         let claim = ClaimId::new();
@@ -93,22 +93,22 @@ impl Held {
     }
 
     /// Holds the leases of a claim.
-    pub(super) fn hold(&self, claim: ClaimId, leases: &[Lease]) -> Vec<Holding> {
-        let share = Arc::new(Share {
+    pub(super) fn hold(&self, claim: ClaimId, leases: &[Lease]) -> Vec<LeaseGuard> {
+        let claim_guard = Arc::new(ClaimGuard {
             id: claim,
             left: AtomicUsize::new(leases.len()),
-            is_spoilt: AtomicBool::new(false),
+            has_unrecorded: AtomicBool::new(false),
         });
         let mut held = self.leases();
-        let holding = |lease: &Lease| {
+        let guard = |lease: &Lease| {
             held.insert(*lease, Phase::Waiting(Arc::default()));
-            Holding {
+            LeaseGuard {
                 lease: *lease,
-                claim: Arc::clone(&share),
-                held: self.clone(),
+                claim: Arc::clone(&claim_guard),
+                in_flight: self.clone(),
             }
         };
-        leases.iter().map(holding).collect()
+        leases.iter().map(guard).collect()
     }
 
     /// The handler is about to run.
@@ -166,10 +166,10 @@ impl Held {
         self.leases().is_empty()
     }
 
-    /// Waits until nothing is held.
-    pub(super) async fn all_let_go(&self) {
+    /// Waits until no lease is held.
+    pub(super) async fn all_released(&self) {
         while !self.is_empty() {
-            self.0.let_go.notified().await;
+            self.0.released.notified().await;
         }
     }
 
@@ -190,7 +190,7 @@ impl Held {
         };
         let all_ended = async {
             while !ending().is_empty() {
-                self.0.let_go.notified().await;
+                self.0.released.notified().await;
             }
         };
         // Those that take longer are handed back too: whichever comes first wins.
@@ -210,29 +210,29 @@ impl Held {
     }
 }
 
-impl Holding {
-    /// The job's end could not be recorded, nor the job be handed back.
-    pub(super) fn spoil(&self) {
-        self.claim.is_spoilt.store(true, Ordering::Release);
+impl LeaseGuard {
+    /// The job's end could not be recorded, and the job could not be released.
+    pub(super) fn mark_unrecorded(&self) {
+        self.claim.has_unrecorded.store(true, Ordering::Release);
     }
 
-    /// The job has ended: tells the claim to be forgotten, if it was the last of it. Called once.
+    /// The job has ended. If it was the last of its claim, returns the claim for the store to forget. Called once.
     ///
-    /// A claim that is spoilt stays in the store, and is not known here any more: so the rescuer finds it, and hands back what is left of it.
+    /// A claim with an unrecorded end stays in the store, but this process forgets it: the rescuer then finds it, and releases what is left of it.
     pub(super) fn end(&self) -> Option<ClaimId> {
         let was_last = self.claim.left.fetch_sub(1, Ordering::AcqRel) == 1;
-        if was_last && self.claim.is_spoilt.load(Ordering::Acquire) {
-            self.held.forget(&[self.claim.id]);
+        if was_last && self.claim.has_unrecorded.load(Ordering::Acquire) {
+            self.in_flight.forget(&[self.claim.id]);
             return None;
         }
         was_last.then_some(self.claim.id)
     }
 }
 
-impl Drop for Holding {
+impl Drop for LeaseGuard {
     fn drop(&mut self) {
-        self.held.leases().remove(&self.lease);
-        // Kept for whoever waits next, if nobody does just now.
-        self.held.0.let_go.notify_one();
+        self.in_flight.leases().remove(&self.lease);
+        // `Notify` stores one permit, so a task that starts to wait later is woken too.
+        self.in_flight.0.released.notify_one();
     }
 }
