@@ -67,7 +67,9 @@ pub(super) async fn settle(
             // When nothing was written there is nothing to commit; but a `Tx` that has outlived its handler is found out here.
             let closed = if is_ok { cell.commit().await } else { Ok(()) };
             match (closed, ack) {
-                (Err(error), _) => give_up(engine, attempted, &lease_guard, cell, &error).await,
+                (Err(error), _) => {
+                    on_commit_failed(engine, attempted, &lease_guard, cell, &error).await
+                }
                 (Ok(()), Ack::Done(retention)) => {
                     let done = Done {
                         lease: job.lease,
@@ -152,17 +154,17 @@ async fn record(engine: &Engine, group: Vec<Ended>) {
 }
 
 /// Hands back jobs that have not started.
-pub(super) async fn give_back(engine: &Engine, jobs: Vec<Job>) {
+pub(super) async fn release(engine: &Engine, jobs: Vec<Job>) {
     if jobs.is_empty() {
         return;
     }
     let leases: Vec<Lease> = jobs.iter().map(|job| job.claimed.lease).collect();
-    let handed_back = with_timeout(STORE_TIMEOUT, engine.store.hand_back(&leases)).await;
-    if let Err(error) = &handed_back {
+    let released = with_timeout(STORE_TIMEOUT, engine.store.release(&leases)).await;
+    if let Err(error) = &released {
         tracing::debug!(%error, "claimed jobs could not be handed back; the rescuer does it");
     }
     for job in jobs {
-        if handed_back.is_err() {
+        if released.is_err() {
             job.lease_guard.mark_unrecorded();
         }
         let ended = Ended {
@@ -189,7 +191,7 @@ async fn commit_or_fail(
             warn_refused(job.lease, &job.kind);
             Settled::Refused
         }
-        Err(error) => give_up(engine, attempted, lease_guard, cell, &error).await,
+        Err(error) => on_commit_failed(engine, attempted, lease_guard, cell, &error).await,
     }
 }
 
@@ -211,7 +213,7 @@ async fn commit(engine: &Engine, job: &Claimed, cell: &TxCell, ack: &Ack) -> Res
 }
 
 /// The transaction could not be committed: the attempt has not succeeded after all.
-async fn give_up(
+async fn on_commit_failed(
     engine: &Engine,
     attempted: &Attempted<'_>,
     lease_guard: &LeaseGuard,
@@ -267,12 +269,12 @@ async fn report(
                 "the end of the attempt could not be recorded: the job will run again"
             );
             if let Err(error) =
-                with_timeout(STORE_TIMEOUT, engine.store.hand_back(&[job.lease])).await
+                with_timeout(STORE_TIMEOUT, engine.store.release(&[job.lease])).await
             {
                 tracing::debug!(%error, "the job could not be handed back; the rescuer does it");
                 lease_guard.mark_unrecorded();
             }
-            Settled::PutBack
+            Settled::Deferred
         }
     }
 }

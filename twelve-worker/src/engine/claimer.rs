@@ -80,7 +80,7 @@ pub(super) async fn run(engine: &Arc<Engine>, weights: &Weights) {
             }
         }
     }
-    acker::give_back(engine, engine.buffer.take_all()).await;
+    acker::release(engine, engine.buffer.take_all()).await;
 }
 
 struct Claimer<'e> {
@@ -134,13 +134,13 @@ impl Claimer<'_> {
 
     async fn look(&mut self) -> Result<(), Error> {
         let Engine { store, queues, .. } = &**self.engine;
-        acker::give_back(self.engine, self.engine.buffer.take_stale()).await;
+        acker::release(self.engine, self.engine.buffer.take_stale()).await;
         self.survey = with_timeout(STORE_TIMEOUT, store.survey(queues)).await?;
         if self.survey.next_due == Some(Duration::ZERO) {
             with_timeout(STORE_TIMEOUT, store.promote(PROMOTED)).await?;
             self.survey = with_timeout(STORE_TIMEOUT, store.survey(queues)).await?;
         }
-        self.give_back_what_is_paused().await;
+        self.release_paused().await;
         let now = Instant::now();
         self.surveyed = Some(now);
         let (suspects, others): (Vec<_>, Vec<_>) = self
@@ -161,7 +161,7 @@ impl Claimer<'_> {
     }
 
     /// A pause holds for what was claimed before it, too.
-    async fn give_back_what_is_paused(&self) {
+    async fn release_paused(&self) {
         let Survey {
             lanes,
             paused_kinds,
@@ -172,7 +172,7 @@ impl Claimer<'_> {
             .engine
             .buffer
             .take_held_back(|job| !open.contains(&*job.queue) || paused_kinds.contains(&job.kind));
-        acker::give_back(self.engine, paused).await;
+        acker::release(self.engine, paused).await;
     }
 
     async fn fill(&mut self, room: usize) -> Result<(), Error> {
@@ -248,7 +248,7 @@ impl Claimer<'_> {
             if Instant::now() < self.suspects.next_try {
                 return Ok(());
             }
-            acker::give_back(self.engine, self.engine.buffer.take_all()).await;
+            acker::release(self.engine, self.engine.buffer.take_all()).await;
             let patience = self.suspects.patience;
             let is_alone = select! {
                 () = self.engine.context.lifecycle().draining() => return Ok(()),

@@ -55,7 +55,7 @@ pub(crate) enum Settled {
     Snoozed,
     Retried,
     Failed,
-    PutBack,
+    Deferred,
     /// Nothing: the job belongs to somebody else.
     Refused,
 }
@@ -128,7 +128,7 @@ impl<'a> Attempted<'a> {
             End::Unavailable(error) if job.deferrals < MAX_DEFERRALS => {
                 let patient = Policy::new().max_backoff(LONGEST_DEFERRAL);
                 let pause = patient.pause_after(job.deferrals + 1);
-                Ack::PutBack(pause, Cause::Unavailable, Evidence::new(&error))
+                Ack::Defer(pause, Cause::Unavailable, Evidence::new(&error))
             }
             End::Busy(error, pause) => again(pause, &error),
             End::Failed(error) | End::Panicked(error) | End::Unavailable(error) => {
@@ -139,7 +139,7 @@ impl<'a> Attempted<'a> {
                 Ack::Retry(policy.pause_after(job.attempt()), Evidence::new(&error))
             }
             End::Undecodable(error) => Ack::Undecodable(Evidence::new(&error)),
-            End::UnknownKind(error) => Ack::PutBack(
+            End::UnknownKind(error) => Ack::Defer(
                 UNKNOWN_KIND_PAUSE,
                 Cause::UnknownKind,
                 Evidence::new(&error),
@@ -187,7 +187,7 @@ impl Settled {
             Ack::Snooze(_) => Self::Snoozed,
             Ack::Retry(..) => Self::Retried,
             Ack::Fail(_) | Ack::Undecodable(_) => Self::Failed,
-            Ack::PutBack(..) => Self::PutBack,
+            Ack::Defer(..) => Self::Deferred,
         }
     }
 }
@@ -239,7 +239,7 @@ mod tests {
         for deferrals in 0..MAX_DEFERRALS {
             let ack = judge(down(), &job(2, deferrals));
             assert!(
-                matches!(ack, Ack::PutBack(pause, Cause::Unavailable, _) if pause <= LONGEST_DEFERRAL)
+                matches!(ack, Ack::Defer(pause, Cause::Unavailable, _) if pause <= LONGEST_DEFERRAL)
             );
         }
         assert!(matches!(
@@ -257,7 +257,7 @@ mod tests {
         let unknown = judge(End::UnknownKind("no handler".into()), &job(2, 0));
         assert!(matches!(
             unknown,
-            Ack::PutBack(UNKNOWN_KIND_PAUSE, Cause::UnknownKind, _)
+            Ack::Defer(UNKNOWN_KIND_PAUSE, Cause::UnknownKind, _)
         ));
     }
 

@@ -155,7 +155,7 @@ impl Engine {
         if ended.is_err() {
             // Nothing starts any more; they are handed back with those that run.
             let waiting = engine.buffer.take_all();
-            engine.hand_back().await;
+            engine.release_unfinished().await;
             drop(waiting);
         }
         duties.shutdown().await;
@@ -224,17 +224,17 @@ impl Engine {
                 self.in_flight.all_released().await;
             } => return Exit::Done,
         }
-        self.hand_back().await;
+        self.release_unfinished().await;
         Exit::Overdue
     }
 
     /// Stops what runs, and hands it back.
-    async fn hand_back(&self) {
+    async fn release_unfinished(&self) {
         let leases = self.in_flight.stop_all().await;
         if leases.is_empty() {
             return;
         }
-        match with_timeout(GOODBYE, self.store.hand_back(&leases)).await {
+        match with_timeout(GOODBYE, self.store.release(&leases)).await {
             Ok(jobs) => tracing::warn!(jobs, "unfinished jobs were handed back"),
             Err(error) => {
                 let error = twelve_core::chain(&error);

@@ -164,8 +164,11 @@ impl Strays {
         self.0 = fresh;
         for claim in strays {
             // If it fails, it is unknown anew at the next look.
-            let jobs =
-                with_timeout(STORE_TIMEOUT, engine.store.give_up(engine.worker, claim)).await?;
+            let jobs = with_timeout(
+                STORE_TIMEOUT,
+                engine.store.release_claim(engine.worker, claim),
+            )
+            .await?;
             tracing::warn!(jobs, "jobs whose claim was never answered were handed back");
             engine.hint.give();
         }

@@ -40,26 +40,26 @@ pub struct Drained {
     pub snoozed: usize,
     /// Jobs that discarded themselves.
     pub discarded: usize,
-    /// Jobs that were put back: no handler for their kind, or a backing service was unavailable.
-    pub put_back: usize,
+    /// Jobs that were deferred: no handler for their kind, or a backing service was unavailable.
+    pub deferred: usize,
 }
 
 impl Drained {
     /// All attempts.
     #[must_use]
     pub fn attempts(&self) -> usize {
-        self.done + self.retried + self.failed + self.snoozed + self.discarded + self.put_back
+        self.done + self.retried + self.failed + self.snoozed + self.discarded + self.deferred
     }
 
     /// The same, when every attempt ended as its job wanted: done, snoozed or discarded.
     ///
     /// # Panics
     ///
-    /// A job failed, was put back, or has another attempt before it.
+    /// A job failed, was deferred, or has another attempt before it.
     #[track_caller]
     #[expect(clippy::return_self_not_must_use, reason = "the check alone is of use")]
     pub fn expect_done(self) -> Self {
-        let amiss = self.retried + self.failed + self.put_back;
+        let amiss = self.retried + self.failed + self.deferred;
         assert_eq!(amiss, 0, "not all jobs are done: {self:?}");
         self
     }
@@ -73,7 +73,7 @@ impl Drained {
             Settled::Discarded | Settled::Cancelled => self.discarded += 1,
             // A job that was taken back belongs to another worker, which counts it.
             Settled::Refused => {}
-            Settled::PutBack => self.put_back += 1,
+            Settled::Deferred => self.deferred += 1,
         }
     }
 }

@@ -109,10 +109,10 @@ pub trait Working: fmt::Debug + Send + Sync + 'static {
     ) -> Answer<'a, Acked>;
 
     /// Gives jobs back that a stopping worker could not finish: they go first, in this order. Tells how many it still held; spends no attempt.
-    fn hand_back<'a>(&'a self, leases: &'a [Lease]) -> Answer<'a, usize>;
+    fn release<'a>(&'a self, leases: &'a [Lease]) -> Answer<'a, usize>;
 
     /// Gives a claim back whose answer was lost; tells how many jobs it held.
-    fn give_up(&self, worker: WorkerId, claim: ClaimId) -> Answer<'_, usize>;
+    fn release_claim(&self, worker: WorkerId, claim: ClaimId) -> Answer<'_, usize>;
 
     /// The claims of this worker, as the store sees them.
     fn claims_of(&self, worker: WorkerId) -> Answer<'_, Vec<ClaimId>>;

@@ -161,7 +161,7 @@ pub enum Ack {
     /// The payload cannot be read: it has failed, without an attempt.
     Undecodable(Evidence),
     /// It could not be attempted for this cause: put back for this time, no attempt is spent.
-    PutBack(Duration, Cause, Evidence),
+    Defer(Duration, Cause, Evidence),
 }
 
 /// What became of an ack.

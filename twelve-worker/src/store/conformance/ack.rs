@@ -119,12 +119,12 @@ pub(super) async fn an_undecodable_job_fails_without_an_attempt(it: Fixture) {
     assert_eq!(it.claim_one().await.payload, r#"{"order":1}"#);
 }
 
-pub(super) async fn a_job_that_is_put_back_for_ever_keeps_one_record(it: Fixture) {
+pub(super) async fn a_job_that_is_deferred_for_ever_keeps_one_record(it: Fixture) {
     let id = it.enqueue().await;
     for n in 1..=5 {
         let job = it.claim_one().await;
         let evidence = Evidence::new(&format!("no handler, {n}"));
-        it.ack(&job, Ack::PutBack(NOW, Cause::UnknownKind, evidence))
+        it.ack(&job, Ack::Defer(NOW, Cause::UnknownKind, evidence))
             .await;
     }
     let details = it.store.show(id).await.unwrap().unwrap();
@@ -136,8 +136,8 @@ pub(super) async fn a_job_that_is_put_back_for_ever_keeps_one_record(it: Fixture
 
 pub(super) async fn deferrals_count_until_an_attempt_ends_otherwise(it: Fixture) {
     it.enqueue().await;
-    let down = || Ack::PutBack(NOW, Cause::Unavailable, Evidence::new("down"));
-    let unknown = || Ack::PutBack(NOW, Cause::UnknownKind, Evidence::new("no handler"));
+    let down = || Ack::Defer(NOW, Cause::Unavailable, Evidence::new("down"));
+    let unknown = || Ack::Defer(NOW, Cause::UnknownKind, Evidence::new("no handler"));
     let failed = || Ack::Retry(NOW, Evidence::new("no"));
     for (deferrals, next) in [
         (0, down()),
@@ -165,7 +165,7 @@ pub(super) async fn a_job_that_is_handed_back_is_due_at_once_and_spends_no_attem
     it.enqueue().await;
     it.enqueue().await;
     let leases: Vec<_> = it.claim().await.iter().map(|job| job.lease).collect();
-    assert_eq!(it.store.hand_back(&leases).await.unwrap(), 2);
+    assert_eq!(it.store.release(&leases).await.unwrap(), 2);
     let again = it.claim_as(it.other).await;
     assert_eq!(again.len(), 2);
     assert!(again.iter().all(|job| job.attempt() == 1));

@@ -128,7 +128,7 @@ cases! {
         a_discarded_job_keeps_its_reason,
         a_cancelled_job_keeps_its_reason_and_can_be_retried,
         an_undecodable_job_fails_without_an_attempt,
-        a_job_that_is_put_back_for_ever_keeps_one_record,
+        a_job_that_is_deferred_for_ever_keeps_one_record,
         deferrals_count_until_an_attempt_ends_otherwise,
         an_endless_snooze_can_be_acked,
         a_job_that_is_handed_back_is_due_at_once_and_spends_no_attempt,

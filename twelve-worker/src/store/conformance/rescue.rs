@@ -123,8 +123,8 @@ pub(super) async fn a_suspect_that_has_run_to_an_orderly_end_is_none_any_more(it
     let id = it.enqueue().await;
     let no = || Evidence::new("no");
     for (ack, is_suspect) in [
-        (Ack::PutBack(Duration::ZERO, Cause::UnknownKind, no()), true),
-        (Ack::PutBack(Duration::ZERO, Cause::Unavailable, no()), true),
+        (Ack::Defer(Duration::ZERO, Cause::UnknownKind, no()), true),
+        (Ack::Defer(Duration::ZERO, Cause::Unavailable, no()), true),
         (Ack::Snooze(Duration::ZERO), false),
         (Ack::Retry(Duration::ZERO, no()), false),
     ] {

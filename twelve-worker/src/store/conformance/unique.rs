@@ -85,7 +85,7 @@ pub(super) async fn a_replaced_job_is_due_when_the_second_is(it: Fixture) {
     assert_eq!(it.claim_one().await.lease.job, id);
     // And one that waits becomes one that is scheduled.
     let job = it.claim_one_of(Unique::key("b").replace()).await;
-    it.store.hand_back(&[job]).await.unwrap();
+    it.store.release(&[job]).await.unwrap();
     let draft = Draft {
         due: later,
         ..of(Unique::key("b").replace())

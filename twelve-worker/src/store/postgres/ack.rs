@@ -239,7 +239,7 @@ pub(super) async fn ack(
         Ack::Retry(delay, evidence) => {
             Settlement::again(1, *delay, Some((Cause::Failed, evidence)))
         }
-        Ack::PutBack(delay, cause, evidence) => {
+        Ack::Defer(delay, cause, evidence) => {
             Settlement::again(0, *delay, Some((*cause, evidence)))
         }
     };

@@ -297,7 +297,7 @@ noted AS (
 )
 SELECT count(*) FROM ended;
 
--- hand_back
+-- release
 WITH back AS (
     UPDATE twelve.jobs AS job
     SET epoch = job.epoch + 1
@@ -308,7 +308,7 @@ WITH back AS (
 INSERT INTO twelve.ready (queue, lane, job, epoch)
 SELECT queue, CASE WHEN suspect THEN 9 ELSE 0 END, id, epoch FROM back ORDER BY place;
 
--- give_up
+-- release_claim
 WITH given AS (
     DELETE FROM twelve.claims WHERE worker = $1 AND id = $2 RETURNING jobs, epochs
 )

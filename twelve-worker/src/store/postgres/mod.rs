@@ -88,8 +88,8 @@ pub const HOT: &[(&str, &str)] = &[
     ("forget", ack::FORGET),
     ("again", ack::AGAIN),
     ("end", ack::END),
-    ("hand_back", rescue::HAND_BACK),
-    ("give_up", rescue::GIVE_UP),
+    ("release", rescue::RELEASE),
+    ("release_claim", rescue::RELEASE_CLAIM),
     ("rescue", rescue::RESCUE),
     ("rescue_orphans", rescue::RESCUE),
     ("quarantine", rescue::QUARANTINE),
@@ -233,12 +233,12 @@ impl Working for PostgresStore {
         Box::pin(ack::ack(connection, worker, lease, ack))
     }
 
-    fn hand_back<'a>(&'a self, leases: &'a [Lease]) -> Answer<'a, usize> {
-        Box::pin(rescue::hand_back(&self.db, leases))
+    fn release<'a>(&'a self, leases: &'a [Lease]) -> Answer<'a, usize> {
+        Box::pin(rescue::release(&self.db, leases))
     }
 
-    fn give_up(&self, worker: WorkerId, claim: ClaimId) -> Answer<'_, usize> {
-        Box::pin(rescue::give_up(&self.db, worker, claim))
+    fn release_claim(&self, worker: WorkerId, claim: ClaimId) -> Answer<'_, usize> {
+        Box::pin(rescue::release_claim(&self.db, worker, claim))
     }
 
     fn claims_of(&self, worker: WorkerId) -> Answer<'_, Vec<ClaimId>> {

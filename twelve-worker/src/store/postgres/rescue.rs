@@ -99,7 +99,7 @@ FROM ended"
 /// Puts jobs back that were claimed and not run to their end: they go first, for they have had their turn, and in the order in which they were taken.
 ///
 /// Plan: the primary key, once for each lease. The ids are named twice, or else a planner that takes the table for empty reads all of it first, and compares each job with each lease.
-pub(super) const HAND_BACK: &str = concat!(
+pub(super) const RELEASE: &str = concat!(
     "
 WITH back AS (
     UPDATE twelve.jobs AS job
@@ -115,7 +115,7 @@ SELECT queue, ",
 );
 
 /// The leases of one claim, which is forgotten; the oldest job first, for a claim does not note its order. Plan: the primary key.
-pub(super) const GIVE_UP: &str = "
+pub(super) const RELEASE_CLAIM: &str = "
 WITH given AS (
     DELETE FROM twelve.claims WHERE worker = $1 AND id = $2 RETURNING jobs, epochs
 )
@@ -174,21 +174,25 @@ async fn take_back(
     Ok(rows.into_iter().map(rescued).collect())
 }
 
-pub(super) async fn hand_back(on: impl PgExecutor<'_>, leases: &[Lease]) -> Result<usize, Error> {
+pub(super) async fn release(on: impl PgExecutor<'_>, leases: &[Lease]) -> Result<usize, Error> {
     let jobs: Vec<Uuid> = leases.iter().map(|lease| *lease.job.as_uuid()).collect();
     let epochs: Vec<i64> = leases.iter().map(|lease| lease.epoch).collect();
-    let handed_back = sqlx::query(HAND_BACK)
+    let released = sqlx::query(RELEASE)
         .bind(jobs)
         .bind(epochs)
         .execute(on)
         .await
         .map_err(failed)?;
-    Ok(usize::try_from(handed_back.rows_affected()).unwrap_or(usize::MAX))
+    Ok(usize::try_from(released.rows_affected()).unwrap_or(usize::MAX))
 }
 
-pub(super) async fn give_up(db: &Db, worker: WorkerId, claim: ClaimId) -> Result<usize, Error> {
+pub(super) async fn release_claim(
+    db: &Db,
+    worker: WorkerId,
+    claim: ClaimId,
+) -> Result<usize, Error> {
     let mut transaction = db.begin().await?;
-    let leases: Vec<(Uuid, i64)> = sqlx::query_as(GIVE_UP)
+    let leases: Vec<(Uuid, i64)> = sqlx::query_as(RELEASE_CLAIM)
         .bind(*worker.as_uuid())
         .bind(*claim.as_uuid())
         .fetch_all(&mut transaction)
@@ -199,7 +203,7 @@ pub(super) async fn give_up(db: &Db, worker: WorkerId, claim: ClaimId) -> Result
         epoch,
     };
     let leases: Vec<Lease> = leases.into_iter().map(lease).collect();
-    let jobs = hand_back(&mut transaction, &leases).await?;
+    let jobs = release(&mut transaction, &leases).await?;
     transaction.commit().await?;
     Ok(jobs)
 }

@@ -28,8 +28,8 @@ pub(super) async fn step(world: &mut World<'_>, rng: &mut Rng) {
         }
         45..62 => ack(world, rng).await,
         62..68 => done(world, rng).await,
-        68..74 => hand_back(world, rng).await,
-        74..77 => give_up(world, rng).await,
+        68..74 => release(world, rng).await,
+        74..77 => release_claim(world, rng).await,
         77..81 => crash(world, worker).await,
         81..83 => crash_again_and_again(world, rng, worker).await,
         83..86 => leave(world, worker).await,
@@ -100,7 +100,7 @@ async fn ack(world: &mut World<'_>, rng: &mut Rng) {
         0 | 1 => Ack::Done(retention(rng)),
         2 | 3 => Ack::Retry(delay, no()),
         4 => Ack::Snooze(delay),
-        5 => Ack::PutBack(delay, cause, no()),
+        5 => Ack::Defer(delay, cause, no()),
         6 => Ack::Fail(no()),
         7 => Ack::Undecodable(no()),
         8 => Ack::Discard(no(), LATER),
@@ -135,7 +135,7 @@ fn settle(world: &mut World<'_>, lease: Lease, ack: &Ack) {
         Ack::Cancel(..) => return failed(world, id, State::Cancelled, 1),
         Ack::Retry(delay, _) => (*delay, 1),
         Ack::Snooze(delay) => (*delay, 0),
-        Ack::PutBack(delay, cause, _) => {
+        Ack::Defer(delay, cause, _) => {
             job.deferrals += u32::from(*cause == Cause::Unavailable);
             job.epoch += 1;
             world.put(id, None, Due::After(*delay));
@@ -237,19 +237,19 @@ async fn forget_claims(world: &mut World<'_>, group: &[Done]) -> Vec<Lease> {
     refused
 }
 
-async fn hand_back(world: &mut World<'_>, rng: &mut Rng) {
+async fn release(world: &mut World<'_>, rng: &mut Rng) {
     let mut leases = world.leases.clone();
     rng.shuffle(&mut leases);
     leases.truncate(rng.usize(1..4));
-    let handed_back = world.it.store.hand_back(&leases).await.unwrap();
+    let released = world.it.store.release(&leases).await.unwrap();
     leases.retain(|lease| world.is_held(*lease));
-    assert_eq!(handed_back, leases.len());
+    assert_eq!(released, leases.len());
     for lease in leases {
         world.back(lease);
     }
 }
 
-async fn give_up(world: &mut World<'_>, rng: &mut Rng) {
+async fn release_claim(world: &mut World<'_>, rng: &mut Rng) {
     if world.claims.is_empty() {
         return;
     }
@@ -257,7 +257,7 @@ async fn give_up(world: &mut World<'_>, rng: &mut Rng) {
     let given_up = world
         .it
         .store
-        .give_up(claim.worker, claim.id)
+        .release_claim(claim.worker, claim.id)
         .await
         .unwrap();
     let mut leases = claim.leases;
