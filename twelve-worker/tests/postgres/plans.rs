@@ -110,7 +110,7 @@ fn arguments(name: &str) -> &'static str {
         "quarantine" => "(pg_temp.ids(0, 0, 3))",
         "beat" => "(pg_temp.id(9, 1), false)",
         "cancellations" => "(pg_temp.ids(0, 0, 20))",
-        "observe" | "forget_wishes" => "",
+        "observe" | "forget_cancellations" => "",
         "step" => "(pg_temp.id(0, 3), 's')",
         "record" => "(pg_temp.id(0, 3), 0, 's', '{}')",
         other => panic!("what are the arguments of {other}?"),

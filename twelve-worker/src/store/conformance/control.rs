@@ -45,7 +45,7 @@ pub(super) async fn the_cancellation_of_a_running_job_is_requested(it: Fixture) 
     assert_eq!((answer.cancelled.len(), &*answer.requested), (0, &[id][..]));
     assert!(it.store.observe().await.unwrap().cancellations);
     assert_eq!(
-        wishes(&it, job.lease).await,
+        requested(&it, job.lease).await,
         [(job.lease, reason.as_str().to_owned())]
     );
     let why = it.store.why(id).await.unwrap().reasons;
@@ -59,22 +59,22 @@ pub(super) async fn the_cancellation_of_a_running_job_is_requested(it: Fixture) 
     assert!(!it.store.observe().await.unwrap().cancellations);
 }
 
-pub(super) async fn a_wish_to_stop_a_job_outlives_its_worker(it: Fixture) {
+pub(super) async fn a_cancellation_request_outlives_its_worker(it: Fixture) {
     let id = it.enqueue().await;
     it.claim_one_as(it.other).await;
     it.store.cancel(&[id], &Evidence::new("no")).await.unwrap();
     it.kill(it.other).await;
     let job = it.claim_one().await;
-    assert_eq!(wishes(&it, job.lease).await.len(), 1);
+    assert_eq!(requested(&it, job.lease).await.len(), 1);
 
     // Whoever retries it by hand does not want it to be stopped.
     it.ack(&job, Ack::Snooze(HOUR)).await;
     it.store.retry(&[id]).await.unwrap();
     let job = it.claim_one().await;
-    assert_eq!(wishes(&it, job.lease).await, []);
+    assert_eq!(requested(&it, job.lease).await, []);
 }
 
-pub(super) async fn a_wish_that_nobody_can_fulfil_is_forgotten(it: Fixture) {
+pub(super) async fn a_cancellation_request_that_nobody_can_fulfil_is_forgotten(it: Fixture) {
     let id = it.enqueue().await;
     let job = it.claim_one().await;
     it.store.cancel(&[id], &Evidence::new("no")).await.unwrap();
@@ -246,7 +246,7 @@ pub(super) async fn why_knows_who_would_take_a_job(it: Fixture) {
 
 const HOUR: Duration = Duration::from_hours(1);
 
-async fn wishes(it: &Fixture, lease: Lease) -> Vec<(Lease, String)> {
+async fn requested(it: &Fixture, lease: Lease) -> Vec<(Lease, String)> {
     it.store.cancellations(&[lease]).await.unwrap()
 }
 

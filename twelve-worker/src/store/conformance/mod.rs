@@ -47,8 +47,8 @@ cases! {
     control: [
         a_waiting_job_that_was_cancelled_does_not_run,
         the_cancellation_of_a_running_job_is_requested,
-        a_wish_to_stop_a_job_outlives_its_worker,
-        a_wish_that_nobody_can_fulfil_is_forgotten,
+        a_cancellation_request_outlives_its_worker,
+        a_cancellation_request_that_nobody_can_fulfil_is_forgotten,
         a_job_that_was_rescheduled_is_due_at_its_new_time_alone,
         nobody_is_offered_the_jobs_of_a_paused_queue,
         the_jobs_of_a_paused_kind_are_held_back_and_come_back_in_their_order,

@@ -144,7 +144,7 @@ pub(super) const CANCELLATIONS: &str = "
 SELECT job, epoch, reason FROM twelve.cancellations WHERE job = ANY ($1)";
 
 /// Whoever retries a job does not want it to be stopped any more. Plan: the primary key, once for each id.
-const FORGET_WISHES: &str = "
+const FORGET_CANCELLATIONS: &str = "
 DELETE FROM twelve.cancellations WHERE job = ANY ($1)";
 
 /// Jobs that wait are due then. Plan: the primary key, once for each id; the few rows of claims.
@@ -193,7 +193,7 @@ pub(super) async fn retry(db: &Db, jobs: &[JobId]) -> Result<Vec<JobId>, Error> 
         retried.extend(concerned(statement, &mut transaction).await?);
         jobs.retain(|job| !retried.contains(job));
     }
-    sqlx::query(FORGET_WISHES)
+    sqlx::query(FORGET_CANCELLATIONS)
         .bind(&retried)
         .execute(&mut transaction)
         .await
@@ -286,7 +286,7 @@ fn ids(jobs: Vec<Uuid>) -> Vec<JobId> {
     jobs.into_iter().map(JobId::from_uuid).collect()
 }
 
-/// A wish holds for the attempt that ran when it was made, and for every later one: the job may have been taken back from its worker meanwhile.
+/// A request names the epoch of the attempt that ran then, and holds for later epochs too: the job may have been rescued in the meantime.
 pub(super) async fn cancellations(db: &Db, held: &[Lease]) -> Result<Vec<(Lease, String)>, Error> {
     let jobs: Vec<Uuid> = held.iter().map(|lease| *lease.job.as_uuid()).collect();
     let rows: Vec<(Uuid, i64, String)> = sqlx::query_as(CANCELLATIONS)

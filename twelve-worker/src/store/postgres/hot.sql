@@ -464,7 +464,7 @@ keys AS (
 )
 SELECT count(*) FROM pruned;
 
--- forget_wishes
+-- forget_cancellations
 DELETE FROM twelve.cancellations
 WHERE at < now() - interval '1 hour'
    OR (SELECT id FROM twelve.jobs WHERE id = job) IS NULL;

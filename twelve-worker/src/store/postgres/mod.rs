@@ -5,11 +5,11 @@
 //! enqueue ─► scheduled               ▼
 //!    └─────────────────────────────► ready ── claim ──► claims ── ack ──► (gone) | finished ── prune ─►
 //!                  retry, snooze ─► scheduled   ▲          │
-//!                                               └──────────┘ hand back, rescue
+//!                                               └──────────┘ release, rescue
 //! ```
 //!
 //! A job's row is written once; what moves is its ticket, the job's id with its epoch.
-//! The row's own lock decides every race: an ack, a rescue and a hand-back all name the epoch that they know, and each of them ends it.
+//! The row's own lock decides every race: an ack, a rescue and a release all name the epoch that they know, and each of them ends it.
 
 #[macro_use]
 mod clauses;
@@ -20,7 +20,7 @@ mod claim;
 mod control;
 mod enqueue;
 mod listen;
-mod marks;
+mod low_water_marks;
 mod migrations;
 mod pauses;
 mod prune;
@@ -45,7 +45,7 @@ use std::{
 };
 use twelve_core::{Db, Error};
 
-use self::marks::Marks;
+use self::low_water_marks::LowWaterMarks;
 use super::{
     Answer, Controlling, Producing, Pulse, Working,
     listing::{Filter, JobDetails, JobSummary, WorkerSummary},
@@ -97,7 +97,7 @@ pub const HOT: &[(&str, &str)] = &[
     ("beat", workers::BEAT),
     ("cancellations", control::CANCELLATIONS),
     ("prune", prune::PRUNE),
-    ("forget_wishes", prune::FORGET_WISHES),
+    ("forget_cancellations", prune::FORGET_CANCELLATIONS),
     ("step", steps::STEP),
     ("record", steps::RECORD),
 ];
@@ -106,7 +106,7 @@ pub const HOT: &[(&str, &str)] = &[
 #[derive(Clone, Debug)]
 pub struct PostgresStore {
     db: Db,
-    marks: Arc<Mutex<Marks>>,
+    marks: Arc<Mutex<LowWaterMarks>>,
     /// The queues that are surely listed.
     listed: Arc<Mutex<HashSet<String>>>,
 }
@@ -122,20 +122,20 @@ impl PostgresStore {
         }
     }
 
-    /// A panic while the lock was held cannot leave the marks wrong: each only ever rises to what is safe.
-    fn marks(&self) -> MutexGuard<'_, Marks> {
+    /// A poisoned lock is safe to use: a panic leaves every mark at a value that was safe.
+    fn marks(&self) -> MutexGuard<'_, LowWaterMarks> {
         self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets the marks unless this succeeds, also when it is dropped half way: it may be another server now, or an older state of this one.
+    /// Forgets the low-water marks when this fails, or is dropped before it ends: the server may be another one by now, or an older state of this one.
     async fn or_forget<T>(
         &self,
         answer: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let mut doubt = Doubt(Some(self));
+        let mut forget = ForgetMarksOnDrop(Some(self));
         let answer = answer.await;
         if answer.is_ok() {
-            doubt.0 = None;
+            forget.0 = None;
         }
         answer
     }
@@ -162,10 +162,10 @@ impl PostgresStore {
     }
 }
 
-/// Forgets the marks when it is dropped.
-struct Doubt<'s>(Option<&'s PostgresStore>);
+/// Forgets the low-water marks when it is dropped.
+struct ForgetMarksOnDrop<'s>(Option<&'s PostgresStore>);
 
-impl Drop for Doubt<'_> {
+impl Drop for ForgetMarksOnDrop<'_> {
     fn drop(&mut self) {
         if let Some(store) = self.0 {
             store.marks().forget();

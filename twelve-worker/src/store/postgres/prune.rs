@@ -38,8 +38,8 @@ keys AS (
 )
 SELECT count(*) FROM pruned";
 
-/// Wishes to stop a job that has ended since, or that are an hour old. Plan: the table, which is as short as what people do in an hour; the jobs by primary key.
-pub(super) const FORGET_WISHES: &str = "
+/// Cancellation requests for jobs that have ended, and those older than an hour. Plan: the whole table, which holds an hour of requests by people; the jobs by primary key.
+pub(super) const FORGET_CANCELLATIONS: &str = "
 DELETE FROM twelve.cancellations
 WHERE at < now() - interval '1 hour'
    OR (SELECT id FROM twelve.jobs WHERE id = job) IS NULL";
@@ -50,7 +50,7 @@ pub(super) async fn prune(db: &Db, limit: usize) -> Result<usize, Error> {
         .fetch_one(db)
         .await
         .map_err(failed)?;
-    sqlx::query(FORGET_WISHES)
+    sqlx::query(FORGET_CANCELLATIONS)
         .execute(db)
         .await
         .map_err(failed)?;

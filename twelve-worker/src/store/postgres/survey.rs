@@ -4,7 +4,7 @@ use sqlx::Row;
 use std::time::Duration;
 use twelve_core::{Db, Error};
 
-use super::{PostgresStore, failed, level, marks::Look, number, rows};
+use super::{PostgresStore, failed, level, low_water_marks::Look, number, rows};
 use crate::{
     job::queues::Queues,
     store::model::{Lane, Level, Survey},
