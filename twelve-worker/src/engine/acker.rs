@@ -12,10 +12,11 @@ use tokio::time::{Instant, timeout};
 use twelve_core::{Error, Tracked, Tx, TxCell, chain};
 
 use super::{
-    Engine, adapter,
+    Engine,
     buffer::Job,
     end::{Attempted, End, Settled},
     in_flight::LeaseGuard,
+    statistics,
 };
 use crate::{
     group_commit::Groups,
@@ -293,7 +294,7 @@ async fn insist<'a, T>(
     loop {
         let began = Instant::now();
         let recorded = with_timeout(STORE_TIMEOUT, record()).await;
-        adapter::note(engine, began);
+        statistics::note(engine, began);
         match recorded {
             Ok(recorded) => return Ok(recorded),
             Err(error) => {

@@ -12,7 +12,7 @@ use tokio::{
 };
 use twelve_core::{Error, State};
 
-use super::{Engine, acker, adapter, buffer::Job, weights::Weights};
+use super::{Engine, acker, buffer::Job, statistics, weights::Weights};
 use crate::store::{
     model::{Batch, Claim, Lane, Level, Survey},
     retry::{RetryBackoff, STORE_TIMEOUT, with_timeout},
@@ -225,7 +225,7 @@ impl Claimer<'_> {
         // A claim is never dropped half way when the drain begins: its jobs would be taken and forgotten.
         let began = Instant::now();
         let batch = with_timeout(STORE_TIMEOUT, store.claim(&claim)).await;
-        adapter::note(self.engine, began);
+        statistics::note(self.engine, began);
         if batch.as_ref().map_or(true, |batch| batch.jobs.is_empty()) {
             in_flight.forget(&[claim.id]);
         }

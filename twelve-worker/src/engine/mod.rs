@@ -5,14 +5,13 @@
 //! store ──────┼─ survey ───────────┴─► claimer ─► buffer ─► hands: executor ─► acker ──► store
 //!             │                           │                       ▲              ▲
 //!             │                       in_flight ──────────────────┴──────────────┤
-//!             └─ rescuer, canceller, janitor, adapter               hand back ───┘
+//!             └─ rescuer, canceller, pruner, statistics            hand back ───┘
 //! heartbeat: a thread of its own
 //! ```
 //!
 //! Every room has one duty, starts when the engine does and ends when its future is dropped.
 
 mod acker;
-mod adapter;
 mod attempt;
 mod buffer;
 mod canceller;
@@ -20,10 +19,11 @@ mod claimer;
 mod end;
 mod heartbeat;
 mod in_flight;
-mod janitor;
 mod listener;
+mod pruner;
 mod rescuer;
 pub(crate) mod settings;
+mod statistics;
 pub(crate) mod weights;
 pub(crate) mod worker;
 
@@ -135,8 +135,8 @@ impl Engine {
         }
         duties.spawn(rescuer::run(Arc::clone(&engine)));
         duties.spawn(canceller::run(Arc::clone(&engine)));
-        duties.spawn(janitor::run(Arc::clone(&engine)));
-        duties.spawn(adapter::run(Arc::clone(&engine)));
+        duties.spawn(pruner::run(Arc::clone(&engine)));
+        duties.spawn(statistics::run(Arc::clone(&engine)));
         for _ in 0..hands {
             duties.spawn(hand(Arc::clone(&engine)));
         }

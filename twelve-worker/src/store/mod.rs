@@ -138,11 +138,11 @@ pub trait Working: fmt::Debug + Send + Sync + 'static {
     /// Takes back the jobs that no registered worker holds. Nobody died of them, so they are no suspects.
     fn rescue_orphans(&self) -> Answer<'_, Vec<Rescued>>;
 
-    /// Removes at most `limit` jobs whose time to be kept is over; tells how many.
+    /// Removes at most `limit` jobs whose retention is over; tells how many.
     fn prune(&self, limit: usize) -> Answer<'_, usize>;
 
-    /// Adapts to how many jobs there are, if that has changed much; tells whether it had.
-    fn adapt(&self) -> Answer<'_, bool>;
+    /// Refreshes the statistics that query plans rely on, if the number of jobs has changed much; tells whether it had.
+    fn refresh_statistics(&self) -> Answer<'_, bool>;
 
     /// The recorded result of a step, as JSON.
     fn step<'a>(&'a self, job: JobId, name: &'a str) -> Answer<'a, Option<String>>;

@@ -145,8 +145,8 @@ async fn no_hot_statement_reads_a_whole_table_of_a_million_jobs() {
     assert!(!outdated.is_empty(), "the control: a scan would be seen");
     // The worst moment: the tables are large, and Postgres sees no row of them.
     let store = PostgresStore::new(Db::new(database, 1));
-    assert!(store.adapt().await.unwrap());
-    assert!(!store.adapt().await.unwrap(), "once is enough");
+    assert!(store.refresh_statistics().await.unwrap());
+    assert!(!store.refresh_statistics().await.unwrap(), "once is enough");
     filling.commit().await.unwrap();
     for statistics in ["SELECT", "ANALYZE"] {
         run(&mut connection, statistics).await;

@@ -273,8 +273,8 @@ impl Working for PostgresStore {
         Box::pin(prune::prune(&self.db, limit))
     }
 
-    fn adapt(&self) -> Answer<'_, bool> {
-        Box::pin(statistics::catch_up(&self.db))
+    fn refresh_statistics(&self) -> Answer<'_, bool> {
+        Box::pin(statistics::refresh(&self.db))
     }
 
     fn step<'a>(&'a self, job: JobId, name: &'a str) -> Answer<'a, Option<String>> {

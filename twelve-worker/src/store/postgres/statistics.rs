@@ -23,7 +23,7 @@ WHERE relnamespace = to_regnamespace('twelve')
 /// Reads a sample of each such table, after which all connections make new plans; tells whether there were any.
 ///
 /// One that somebody else analyses at this moment is skipped.
-pub(super) async fn catch_up(db: &Db) -> Result<bool, Error> {
+pub(super) async fn refresh(db: &Db) -> Result<bool, Error> {
     let tables: Vec<String> = sqlx::query_scalar(OUTGROWN)
         .fetch_all(db)
         .await

@@ -1,6 +1,6 @@
-//! Has the store adapt to how many jobs it holds, when that is more than it is set up for.
+//! Refreshes the store's statistics when there are far more jobs than its query plans were made for.
 //!
-//! Claims and acks that have become slow tell; so an idle worker asks for nothing.
+//! Slow claims and acks are the trigger, so an idle worker asks the store for nothing.
 
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
@@ -8,19 +8,19 @@ use tokio::time::{Instant, sleep};
 use super::Engine;
 use crate::store::retry::{RetryBackoff, with_timeout};
 
-/// A claim or an ack takes a few milliseconds; one that takes this long is worth a look.
+/// A claim or an ack takes a few milliseconds. One that takes this long triggers a refresh.
 const SLOW: Duration = Duration::from_millis(100);
 
-/// From one look to the next, as long as there are slow statements.
+/// The pause after a refresh that changed nothing.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// The longest pause, after it adapted several times in a row: where it cannot, it shall not try all the time.
+/// The pause after a refresh that changed something: where that does not help, it must not be tried all the time.
 const REST: Duration = Duration::from_secs(30);
 
-/// How long the store may take to adapt.
+/// How long one refresh may take.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Tells the adapter of a statement that began then, if it was slow.
+/// Triggers a refresh if the statement that began then was slow.
 pub(super) fn note(engine: &Engine, began: Instant) {
     if began.elapsed() >= SLOW {
         engine.slow.notify_one();
@@ -32,18 +32,18 @@ pub(super) async fn run(engine: Arc<Engine>) {
     let mut backoff = RetryBackoff::default();
     loop {
         engine.slow.notified().await;
-        match with_timeout(REFRESH_TIMEOUT, engine.store.adapt()).await {
-            Ok(adapted) => {
+        match with_timeout(REFRESH_TIMEOUT, engine.store.refresh_statistics()).await {
+            Ok(refreshed) => {
                 backoff.reset();
-                if adapted {
+                if refreshed {
                     tracing::debug!(
                         "there are many more jobs than before: the store makes new plans"
                     );
                 }
-                sleep(if adapted { REST } else { PAUSE }).await;
+                sleep(if refreshed { REST } else { PAUSE }).await;
             }
             Err(error) => {
-                let doing = "adapting to how many jobs there are";
+                let doing = "refreshing the statistics of the store";
                 backoff.pause(doing, &error).await;
             }
         }
