@@ -24,13 +24,13 @@ const EVERY: Duration = Duration::from_secs(3);
 /// A heartbeat that has not changed for this long belongs to a dead worker: three beats are missing.
 const DEAD_AFTER: Duration = Duration::from_secs(15);
 
-/// Every how many looks the rescuer checks what this worker itself is said to hold.
-const STRAYS_EVERY: u32 = 3;
+/// Every how many looks the rescuer compares this worker's claims in the store with those that the worker knows.
+const UNANSWERED_EVERY: u32 = 3;
 
 /// Runs until it is dropped.
 pub(super) async fn run(engine: Arc<Engine>) {
     let mut observer = Observer::new(engine.worker);
-    let mut strays = Strays::default();
+    let mut unanswered = UnansweredClaims::default();
     let mut backoff = RetryBackoff::default();
     let mut steps = RetryBackoff::default();
     for look in 0_u32.. {
@@ -42,8 +42,8 @@ pub(super) async fn run(engine: Arc<Engine>) {
                 if seen.cancellations {
                     engine.hint.give_cancelled();
                 }
-                if look % STRAYS_EVERY == 0
-                    && let Err(error) = strays.look(&engine).await
+                if look % UNANSWERED_EVERY == 0
+                    && let Err(error) = unanswered.look(&engine).await
                 {
                     steps.log("looking for jobs whose claim was never answered", &error);
                 }
@@ -144,26 +144,26 @@ impl Observer {
     }
 }
 
-/// Claims of this worker by the store's account, of which it knows nothing.
+/// Claims that the store has for this worker, and that the worker does not know: their answers were lost.
 ///
-/// A claim whose answer was lost leaves such jobs: nobody else would ever take them, for this worker lives.
+/// Without this check their jobs would never run: the worker lives, so no other worker rescues them.
 #[derive(Default)]
-struct Strays(Vec<ClaimId>);
+struct UnansweredClaims(Vec<ClaimId>);
 
-impl Strays {
+impl UnansweredClaims {
     async fn look(&mut self, engine: &Engine) -> Result<(), Error> {
         let claims = with_timeout(STORE_TIMEOUT, engine.store.claims_of(engine.worker)).await?;
         let unknown: Vec<_> = claims
             .into_iter()
             .filter(|claim| !engine.in_flight.knows(claim))
             .collect();
-        // One that was made and ended since looks the same: only what is unknown twice is a stray.
-        let (strays, fresh): (Vec<_>, Vec<_>) = unknown
+        // A claim that ended during the look seems unknown too, so only one that is unknown at two looks counts.
+        let (unanswered, fresh): (Vec<_>, Vec<_>) = unknown
             .into_iter()
             .partition(|claim| self.0.contains(claim));
         self.0 = fresh;
-        for claim in strays {
-            // If it fails, it is unknown anew at the next look.
+        for claim in unanswered {
+            // If this fails, the next looks find the claim again.
             let jobs = with_timeout(
                 STORE_TIMEOUT,
                 engine.store.release_claim(engine.worker, claim),

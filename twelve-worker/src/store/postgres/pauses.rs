@@ -8,7 +8,7 @@ use twelve_core::{Db, Error};
 use super::{failed, listen, rows};
 use crate::store::verbs::{Pausable, Paused};
 
-/// How many tickets one statement puts back.
+/// How many tickets one statement moves back to their lanes.
 const BATCH: usize = 1000;
 
 /// Plan: the primary key.
@@ -54,10 +54,10 @@ again AS (
 SELECT count(*) FROM back"
 );
 
-/// The kinds that have parked tickets and are not paused: whoever resumed them did not come to the end.
+/// The kinds that have parked tickets and are not paused: a resume was interrupted.
 ///
 /// Plan: one probe of the primary key for each kind that has any, however many tickets it has.
-const STRAYS: &str = "
+const LEFT_PARKED: &str = "
 WITH RECURSIVE kinds AS (
     (SELECT kind FROM twelve.parked ORDER BY kind LIMIT 1)
     UNION ALL
@@ -108,9 +108,9 @@ async fn unpark(db: &Db, kind: &str, limit: usize) -> Result<usize, Error> {
     Ok(usize::try_from(unparked).unwrap_or_default())
 }
 
-/// Puts at most `limit` tickets back of each kind that was resumed by somebody who did not come to the end.
-pub(super) async fn unpark_strays(db: &Db, limit: usize) -> Result<(), Error> {
-    let kinds: Vec<String> = sqlx::query_scalar(STRAYS)
+/// Moves at most `limit` tickets back to their lanes, for each kind whose resume was interrupted.
+pub(super) async fn unpark_left(db: &Db, limit: usize) -> Result<(), Error> {
+    let kinds: Vec<String> = sqlx::query_scalar(LEFT_PARKED)
         .fetch_all(db)
         .await
         .map_err(failed)?;

@@ -54,6 +54,6 @@ pub(super) async fn prune(db: &Db, limit: usize) -> Result<usize, Error> {
         .execute(db)
         .await
         .map_err(failed)?;
-    pauses::unpark_strays(db, limit).await?;
+    pauses::unpark_left(db, limit).await?;
     Ok(usize::try_from(pruned).unwrap_or_default())
 }
