@@ -15,7 +15,7 @@ use super::Engine;
 use crate::{
     enqueue::waker::Hint,
     store::{
-        Pulse,
+        HeartbeatWriter,
         model::{Beat, Profile},
         retry::{RetryBackoff, with_timeout},
     },
@@ -38,8 +38,8 @@ pub(crate) struct Heartbeat {
 
 impl Heartbeat {
     pub(crate) fn start(engine: &Engine) -> Result<Self, Error> {
-        Self::of(Heart {
-            pulse: engine.store.pulse(),
+        Self::of(HeartbeatTask {
+            writer: engine.store.heartbeat_writer(),
             worker: engine.profile(),
             hint: Arc::clone(&engine.hint),
             lifecycle: engine.context.lifecycle().clone(),
@@ -47,7 +47,7 @@ impl Heartbeat {
         })
     }
 
-    fn of(heart: Heart) -> Result<Self, Error> {
+    fn of(task: HeartbeatTask) -> Result<Self, Error> {
         let refused =
             |error: io::Error| Error::internal("the heartbeat cannot start").with_source(error);
         let runtime = runtime::Builder::new_current_thread()
@@ -63,7 +63,7 @@ impl Heartbeat {
             .name("twelve-heartbeat".into())
             .spawn(move || {
                 let _tell = tell;
-                runtime.block_on(token.run_until_cancelled(heart.beat()));
+                runtime.block_on(token.run_until_cancelled(task.run()));
             })
             .map_err(refused)?;
         Ok(Self {
@@ -72,7 +72,7 @@ impl Heartbeat {
         })
     }
 
-    /// Waits until the heart stands still, although nobody stopped it.
+    /// Waits until the heartbeat ends although nobody stopped it.
     pub(super) async fn has_failed(&self) {
         self.stopped.cancelled().await;
     }
@@ -85,24 +85,25 @@ impl Heartbeat {
     }
 }
 
-struct Heart {
-    pulse: Box<dyn Pulse>,
+/// What the thread of the heartbeat runs.
+struct HeartbeatTask {
+    writer: Box<dyn HeartbeatWriter>,
     worker: Profile,
     hint: Arc<Hint>,
     lifecycle: Lifecycle,
     was_known: bool,
 }
 
-impl Heart {
-    async fn beat(mut self) {
+impl HeartbeatTask {
+    async fn run(mut self) {
         let mut backoff = RetryBackoff::default();
         loop {
             let is_draining = self.lifecycle.state() >= State::Drain;
-            match with_timeout(BEAT_TIMEOUT, self.pulse.beat(&self.worker, is_draining)).await {
+            match with_timeout(BEAT_TIMEOUT, self.writer.beat(&self.worker, is_draining)).await {
                 Ok(beat) => {
                     backoff.reset();
                     self.note(beat);
-                    // The drain is told at once, so that listings show it.
+                    // A drain is written at once, so that listings show it.
                     tokio::select! {
                         () = sleep(EVERY) => {}
                         () = self.lifecycle.draining(), if !is_draining => {}
@@ -139,16 +140,16 @@ mod tests {
 
     struct Panics;
 
-    impl Pulse for Panics {
+    impl HeartbeatWriter for Panics {
         fn beat<'a>(&'a mut self, _worker: &'a Profile, _is_draining: bool) -> Answer<'a, Beat> {
             panic!("the connection has no arms");
         }
     }
 
     #[tokio::test]
-    async fn a_heart_that_panics_is_noticed() {
-        let heart = Heart {
-            pulse: Box::new(Panics),
+    async fn a_heartbeat_that_panics_is_noticed() {
+        let task = HeartbeatTask {
+            writer: Box::new(Panics),
             worker: Profile {
                 id: WorkerId::new(),
                 process_type: "worker".into(),
@@ -163,7 +164,7 @@ mod tests {
             lifecycle: Lifecycle::default(),
             was_known: false,
         };
-        let heartbeat = Heartbeat::of(heart).unwrap();
+        let heartbeat = Heartbeat::of(task).unwrap();
         let noticed = timeout(BEAT_TIMEOUT, heartbeat.has_failed()).await;
         assert!(noticed.is_ok());
     }

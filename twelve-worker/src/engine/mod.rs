@@ -58,7 +58,7 @@ use crate::{
     },
 };
 
-/// Connections for claims, acks and rescues, beside one each for the heart and for wake-ups.
+/// Connections for claims, acks and rescues, beside one each for the heartbeat and for wake-ups.
 ///
 /// The engine does not share the handlers' pool: an ack waits for no handler, only for the few short statements of the engine itself.
 const CONNECTIONS: u32 = 2;
@@ -247,7 +247,7 @@ impl Engine {
         }
     }
 
-    /// Stops the heart, then leaves the list of workers: a beat after that would put the worker back on it.
+    /// Stops the heartbeat, then deregisters the worker. A beat after that would register it again.
     pub(crate) async fn leave(&self, heartbeat: Heartbeat) {
         heartbeat.stop().await;
         if let Err(error) = with_timeout(GOODBYE, self.store.deregister(self.worker)).await {

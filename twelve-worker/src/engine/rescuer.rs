@@ -95,16 +95,16 @@ fn report(engine: &Engine, rescued: &[Rescued]) {
     }
 }
 
-/// Since when each heartbeat has not changed.
+/// Measures for how long each heartbeat has not changed.
 struct Observer {
     own: WorkerId,
     last_look: Option<Instant>,
-    hearts: HashMap<WorkerId, Heart>,
+    last_seen: HashMap<WorkerId, LastSeen>,
 }
 
-struct Heart {
+struct LastSeen {
     beat: i64,
-    silent_for: Duration,
+    unchanged_for: Duration,
 }
 
 impl Observer {
@@ -112,35 +112,41 @@ impl Observer {
         Self {
             own,
             last_look: None,
-            hearts: HashMap::new(),
+            last_seen: HashMap::new(),
         }
     }
 
     /// The workers that are dead by now, with their last beats.
     fn look(&mut self, now: Instant, seen: &Observation) -> Vec<(WorkerId, i64)> {
         let since = self.last_look.map_or(Duration::ZERO, |last| now - last);
-        // A longer time means that this process stood still, and maybe all others with it.
+        // A longer time means that this process was paused, and perhaps the whole host with its other workers.
         let since = since.min(EVERY * 2);
         self.last_look = Some(now);
-        let mut before = std::mem::take(&mut self.hearts);
+        let mut before = std::mem::take(&mut self.last_seen);
         for &(worker, beat) in &seen.beats {
-            let silent_for = match before.remove(&worker) {
-                Some(heart) if heart.beat == beat => heart.silent_for + since,
+            let unchanged_for = match before.remove(&worker) {
+                Some(last) if last.beat == beat => last.unchanged_for + since,
                 _ => Duration::ZERO,
             };
-            self.hearts.insert(worker, Heart { beat, silent_for });
+            self.last_seen.insert(
+                worker,
+                LastSeen {
+                    beat,
+                    unchanged_for,
+                },
+            );
         }
-        let is_dead = |(worker, heart): &(&WorkerId, &Heart)| {
-            heart.silent_for >= DEAD_AFTER && **worker != self.own
+        let is_dead = |(worker, last): &(&WorkerId, &LastSeen)| {
+            last.unchanged_for >= DEAD_AFTER && **worker != self.own
         };
-        let dead = self.hearts.iter().filter(is_dead);
-        dead.map(|(worker, heart)| (*worker, heart.beat)).collect()
+        let dead = self.last_seen.iter().filter(is_dead);
+        dead.map(|(worker, last)| (*worker, last.beat)).collect()
     }
 
-    /// A look failed: nobody may have been able to beat.
+    /// A look failed. The store may be down for all workers, so that none of them could beat.
     fn forget(&mut self) {
         self.last_look = None;
-        self.hearts.clear();
+        self.last_seen.clear();
     }
 }
 
@@ -207,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_is_dead_when_its_heart_was_silent_for_fifteen_seconds() {
+    fn a_worker_is_dead_when_its_heartbeat_has_not_changed_for_fifteen_seconds() {
         let mut watch = Watch::new();
         let dead: Vec<_> = (0..6).map(|_| watch.look(3, 7)).collect();
         assert_eq!(dead, [false, false, false, false, false, true]);
@@ -242,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_does_not_bury_itself() {
+    fn a_worker_does_not_declare_itself_dead() {
         let mut watch = Watch::new();
         watch.worker = watch.observer.own;
         assert!((0..20).all(|_| !watch.look(3, 7)));

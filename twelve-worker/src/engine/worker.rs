@@ -94,7 +94,8 @@ pub async fn drain(
     let engine = Engine::new(context.clone(), Arc::clone(registry), queues, settings)?;
     let engine = Arc::new(engine);
     // The first beat here, for only a registered worker can claim.
-    engine.store.pulse().beat(&engine.profile(), false).await?;
+    let mut writer = engine.store.heartbeat_writer();
+    writer.beat(&engine.profile(), false).await?;
     let heartbeat = Heartbeat::start(&engine)?;
     let mut duties = JoinSet::new();
     engine.start_acker(&mut duties);

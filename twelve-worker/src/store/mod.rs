@@ -120,8 +120,8 @@ pub trait Working: fmt::Debug + Send + Sync + 'static {
     /// Those of these jobs that somebody wants to be stopped, with the reasons.
     fn cancellations<'a>(&'a self, held: &'a [Lease]) -> Answer<'a, Vec<(Lease, String)>>;
 
-    /// A heart for one worker, on a connection of its own.
-    fn pulse(&self) -> Box<dyn Pulse>;
+    /// Writes the heartbeat of one worker, on a connection of its own.
+    fn heartbeat_writer(&self) -> Box<dyn HeartbeatWriter>;
 
     /// Forgets a worker that has stopped.
     fn deregister(&self, worker: WorkerId) -> Answer<'_, ()>;
@@ -129,7 +129,7 @@ pub trait Working: fmt::Debug + Send + Sync + 'static {
     /// The heartbeats of all workers.
     fn observe(&self) -> Answer<'_, Observation>;
 
-    /// Declares a worker dead, unless its heart has beaten since: takes its jobs back, as suspects.
+    /// Declares a worker dead unless its heartbeat has changed since: takes its jobs back, as suspects.
     ///
     /// The crash is counted only against a suspect that was all the worker held; after three in a row that job has failed.
     /// A job whose ack is being committed at this moment is left to [`rescue_orphans`](Self::rescue_orphans): its fate is decided first.
@@ -214,10 +214,10 @@ pub trait Controlling: fmt::Debug + Send + Sync + 'static {
     fn workers(&self) -> Answer<'_, Vec<WorkerSummary>>;
 }
 
-/// The heart of one worker.
+/// Writes the heartbeat of one worker.
 ///
-/// It holds a connection of its own, so that a busy pool cannot stop it.
-pub trait Pulse: Send {
-    /// Beats, and says whether the worker still claims; registers it when the store does not know it, or not any more.
+/// It has a connection of its own, so that a busy pool cannot delay it.
+pub trait HeartbeatWriter: Send {
+    /// Writes one beat. Registers the worker if the store does not know it, or no longer does.
     fn beat<'a>(&'a mut self, worker: &'a Profile, is_draining: bool) -> Answer<'a, Beat>;
 }

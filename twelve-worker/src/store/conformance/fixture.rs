@@ -59,14 +59,15 @@ impl Fixture {
         fixture
     }
 
-    /// Lets a worker's heart beat for the first time.
+    /// Registers a worker by its first heartbeat.
     ///
     /// # Panics
     ///
     /// The store fails, as in every method here.
     pub async fn register(&self, worker: WorkerId) {
         let profile = profile(worker);
-        self.store.pulse().beat(&profile, false).await.unwrap();
+        let mut heartbeat = self.store.heartbeat_writer();
+        heartbeat.beat(&profile, false).await.unwrap();
     }
 
     /// A connection of the app's, for a transaction.

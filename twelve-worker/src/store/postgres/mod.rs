@@ -47,7 +47,7 @@ use twelve_core::{Db, Error};
 
 use self::low_water_marks::LowWaterMarks;
 use super::{
-    Answer, Controlling, Producing, Pulse, Working,
+    Answer, Controlling, HeartbeatWriter, Producing, Working,
     listing::{Filter, JobDetails, JobSummary, WorkerSummary},
     model::{
         Ack, Acked, Batch, Claim, Done, Evidence, Lease, Level, Observation, Recorded, Rescued,
@@ -249,8 +249,8 @@ impl Working for PostgresStore {
         Box::pin(control::cancellations(&self.db, held))
     }
 
-    fn pulse(&self) -> Box<dyn Pulse> {
-        Box::new(workers::Heart::new(self.db.clone()))
+    fn heartbeat_writer(&self) -> Box<dyn HeartbeatWriter> {
+        Box::new(workers::PostgresHeartbeat::new(self.db.clone()))
     }
 
     fn deregister(&self, worker: WorkerId) -> Answer<'_, ()> {

@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Declares a worker dead, if its heart has not beaten since it was observed.
+/// Declares a worker dead, if its heartbeat has not changed since it was observed.
 ///
 /// The row is locked until the rescue commits: a claim of the dead worker waits for that, then finds itself dead.
 const BURY: &str = "

@@ -9,7 +9,7 @@ use super::{counter, failed};
 use crate::{
     job::{id::WorkerId, queues::Queues},
     store::{
-        Answer, Pulse,
+        Answer, HeartbeatWriter,
         listing::WorkerSummary,
         model::{Beat, Observation, Profile},
     },
@@ -51,13 +51,13 @@ SELECT id, process_type, host, pid, release, concurrency, only_named, queues, ki
 FROM twelve.workers
 ORDER BY process_type, host, started_at";
 
-/// A worker's heart, on a connection of its own.
-pub(super) struct Heart {
+/// A worker's heartbeat, on a connection of its own.
+pub(super) struct PostgresHeartbeat {
     db: Db,
     connection: Option<PgConnection>,
 }
 
-impl Heart {
+impl PostgresHeartbeat {
     pub(super) fn new(db: Db) -> Self {
         Self {
             db,
@@ -100,7 +100,7 @@ impl Heart {
     }
 }
 
-impl Pulse for Heart {
+impl HeartbeatWriter for PostgresHeartbeat {
     fn beat<'a>(&'a mut self, worker: &'a Profile, is_draining: bool) -> Answer<'a, Beat> {
         Box::pin(async move { self.try_beat(worker, is_draining).await })
     }
