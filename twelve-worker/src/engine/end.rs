@@ -9,7 +9,7 @@ use crate::{
     handler::outcome::{Outcome, Wish},
     job::policy::Policy,
     store::{
-        model::{Ack, Claimed, Evidence, Retention},
+        model::{Ack, Claimed, FailureText, Retention},
         state::Cause,
     },
 };
@@ -106,11 +106,11 @@ impl<'a> Attempted<'a> {
     pub(super) fn ack(&self, end: End) -> Ack {
         let Self { job, policy, .. } = self;
         let again = |pause, error: &str| {
-            let evidence = Evidence::new(error);
+            let text = FailureText::new(error);
             if job.attempt() < job.max_attempts {
-                Ack::Retry(pause, evidence)
+                Ack::Retry(pause, text)
             } else {
-                Ack::Fail(evidence)
+                Ack::Fail(text)
             }
         };
         match end {
@@ -121,14 +121,14 @@ impl<'a> Attempted<'a> {
             }),
             End::Ok(Outcome(Wish::Snooze(delay))) => Ack::Snooze(delay),
             End::Ok(Outcome(Wish::Discard(reason))) => {
-                Ack::Discard(Evidence::new(&reason), policy.kept_for())
+                Ack::Discard(FailureText::new(&reason), policy.kept_for())
             }
-            End::Ok(Outcome(Wish::Fail(reason))) => Ack::Fail(Evidence::new(&reason)),
-            End::Cancelled(reason) => Ack::Cancel(Evidence::new(&reason), policy.kept_for()),
+            End::Ok(Outcome(Wish::Fail(reason))) => Ack::Fail(FailureText::new(&reason)),
+            End::Cancelled(reason) => Ack::Cancel(FailureText::new(&reason), policy.kept_for()),
             End::Unavailable(error) if job.deferrals < MAX_DEFERRALS => {
                 let patient = Policy::new().max_backoff(LONGEST_DEFERRAL);
                 let pause = patient.pause_after(job.deferrals + 1);
-                Ack::Defer(pause, Cause::Unavailable, Evidence::new(&error))
+                Ack::Defer(pause, Cause::Unavailable, FailureText::new(&error))
             }
             End::Busy(error, pause) => again(pause, &error),
             End::Failed(error) | End::Panicked(error) | End::Unavailable(error) => {
@@ -136,13 +136,13 @@ impl<'a> Attempted<'a> {
             }
             // In a rolling deploy an old worker meets payloads of the new shape: they must live until a new one takes them.
             End::Undecodable(error) if job.attempt() < job.max_attempts => {
-                Ack::Retry(policy.pause_after(job.attempt()), Evidence::new(&error))
+                Ack::Retry(policy.pause_after(job.attempt()), FailureText::new(&error))
             }
-            End::Undecodable(error) => Ack::Undecodable(Evidence::new(&error)),
+            End::Undecodable(error) => Ack::Undecodable(FailureText::new(&error)),
             End::UnknownKind(error) => Ack::Defer(
                 UNKNOWN_KIND_PAUSE,
                 Cause::UnknownKind,
-                Evidence::new(&error),
+                FailureText::new(&error),
             ),
         }
     }
@@ -223,13 +223,16 @@ mod tests {
         let failed = || End::Failed("no".into());
         assert!(matches!(judge(failed(), &job(0, 0)), Ack::Retry(..)));
         assert!(matches!(judge(failed(), &job(1, 0)), Ack::Retry(..)));
-        assert_eq!(judge(failed(), &job(2, 0)), Ack::Fail(Evidence::new("no")));
+        assert_eq!(
+            judge(failed(), &job(2, 0)),
+            Ack::Fail(FailureText::new("no"))
+        );
     }
 
     #[test]
     fn a_handler_may_say_that_no_attempt_will_help() {
         let refused = End::Ok(Outcome::fail("550 no such user"));
-        let ack = Ack::Fail(Evidence::new("550 no such user"));
+        let ack = Ack::Fail(FailureText::new("550 no such user"));
         assert_eq!(judge(refused, &job(0, 0)), ack);
     }
 

@@ -100,7 +100,7 @@ pub struct JobSummary {
     pub claimed_at: Option<Timestamp>,
     /// When it was done, failed or discarded.
     pub finished_at: Option<Timestamp>,
-    /// What the last evidence on it says.
+    /// The last error that is recorded on it.
     pub last_error: Option<String>,
 }
 
@@ -121,19 +121,19 @@ pub struct JobDetails {
     pub payload: Option<serde_json::Value>,
     /// The number of its last claim; it also grows when the job is taken or handed back.
     pub epoch: i64,
-    /// The evidence on its attempts, the oldest first.
+    /// The errors of its attempts, the oldest first.
     pub errors: Vec<JobError>,
     /// The steps whose results are recorded, in the order in which they were.
     pub steps: Vec<String>,
 }
 
-/// Evidence on one attempt.
+/// What is recorded of one attempt that did not succeed.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct JobError {
     /// The attempt's number.
     pub attempt: u32,
-    /// Why there is evidence.
+    /// What kind of error it is.
     pub cause: Cause,
     /// What happened, the last time.
     pub message: String,

@@ -21,7 +21,7 @@ pub(crate) mod why;
 pub use crate::job::draft::{Draft, Due};
 pub use listing::{Filter, JobDetails, JobError, JobSummary, WorkerSummary};
 pub use model::{
-    Ack, Acked, Batch, Beat, Claim, Claimed, Done, Evidence, Lane, Lease, Level, Observation,
+    Ack, Acked, Batch, Beat, Claim, Claimed, Done, FailureText, Lane, Lease, Level, Observation,
     Profile, Recorded, Rescued, Retention, Survey, Wake,
 };
 pub use postgres::schedules::Calendar;
@@ -173,12 +173,13 @@ pub trait Controlling: fmt::Debug + Send + Sync + 'static {
     fn retry<'a>(&'a self, jobs: &'a [JobId]) -> Answer<'a, Vec<JobId>>;
 
     /// Discards those of these jobs that wait or have failed; tells which.
-    fn discard<'a>(&'a self, jobs: &'a [JobId], reason: &'a Evidence) -> Answer<'a, Vec<JobId>>;
+    fn discard<'a>(&'a self, jobs: &'a [JobId], reason: &'a FailureText) -> Answer<'a, Vec<JobId>>;
 
     /// Cancels those of these jobs that wait, and has the workers of those that run told.
     ///
     /// A job that is to be stopped stays so when it is taken back from its worker, until it has ended or is retried by hand.
-    fn cancel<'a>(&'a self, jobs: &'a [JobId], reason: &'a Evidence) -> Answer<'a, Cancellation>;
+    fn cancel<'a>(&'a self, jobs: &'a [JobId], reason: &'a FailureText)
+    -> Answer<'a, Cancellation>;
 
     /// Gives those of these jobs that wait another time; tells which.
     fn reschedule<'a>(&'a self, jobs: &'a [JobId], due: Due) -> Answer<'a, Vec<JobId>>;

@@ -10,8 +10,8 @@ use crate::job::{
     queues::Queues,
 };
 
-/// The most evidence that is kept of one failure.
-const MAX_EVIDENCE_BYTES: usize = 4096;
+/// The longest text that is recorded of one failure.
+const MAX_FAILURE_TEXT_BYTES: usize = 4096;
 
 /// The lane of a queue in which a job waits; the earlier ones go first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -130,7 +130,7 @@ pub struct Retention {
     pub keep: Keep,
     /// How long.
     pub span: Duration,
-    /// Nothing but the job itself is there to be removed: no unique key, no evidence, no steps.
+    /// Nothing but the job itself is there to be removed: no unique key, no errors, no steps.
     pub is_bare: bool,
 }
 
@@ -149,19 +149,19 @@ pub enum Ack {
     /// It is done.
     Done(Retention),
     /// It is not wanted any more, and is kept for this time.
-    Discard(Evidence, Duration),
+    Discard(FailureText, Duration),
     /// Somebody wanted it to be stopped; it is kept for this time.
-    Cancel(Evidence, Duration),
+    Cancel(FailureText, Duration),
     /// It runs again after this time; no attempt is spent.
     Snooze(Duration),
     /// The attempt failed; there will be another after this time.
-    Retry(Duration, Evidence),
+    Retry(Duration, FailureText),
     /// The attempt failed, and it was the last.
-    Fail(Evidence),
+    Fail(FailureText),
     /// The payload cannot be read: it has failed, without an attempt.
-    Undecodable(Evidence),
+    Undecodable(FailureText),
     /// It could not be attempted for this cause: put back for this time, no attempt is spent.
-    Defer(Duration, Cause, Evidence),
+    Defer(Duration, Cause, FailureText),
 }
 
 /// What became of an ack.
@@ -174,17 +174,17 @@ pub enum Acked {
     Refused,
 }
 
-/// What is kept about a failure: bounded text that every store can hold.
+/// The text that is recorded of a failure: bounded, and without characters that a store cannot hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Evidence(String);
+pub struct FailureText(String);
 
-impl Evidence {
+impl FailureText {
     /// The text without what Postgres cannot hold (U+0000), cut after 4 KiB.
     #[must_use]
     pub fn new(text: &str) -> Self {
         let mut text = text.replace('\0', "");
-        if text.len() > MAX_EVIDENCE_BYTES {
-            text.truncate(text.floor_char_boundary(MAX_EVIDENCE_BYTES));
+        if text.len() > MAX_FAILURE_TEXT_BYTES {
+            text.truncate(text.floor_char_boundary(MAX_FAILURE_TEXT_BYTES));
             text.push('…');
         }
         Self(text)
@@ -280,9 +280,9 @@ mod tests {
 
     #[test]
     fn evidence_is_bounded_and_holds_no_nul() {
-        assert_eq!(Evidence::new("a\0b").as_str(), "ab");
-        let long = Evidence::new(&"é".repeat(4000));
-        assert!(long.as_str().len() <= MAX_EVIDENCE_BYTES + '…'.len_utf8());
+        assert_eq!(FailureText::new("a\0b").as_str(), "ab");
+        let long = FailureText::new(&"é".repeat(4000));
+        assert!(long.as_str().len() <= MAX_FAILURE_TEXT_BYTES + '…'.len_utf8());
         assert!(long.as_str().ends_with("é…"));
     }
 }

@@ -77,7 +77,7 @@ impl Serialize for State {
     }
 }
 
-/// Why there is evidence on a job.
+/// What kind of error is recorded on a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cause {

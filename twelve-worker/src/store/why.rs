@@ -34,7 +34,7 @@ pub enum Reason {
         state: State,
         /// When.
         at: Timestamp,
-        /// What the last evidence on it says.
+        /// The last error that is recorded on it.
         error: Option<String>,
     },
     /// A worker has it.
@@ -64,7 +64,7 @@ pub enum Reason {
     Scheduled {
         /// When it comes.
         until: Timestamp,
-        /// What the last evidence on it says: then it is the next attempt that waits.
+        /// The last error of the job, if it waits for its next attempt.
         error: Option<String>,
     },
     /// Somebody paused its queue.

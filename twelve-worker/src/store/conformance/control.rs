@@ -11,7 +11,7 @@ use crate::{
     },
     store::{
         listing::Filter,
-        model::{Ack, Evidence, Lease, Wake},
+        model::{Ack, FailureText, Lease, Wake},
         state::{Cause, State},
         verbs::Pausable,
         why::Reason,
@@ -21,7 +21,7 @@ use crate::{
 pub(super) async fn a_waiting_job_that_was_cancelled_does_not_run(it: Fixture) {
     let waiting = it.enqueue().await;
     let later = it.enqueue_draft(due(Due::After(HOUR))).await;
-    let reason = Evidence::new("no longer wanted");
+    let reason = FailureText::new("no longer wanted");
     let ids = [waiting, later, JobId::new()];
     let mut answer = it.store.cancel(&ids, &reason).await.unwrap();
     answer.cancelled.sort();
@@ -40,7 +40,7 @@ pub(super) async fn a_waiting_job_that_was_cancelled_does_not_run(it: Fixture) {
 pub(super) async fn the_cancellation_of_a_running_job_is_requested(it: Fixture) {
     let id = it.enqueue().await;
     let job = it.claim_one().await;
-    let reason = Evidence::new("no longer wanted");
+    let reason = FailureText::new("no longer wanted");
     let answer = it.store.cancel(&[id], &reason).await.unwrap();
     assert_eq!((answer.cancelled.len(), &*answer.requested), (0, &[id][..]));
     assert!(it.store.observe().await.unwrap().cancellations);
@@ -62,7 +62,10 @@ pub(super) async fn the_cancellation_of_a_running_job_is_requested(it: Fixture) 
 pub(super) async fn a_cancellation_request_outlives_its_worker(it: Fixture) {
     let id = it.enqueue().await;
     it.claim_one_as(it.other).await;
-    it.store.cancel(&[id], &Evidence::new("no")).await.unwrap();
+    it.store
+        .cancel(&[id], &FailureText::new("no"))
+        .await
+        .unwrap();
     it.kill(it.other).await;
     let job = it.claim_one().await;
     assert_eq!(requested(&it, job.lease).await.len(), 1);
@@ -77,7 +80,10 @@ pub(super) async fn a_cancellation_request_outlives_its_worker(it: Fixture) {
 pub(super) async fn a_cancellation_request_that_nobody_can_fulfil_is_forgotten(it: Fixture) {
     let id = it.enqueue().await;
     let job = it.claim_one().await;
-    it.store.cancel(&[id], &Evidence::new("no")).await.unwrap();
+    it.store
+        .cancel(&[id], &FailureText::new("no"))
+        .await
+        .unwrap();
     it.ack(&job, super::fixture::done()).await;
     it.store.prune(1000).await.unwrap();
     assert!(!it.store.observe().await.unwrap().cancellations);

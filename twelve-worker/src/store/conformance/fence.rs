@@ -8,7 +8,7 @@ use super::fixture::{Fixture, done};
 use crate::{
     job::id::WorkerId,
     store::{
-        model::{Ack, Acked, Evidence},
+        model::{Ack, Acked, FailureText},
         state::State,
     },
 };
@@ -22,7 +22,7 @@ pub(super) async fn an_ack_is_accepted_once(it: Fixture) {
     it.ack(&job, done()).await;
     for ack in [
         done(),
-        Ack::Retry(Duration::ZERO, Evidence::new("no")),
+        Ack::Retry(Duration::ZERO, FailureText::new("no")),
         Ack::Snooze(Duration::ZERO),
     ] {
         it.refuse(&job, ack).await;
@@ -37,7 +37,7 @@ pub(super) async fn an_ack_of_an_earlier_claim_is_refused(it: Fixture) {
     it.ack(&stale, Ack::Snooze(Duration::ZERO)).await;
     let job = it.claim_one().await;
     it.refuse(&stale, done()).await;
-    it.refuse(&stale, Ack::Fail(Evidence::new("no"))).await;
+    it.refuse(&stale, Ack::Fail(FailureText::new("no"))).await;
     assert_eq!(it.state(id).await, State::Running);
     it.ack(&job, done()).await;
 }

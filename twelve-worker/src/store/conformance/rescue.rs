@@ -9,7 +9,7 @@ use crate::{
         queues::Queues,
     },
     store::{
-        model::{Ack, Beat, Evidence, Level, MAX_CRASHES},
+        model::{Ack, Beat, FailureText, Level, MAX_CRASHES},
         state::{Cause, State},
     },
 };
@@ -121,7 +121,7 @@ pub(super) async fn the_neighbours_of_a_job_that_kills_are_not_blamed(it: Fixtur
 
 pub(super) async fn a_suspect_that_has_run_to_an_orderly_end_is_none_any_more(it: Fixture) {
     let id = it.enqueue().await;
-    let no = || Evidence::new("no");
+    let no = || FailureText::new("no");
     for (ack, is_suspect) in [
         (Ack::Defer(Duration::ZERO, Cause::UnknownKind, no()), true),
         (Ack::Defer(Duration::ZERO, Cause::Unavailable, no()), true),

@@ -14,7 +14,7 @@ use crate::{
         keep::Keep,
     },
     store::{
-        model::{Ack, Acked, Done, Evidence, Lease, Retention},
+        model::{Ack, Acked, Done, FailureText, Lease, Retention},
         state::Cause,
     },
 };
@@ -31,7 +31,7 @@ forgotten AS (
 )
 SELECT CASE WHEN count(*) = cardinality($1::uuid[]) THEN NULL ELSE COALESCE(array_agg(id), '{}') END FROM ended";
 
-/// The same for jobs that leave something: a summary, a unique key, evidence, steps. Plan: the primary keys.
+/// The same for jobs that leave something: a summary, a unique key, errors, steps. Plan: the primary keys.
 pub(super) const DONE: &str = concat!(
     "
 WITH ended AS (
@@ -68,8 +68,8 @@ DELETE FROM twelve.claims WHERE worker = $1 AND id = ANY ($2)";
 
 /// Every end after which the job runs again. Plan: the primary keys.
 ///
-/// A job that has run to an orderly end is suspect no longer; one that was put back has not run, or not far.
-/// The evidence on one attempt is one row for each cause, so a job that is put back again and again does not grow.
+/// A job that has run to an orderly end is suspect no longer; one that was deferred has not run, or not far.
+/// The errors of one attempt are one row for each cause, so a job that is deferred again and again does not grow.
 /// Times are taken when the statement runs: in a transaction, `now()` is when that began.
 pub(super) const AGAIN: &str = concat!(
     "
@@ -230,18 +230,14 @@ pub(super) async fn ack(
         Ack::Cancel(reason, span) => {
             Settlement::end("cancelled", Cause::Cancelled, reason).kept_for(*span)
         }
-        Ack::Fail(evidence) => Settlement::end("failed", Cause::Failed, evidence),
-        Ack::Undecodable(evidence) => Settlement {
+        Ack::Fail(error) => Settlement::end("failed", Cause::Failed, error),
+        Ack::Undecodable(error) => Settlement {
             spent: 0,
-            ..Settlement::end("failed", Cause::Undecodable, evidence)
+            ..Settlement::end("failed", Cause::Undecodable, error)
         },
         Ack::Snooze(delay) => Settlement::again(0, *delay, None),
-        Ack::Retry(delay, evidence) => {
-            Settlement::again(1, *delay, Some((Cause::Failed, evidence)))
-        }
-        Ack::Defer(delay, cause, evidence) => {
-            Settlement::again(0, *delay, Some((*cause, evidence)))
-        }
+        Ack::Retry(delay, error) => Settlement::again(1, *delay, Some((Cause::Failed, error))),
+        Ack::Defer(delay, cause, error) => Settlement::again(0, *delay, Some((*cause, error))),
     };
     let settled = settlement.write(on, worker, lease).await;
     Ok(match settled.map_err(failed)? {
@@ -257,25 +253,25 @@ struct Settlement<'a> {
     spent: i32,
     /// Until it runs again, or is removed.
     span: Option<Duration>,
-    evidence: Option<(Cause, &'a Evidence)>,
+    error: Option<(Cause, &'a FailureText)>,
 }
 
 impl<'a> Settlement<'a> {
-    fn end(state: &'static str, cause: Cause, evidence: &'a Evidence) -> Self {
+    fn end(state: &'static str, cause: Cause, error: &'a FailureText) -> Self {
         Self {
             state: Some(state),
             spent: 1,
             span: None,
-            evidence: Some((cause, evidence)),
+            error: Some((cause, error)),
         }
     }
 
-    fn again(spent: i32, delay: Duration, evidence: Option<(Cause, &'a Evidence)>) -> Self {
+    fn again(spent: i32, delay: Duration, error: Option<(Cause, &'a FailureText)>) -> Self {
         Self {
             state: None,
             spent,
             span: Some(delay),
-            evidence,
+            error,
         }
     }
 
@@ -292,8 +288,8 @@ impl<'a> Settlement<'a> {
         worker: WorkerId,
         lease: Lease,
     ) -> Result<i64, sqlx::Error> {
-        let cause = self.evidence.map(|(cause, _)| cause.name());
-        let message = self.evidence.map(|(_, evidence)| evidence.as_str());
+        let cause = self.error.map(|(cause, _)| cause.name());
+        let message = self.error.map(|(_, error)| error.as_str());
         let span = self.span.map(microseconds);
         let common = |statement| {
             sqlx::query_scalar(statement)

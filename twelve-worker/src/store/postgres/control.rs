@@ -8,7 +8,7 @@ use super::{enqueue, failed, listen};
 use crate::{
     job::{draft::Due, id::JobId},
     store::{
-        model::{Evidence, Lease},
+        model::{FailureText, Lease},
         state::State,
         verbs::Cancellation,
     },
@@ -16,7 +16,7 @@ use crate::{
 
 /// Jobs that wait are due now, with all their attempts granted again. Plan: the primary key, once for each id; the few rows of claims.
 ///
-/// Numbers of attempts go on, so that older evidence stays. A suspect stays one.
+/// The numbers of attempts go on, so that older errors stay. A suspect stays one.
 const RETRY_WAITING: &str = concat!(
     "
 WITH retried AS (
@@ -205,7 +205,7 @@ pub(super) async fn retry(db: &Db, jobs: &[JobId]) -> Result<Vec<JobId>, Error> 
 pub(super) async fn discard(
     db: &Db,
     jobs: &[JobId],
-    reason: &Evidence,
+    reason: &FailureText,
 ) -> Result<Vec<JobId>, Error> {
     let jobs = uuids(jobs);
     let mut transaction = db.begin().await?;
@@ -221,7 +221,7 @@ pub(super) async fn discard(
 pub(super) async fn cancel(
     db: &Db,
     jobs: &[JobId],
-    reason: &Evidence,
+    reason: &FailureText,
 ) -> Result<Cancellation, Error> {
     let jobs = uuids(jobs);
     let mut transaction = db.begin().await?;
@@ -260,12 +260,12 @@ async fn end_waiting(
     on: impl PgExecutor<'_>,
     jobs: &[Uuid],
     state: State,
-    reason: &Evidence,
+    reason: &FailureText,
 ) -> Result<Vec<Uuid>, Error> {
     let statement = sqlx::query_scalar(END_WAITING)
         .bind(jobs)
         .bind(reason.as_str())
-        // Its evidence has the same name.
+        // The cause of its error has the same name.
         .bind(state.name());
     concerned(statement, on).await
 }

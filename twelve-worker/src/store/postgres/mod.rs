@@ -50,7 +50,7 @@ use super::{
     Answer, Controlling, HeartbeatWriter, Producing, Working,
     listing::{Filter, JobDetails, JobSummary, WorkerSummary},
     model::{
-        Ack, Acked, Batch, Claim, Done, Evidence, Lease, Level, Observation, Recorded, Rescued,
+        Ack, Acked, Batch, Claim, Done, FailureText, Lease, Level, Observation, Recorded, Rescued,
         Survey, Wake,
     },
     verbs::{Cancellation, Pausable, Paused},
@@ -308,11 +308,15 @@ impl Controlling for PostgresStore {
         Box::pin(control::retry(&self.db, jobs))
     }
 
-    fn discard<'a>(&'a self, jobs: &'a [JobId], reason: &'a Evidence) -> Answer<'a, Vec<JobId>> {
+    fn discard<'a>(&'a self, jobs: &'a [JobId], reason: &'a FailureText) -> Answer<'a, Vec<JobId>> {
         Box::pin(control::discard(&self.db, jobs, reason))
     }
 
-    fn cancel<'a>(&'a self, jobs: &'a [JobId], reason: &'a Evidence) -> Answer<'a, Cancellation> {
+    fn cancel<'a>(
+        &'a self,
+        jobs: &'a [JobId],
+        reason: &'a FailureText,
+    ) -> Answer<'a, Cancellation> {
         Box::pin(control::cancel(&self.db, jobs, reason))
     }
 

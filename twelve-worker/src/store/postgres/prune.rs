@@ -4,7 +4,7 @@ use twelve_core::{Db, Error};
 
 use super::{failed, pauses, rows};
 
-/// The jobs whose time is over, the first of them first, with their evidence and steps. Plan: `finished_expiring` from its beginning, without a sort.
+/// The jobs whose retention is over, the earliest first, with their errors and steps. Plan: `finished_expiring` from its beginning, without a sort.
 ///
 /// Two workers that prune at once skip each other's rows.
 /// A key whose job has not ended is held for longer than its time.

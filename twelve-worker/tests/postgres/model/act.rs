@@ -5,7 +5,8 @@ use std::time::Duration;
 use twelve_worker::{
     JobId, Keep, Queues, WorkerId,
     store::{
-        Ack, Acked, Cause, Done, Due, Evidence, Lease, Level, Retention, State, conformance::kept,
+        Ack, Acked, Cause, Done, Due, FailureText, Lease, Level, Retention, State,
+        conformance::kept,
     },
 };
 
@@ -317,6 +318,6 @@ pub(super) fn any(world: &World<'_>, rng: &mut Rng) -> Option<JobId> {
     rng.choice(&world.jobs).map(|job| job.draft.id)
 }
 
-pub(super) fn no() -> Evidence {
-    Evidence::new("no")
+pub(super) fn no() -> FailureText {
+    FailureText::new("no")
 }
