@@ -24,10 +24,10 @@ pub use model::{
     Ack, Acked, Batch, Beat, Claim, Claimed, Done, FailureText, Lane, Lease, Level, Observation,
     Profile, Recorded, Rescued, Retention, Survey, Wake,
 };
-pub use postgres::schedules::Calendar;
+pub use postgres::schedules::ScheduleStore;
 pub use state::Cause;
 pub use state::State;
-pub use timetable::{Fired, Firing, Registration, Standing, Timetable};
+pub use timetable::{DueTicks, Fired, Registration, ScheduleState, Timetable};
 pub use verbs::{Cancellation, Pausable, Paused};
 pub use why::{Reason, Why};
 

@@ -34,7 +34,7 @@ mod why;
 mod workers;
 
 pub use migrations::migrations;
-pub use schedules::Calendar;
+pub use schedules::ScheduleStore;
 
 use futures_util::future::BoxFuture;
 use sqlx::PgConnection;
