@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     handler::{
-        outcome::{Outcome, Wish},
+        outcome::{Disposition, Outcome},
         registry::{NoOutcome, Registered},
         run::JobRun,
     },
@@ -129,7 +129,7 @@ async fn guard(handler: Running, limit: Duration, stop: &Stop, heeds_cancel: boo
     let dropped = std::panic::catch_unwind(AssertUnwindSafe(|| drop(handler)));
     let end = match (ended, dropped) {
         // It would run again.
-        (Some(Ok(Ok(Ok(Outcome(Wish::Snooze(_)))))), _) if stop.token.is_cancelled() => {
+        (Some(Ok(Ok(Ok(Outcome(Disposition::Snooze(_)))))), _) if stop.token.is_cancelled() => {
             End::Failed(String::new())
         }
         (Some(Ok(Ok(Ok(outcome)))), _) => return End::Ok(outcome),

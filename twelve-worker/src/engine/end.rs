@@ -6,7 +6,7 @@ use std::{error::Error as _, time::Duration};
 use twelve_core::{Error, Failure, TxCell, chain};
 
 use crate::{
-    handler::outcome::{Outcome, Wish},
+    handler::outcome::{Disposition, Outcome},
     job::policy::Policy,
     store::{
         model::{Ack, Claimed, FailureText, Retention},
@@ -114,16 +114,16 @@ impl<'a> Attempted<'a> {
             }
         };
         match end {
-            End::Ok(Outcome(Wish::Done)) => Ack::Done(Retention {
+            End::Ok(Outcome(Disposition::Done)) => Ack::Done(Retention {
                 keep: policy.what_is_kept(),
                 span: policy.kept_for(),
                 is_bare: job.lease.epoch == 0 && !job.is_unique && !self.has_steps,
             }),
-            End::Ok(Outcome(Wish::Snooze(delay))) => Ack::Snooze(delay),
-            End::Ok(Outcome(Wish::Discard(reason))) => {
+            End::Ok(Outcome(Disposition::Snooze(delay))) => Ack::Snooze(delay),
+            End::Ok(Outcome(Disposition::Discard(reason))) => {
                 Ack::Discard(FailureText::new(&reason), policy.kept_for())
             }
-            End::Ok(Outcome(Wish::Fail(reason))) => Ack::Fail(FailureText::new(&reason)),
+            End::Ok(Outcome(Disposition::Fail(reason))) => Ack::Fail(FailureText::new(&reason)),
             End::Cancelled(reason) => Ack::Cancel(FailureText::new(&reason), policy.kept_for()),
             End::Unavailable(error) if job.deferrals < MAX_DEFERRALS => {
                 let patient = Policy::new().max_backoff(LONGEST_DEFERRAL);
@@ -152,7 +152,9 @@ impl<'a> Attempted<'a> {
         let (attempt, of) = (self.job.attempt(), self.job.max_attempts);
         let is_last = attempt >= of;
         match end {
-            End::Ok(Outcome(Wish::Fail(reason))) => tracing::error!(reason, "the job has failed"),
+            End::Ok(Outcome(Disposition::Fail(reason))) => {
+                tracing::error!(reason, "the job has failed");
+            }
             End::Ok(outcome) => tracing::debug!(?outcome, "the attempt has ended"),
             End::Failed(error) | End::Busy(error, _) if is_last => {
                 tracing::error!(

@@ -15,7 +15,7 @@ use crate::{
     engine::{Engine, settings::Settings},
     enqueue::jobs::Jobs,
     handler::{outcome::Outcome, registry::Registry},
-    job::{Job, keep::Keep, policy::Policy, queues::Queues},
+    job::{Job, policy::Policy, queues::Queues, retention::Keep},
 };
 
 /// The copy of a mail for one recipient: the job of kind `mail`.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::state::{Cause, State};
 use crate::job::{
     id::{ClaimId, JobId, WorkerId},
-    keep::Keep,
     priority::Priority,
     queues::Queues,
+    retention::Keep,
 };
 
 /// The longest text that is recorded of one failure.

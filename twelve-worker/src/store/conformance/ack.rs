@@ -3,9 +3,9 @@
 use sqlx::Connection;
 use std::time::Duration;
 
-use super::fixture::{Fixture, done, kept, until};
+use super::fixture::{Fixture, done, retention, until};
 use crate::{
-    job::keep::Keep,
+    job::retention::Keep,
     store::{
         model::{Ack, Acked, FailureText, Retention},
         state::{Cause, State},
@@ -211,7 +211,7 @@ pub(super) async fn of_a_done_job_as_much_is_kept_as_was_asked_for(it: Fixture) 
         it.store.record_step(job.lease, "step", "1").await.unwrap();
         it.ack(&job, Ack::Retry(NOW, FailureText::new("no"))).await;
         let job = it.claim_one().await;
-        it.ack(&job, Ack::Done(kept(keep))).await;
+        it.ack(&job, Ack::Done(retention(keep))).await;
         let details = it.store.show(id).await.unwrap();
         if keep == Keep::Nothing {
             assert!(details.is_none());
@@ -240,7 +240,7 @@ pub(super) async fn a_bare_job_leaves_nothing(it: Fixture) {
 pub(super) async fn finished_jobs_are_pruned_in_batches_when_their_time_is_over(it: Fixture) {
     let over = |keep| Retention {
         span: NOW,
-        ..kept(keep)
+        ..retention(keep)
     };
     let no = || FailureText::new("no");
     let mut stay = Vec::new();
@@ -249,7 +249,7 @@ pub(super) async fn finished_jobs_are_pruned_in_batches_when_their_time_is_over(
         (Ack::Done(over(Keep::Everything)), true),
         (Ack::Discard(no(), NOW), true),
         (Ack::Cancel(no(), NOW), true),
-        (Ack::Done(kept(Keep::Summary)), false),
+        (Ack::Done(retention(Keep::Summary)), false),
         (Ack::Discard(no(), HOUR), false),
         // These have no time: somebody must act.
         (Ack::Fail(no()), false),
@@ -279,6 +279,6 @@ pub(super) async fn finished_jobs_are_pruned_in_batches_when_their_time_is_over(
 fn bare() -> Retention {
     Retention {
         is_bare: true,
-        ..kept(Keep::Nothing)
+        ..retention(Keep::Nothing)
     }
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::fixture::{Fixture, done, draft, kept};
+use super::fixture::{Fixture, done, draft, retention};
 use crate::{
     job::{
         draft::Draft,
         id::{ClaimId, WorkerId},
-        keep::Keep,
         queues::Queues,
+        retention::Keep,
     },
     store::{
         model::{Ack, Claim, Claimed, Done},
@@ -135,6 +135,6 @@ async fn claim_two(it: &Fixture) -> (ClaimId, Vec<Claimed>) {
 fn done_of(job: &Claimed, keep: Keep) -> Done {
     Done {
         lease: job.lease,
-        retention: kept(keep),
+        retention: retention(keep),
     }
 }

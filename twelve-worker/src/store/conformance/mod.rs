@@ -20,7 +20,7 @@ mod steps;
 mod survey;
 mod unique;
 
-pub use fixture::{Fixture, draft, kept, profile, until};
+pub use fixture::{Fixture, draft, profile, retention, until};
 
 use futures_util::future::LocalBoxFuture;
 use std::{

@@ -11,7 +11,7 @@ use super::{failed, microseconds};
 use crate::{
     job::{
         id::{ClaimId, JobId, WorkerId},
-        keep::Keep,
+        retention::Keep,
     },
     store::{
         model::{Ack, Acked, Done, FailureText, Lease, Retention},

@@ -6,7 +6,7 @@ use twelve_worker::{
     JobId, Keep, Queues, WorkerId,
     store::{
         Ack, Acked, Cause, Done, Due, FailureText, Lease, Level, Retention, State,
-        conformance::kept,
+        conformance::retention,
     },
 };
 
@@ -98,7 +98,7 @@ async fn ack(world: &mut World<'_>, rng: &mut Rng) {
     let delay = if rng.bool() { NOW } else { LATER };
     let cause = [Cause::Unavailable, Cause::UnknownKind][rng.usize(..2)];
     let ack = match rng.u32(..10) {
-        0 | 1 => Ack::Done(retention(rng)),
+        0 | 1 => Ack::Done(random_retention(rng)),
         2 | 3 => Ack::Retry(delay, no()),
         4 => Ack::Snooze(delay),
         5 => Ack::Defer(delay, cause, no()),
@@ -159,11 +159,11 @@ fn failed(world: &mut World<'_>, id: JobId, state: State, spent: u32) {
     world.end(id, state);
 }
 
-fn retention(rng: &mut Rng) -> Retention {
+fn random_retention(rng: &mut Rng) -> Retention {
     let keep = Keep::ALL[rng.usize(..3)];
     Retention {
         span: NOW,
-        ..kept(keep)
+        ..retention(keep)
     }
 }
 
@@ -182,7 +182,7 @@ pub(super) async fn finish(world: &mut World<'_>) {
         .iter()
         .flat_map(|claim| claim.leases.clone())
         .collect();
-    let nothing = Ack::Done(kept(Keep::Nothing));
+    let nothing = Ack::Done(retention(Keep::Nothing));
     for lease in held {
         if world.is_held(lease) {
             let acked = world.it.store.ack(world.workers[0], lease, &nothing).await;
@@ -198,7 +198,7 @@ async fn finish_these(world: &mut World<'_>, leases: &[Lease], rng: &mut Rng) {
         .iter()
         .map(|lease| Done {
             lease: *lease,
-            retention: retention(rng),
+            retention: random_retention(rng),
         })
         .collect();
     let mut stale: Vec<Lease> = leases.to_vec();
