@@ -1,12 +1,12 @@
-//! Jobs that were claimed and have not started: what the hands take next.
+//! Jobs that were claimed and have not started: what the executor slots take next.
 //!
 //! ```text
-//! claimer ── fill ─► buffer ── next ─► hand
+//! claimer ── fill ─► buffer ── next ─► executor slots
 //!    ▲                  │
 //!    └── running low ───┘
 //! ```
 //!
-//! A short job costs less than the round trip that fetches it, so the buffer holds what the hands can do in the meantime.
+//! A short job costs less than the round trip that fetches it, so the buffer holds what the slots can execute during that round trip.
 //! It is bounded by time, not by number alone: a job that waits here could have been another worker's.
 
 use std::{
@@ -35,10 +35,10 @@ pub(super) struct Job {
     pub(super) lease_guard: LeaseGuard,
 }
 
-/// Jobs that wait for a hand.
+/// Jobs that wait for an executor slot.
 #[derive(Debug)]
 pub(super) struct Buffer {
-    hands: usize,
+    slots: usize,
     inner: Mutex<Inner>,
     /// Told when there are jobs.
     filled: Notify,
@@ -49,19 +49,19 @@ pub(super) struct Buffer {
 #[derive(Debug)]
 struct Inner {
     jobs: VecDeque<(Instant, Job)>,
-    /// How many hands have nothing to do.
+    /// How many slots have nothing to do.
     idle: usize,
     /// What an attempt has taken lately, on average. Until that is known, nothing is fetched ahead.
     pace: Option<Duration>,
 }
 
 impl Buffer {
-    pub(super) fn new(hands: usize) -> Self {
+    pub(super) fn new(slots: usize) -> Self {
         Self {
-            hands,
+            slots,
             inner: Mutex::new(Inner {
                 jobs: VecDeque::new(),
-                idle: hands,
+                idle: slots,
                 pace: None,
             }),
             filled: Notify::new(),
@@ -72,7 +72,7 @@ impl Buffer {
     /// How many jobs to claim: none, as long as half of what may wait is there.
     pub(super) fn room(&self) -> usize {
         let inner = self.lock();
-        let target = inner.idle + inner.ahead(self.hands);
+        let target = inner.idle + inner.ahead(self.slots);
         if inner.jobs.len() > target / 2 {
             return 0;
         }
@@ -105,8 +105,8 @@ impl Buffer {
         let mut inner = self.lock();
         let (_, job) = inner.jobs.pop_front()?;
         inner.idle -= 1;
-        let target = inner.idle + inner.ahead(self.hands);
-        // Each hand wakes the next: a notification that finds nobody waiting is kept once, not once for each job.
+        let target = inner.idle + inner.ahead(self.slots);
+        // `Notify` stores one permit, not one for each job, so each slot that takes a job wakes another.
         if !inner.jobs.is_empty() {
             self.filled.notify_one();
         }
@@ -116,7 +116,7 @@ impl Buffer {
         Some(job)
     }
 
-    /// A hand is free again, after this time.
+    /// A slot is idle again, after an attempt that took this long.
     pub(super) fn is_done(&self, after: Duration) {
         let is_low = {
             let mut inner = self.lock();
@@ -169,11 +169,11 @@ impl Buffer {
 
 impl Inner {
     /// How many jobs may wait.
-    fn ahead(&self, hands: usize) -> usize {
+    fn ahead(&self, slots: usize) -> usize {
         let Some(pace) = self.pace else {
             return 0;
         };
-        let ahead = AHEAD.as_nanos() * hands as u128 / pace.as_nanos().max(1);
+        let ahead = AHEAD.as_nanos() * slots as u128 / pace.as_nanos().max(1);
         usize::try_from(ahead).unwrap_or(MOST).min(MOST)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!             ┌─ listener ─► hint ─┐
-//! store ──────┼─ survey ───────────┴─► claimer ─► buffer ─► hands: executor ─► acker ──► store
+//! store ──────┼─ survey ───────────┴─► claimer ─► buffer ─► executor slots ─► acker  ──► store
 //!             │                           │                       ▲              ▲
 //!             │                       in_flight ──────────────────┴──────────────┤
 //!             └─ rescuer, canceller, pruner, statistics            hand back ───┘
@@ -124,8 +124,8 @@ impl Engine {
 
     /// Runs jobs until the process has drained.
     pub(crate) async fn run(self) -> Result<Exit, Error> {
-        let hands = self.settings.concurrency();
-        warn_of_a_small_pool(&self, hands)?;
+        let slots = self.settings.concurrency();
+        warn_of_a_small_pool(&self, slots)?;
         let engine = Arc::new(self);
         let heartbeat = Heartbeat::start(&engine)?;
         let mut duties = JoinSet::new();
@@ -137,8 +137,8 @@ impl Engine {
         duties.spawn(canceller::run(Arc::clone(&engine)));
         duties.spawn(pruner::run(Arc::clone(&engine)));
         duties.spawn(statistics::run(Arc::clone(&engine)));
-        for _ in 0..hands {
-            duties.spawn(hand(Arc::clone(&engine)));
+        for _ in 0..slots {
+            duties.spawn(executor_slot(Arc::clone(&engine)));
         }
         engine.context.lifecycle().ready();
 
@@ -218,7 +218,7 @@ impl Engine {
         tokio::select! {
             biased;
             () = lifecycle.overdue() => {}
-            // A hand may have taken a job just before the rest was given back.
+            // A slot may have taken a job just before the rest of the buffer was released.
             () = async {
                 lifecycle.tracker().idle().await;
                 self.in_flight.all_released().await;
@@ -256,8 +256,8 @@ impl Engine {
     }
 }
 
-/// Runs one job after the other, for ever.
-async fn hand(engine: Arc<Engine>) {
+/// Executes one job after the other, until it is dropped.
+async fn executor_slot(engine: Arc<Engine>) {
     loop {
         let job = engine.buffer.next().await;
         let began = Instant::now();

@@ -102,7 +102,7 @@ pub enum Reason {
         /// There may be more.
         at_least: bool,
     },
-    /// The workers that would take it have their hands full.
+    /// The executor slots of the workers that would take it are busy.
     Busy {
         /// How many jobs they hold.
         held: u64,

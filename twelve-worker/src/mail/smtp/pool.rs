@@ -25,7 +25,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 
 /// The connections to one server.
 ///
-/// A session is in the pool or in the hands of one mail, whose cancellation drops it: so none is ever reused in the middle of something.
+/// A session is in the pool or belongs to one mail, whose cancellation drops it. So no session is reused in the middle of a transaction.
 #[derive(Debug)]
 pub(in crate::mail) struct Pool {
     server: Server,
