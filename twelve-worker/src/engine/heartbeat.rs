@@ -1,7 +1,7 @@
-//! The heartbeat: it tells everyone that this process lives, on a thread of its own.
+//! The heartbeat: shows all workers that this process is alive.
 //!
-//! The thread has its own runtime and its own connection.
-//! So neither a handler that blocks every runtime thread nor one that holds every connection can make the process look dead.
+//! It has a thread, a runtime and a connection of its own.
+//! So the process does not seem dead when handlers block every runtime thread or hold every connection.
 
 use std::{io, sync::Arc, thread, time::Duration};
 use tokio::{
@@ -27,7 +27,7 @@ pub(super) const EVERY: Duration = Duration::from_secs(5);
 /// How long one beat may take, connecting included.
 const BEAT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long stopping waits for a beat that is under way.
+/// How long stopping waits for a beat that is being written.
 const STOP: Duration = Duration::from_secs(1);
 
 /// A running heartbeat; it stops when this is dropped.
@@ -77,10 +77,10 @@ impl Heartbeat {
         self.stopped.cancelled().await;
     }
 
-    /// Stops, and waits until no beat is under way.
+    /// Stops, and waits until no beat is being written.
     pub(super) async fn stop(self) {
         drop(self.stop);
-        // A beat that is stuck for longer lists the worker again, until the beat after it is missed.
+        // A beat that takes longer registers the worker again; other workers then find that its heartbeat is missing.
         let _ = timeout(STOP, self.stopped.cancelled()).await;
     }
 }
@@ -125,7 +125,7 @@ impl HeartbeatTask {
             tracing::info!(%worker, queues = %self.worker.queues, "the worker is registered");
         }
         self.was_known = true;
-        // A claim found nothing as long as the worker was not registered.
+        // Claims of an unregistered worker find nothing, so claim again now.
         self.hint.give();
     }
 }

@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{job::id::ClaimId, store::model::Lease};
 
-/// How long the ends of handlers that have returned may take to record, when the time to drain is over.
+/// How long recording the ends of returned handlers may take, once the drain is over.
 const LAST_ACKS: Duration = Duration::from_secs(1);
 
-/// How far a job has come.
+/// The phase of a job in flight.
 #[derive(Debug)]
 enum Phase {
     /// It waits for an executor slot, and can be stopped before it starts.
@@ -27,7 +27,7 @@ enum Phase {
     Ending,
 }
 
-/// Tells a handler that somebody wants it to be stopped.
+/// A cancellation request to one handler.
 #[derive(Debug, Default)]
 pub(super) struct Stop {
     pub(super) token: CancellationToken,
@@ -35,7 +35,7 @@ pub(super) struct Stop {
 }
 
 impl Stop {
-    /// Why, once it is so.
+    /// The reason of the request; empty before there is one.
     pub(super) fn reason(&self) -> String {
         self.reason.get().cloned().unwrap_or_default()
     }
@@ -49,7 +49,7 @@ pub(super) struct InFlight(Arc<Inner>);
 struct Inner {
     leases: Mutex<HashMap<Lease, Phase>>,
     claims: Mutex<HashSet<ClaimId>>,
-    /// Stops every handler.
+    /// Cancelled when the budget is used up: stops every handler.
     stop: CancellationToken,
     /// Notified whenever a lease is released.
     released: Notify,
@@ -73,14 +73,14 @@ pub(super) struct ClaimGuard {
 }
 
 impl InFlight {
-    /// Remembers a claim before it is made, so that one whose answer is lost can be told.
+    /// Registers a claim before it is made, so that a claim whose answer was lost can be recognised.
     pub(super) fn begin(&self) -> ClaimId {
         let claim = ClaimId::new();
         self.claims().insert(claim);
         claim
     }
 
-    /// Forgets claims: they hold nothing, or it is not known what.
+    /// Forgets claims that hold nothing, or whose answer was lost.
     pub(super) fn forget(&self, claims: &[ClaimId]) {
         let mut known = self.claims();
         for claim in claims {
@@ -125,7 +125,7 @@ impl InFlight {
         stop
     }
 
-    /// The handler has returned. From here on the job is not stopped, for its end is being recorded; false, when it has been stopped before.
+    /// The handler has returned, and its end is about to be recorded: the job can no longer be stopped. False when it was stopped before.
     pub(super) fn has_ended(&self, lease: Lease) -> bool {
         let mut held = self.leases();
         if self.0.stop.is_cancelled() {
@@ -142,7 +142,7 @@ impl InFlight {
         self.0.stop.cancelled().await;
     }
 
-    /// Tells these jobs that somebody wants them to be stopped, and why.
+    /// Passes cancellation requests, with their reasons, to the handlers.
     pub(super) fn cancel(&self, cancelled: Vec<(Lease, String)>) {
         let held = self.leases();
         for (lease, reason) in cancelled {
@@ -173,7 +173,7 @@ impl InFlight {
         }
     }
 
-    /// Stops every handler that still runs, gives the others a moment to record their ends, and tells what is left.
+    /// Stops every handler that still runs, waits a moment for the ends of the others to be recorded, and returns the leases that are left.
     pub(super) async fn stop_all(&self) -> Vec<Lease> {
         let mut left: Vec<Lease> = {
             let held = self.leases();
@@ -193,7 +193,7 @@ impl InFlight {
                 self.0.released.notified().await;
             }
         };
-        // Those that take longer are handed back too: whichever comes first wins.
+        // Those that take longer are released too. The fencing token accepts either the ack or the release, whichever comes first.
         let _ = timeout(LAST_ACKS, all_ended).await;
         let ending = ending();
         left.extend(ending);

@@ -1,15 +1,14 @@
 //! The engine: one process that runs jobs.
 //!
 //! ```text
-//!             ┌─ listener ─► hint ─┐
-//! store ──────┼─ survey ───────────┴─► claimer ─► buffer ─► executor slots ─► acker  ──► store
-//!             │                           │                       ▲              ▲
-//!             │                       in_flight ──────────────────┴──────────────┤
-//!             └─ rescuer, canceller, pruner, statistics            hand back ───┘
+//!          ┌─ listener ─► hint ─┐
+//! store ───┼─ survey ───────────┴─► claimer ─► buffer ─► executor slots ─► acker ─► store
+//!          │                           └─ in_flight: the leases held ────────┘
+//!          └─ rescuer, canceller, pruner, statistics: one background task each
 //! heartbeat: a thread of its own
 //! ```
 //!
-//! Every room has one duty, starts when the engine does and ends when its future is dropped.
+//! Each file is one task with one duty. It starts with the engine and ends when its future is dropped.
 
 mod acker;
 mod attempt;
@@ -60,13 +59,13 @@ use crate::{
 
 /// Connections for claims, acks and rescues, beside one each for the heartbeat and for wake-ups.
 ///
-/// The engine does not share the handlers' pool: an ack waits for no handler, only for the few short statements of the engine itself.
+/// The engine does not share the handlers' pool, so an ack waits for no handler, only for the engine's own short statements.
 const CONNECTIONS: u32 = 2;
 
-/// How long saying goodbye may take: hosts kill soon after the budget.
+/// How long the last statements may take: hosts kill a process soon after its budget.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// What the rooms of one worker share.
+/// What the tasks of one worker share.
 pub(crate) struct Engine {
     pub(crate) context: Context,
     pub(crate) registry: Arc<Registry>,
@@ -80,7 +79,7 @@ pub(crate) struct Engine {
     /// Taken by the acker when it starts.
     ends: Mutex<Option<Groups<Ended>>>,
     hint: Arc<Hint>,
-    /// Told of statements that were slow.
+    /// Notified of slow statements.
     slow: Notify,
 }
 
@@ -146,14 +145,14 @@ impl Engine {
             claimer::run(&engine, engine.settings.weights()).await;
             engine.drain().await
         };
-        // Without one of its duties a worker would look well and be none: the host shall start another.
+        // A worker without one of its tasks looks healthy but does not work: it ends, so that the host starts another.
         let ended = tokio::select! {
             exit = work => Ok(exit),
             Some(duty) = duties.join_next() => Err(broken("a duty of the worker has ended", duty.err())),
             () = heartbeat.has_failed() => Err(broken("the heartbeat has ended", None)),
         };
         if ended.is_err() {
-            // Nothing starts any more; they are handed back with those that run.
+            // Jobs in the buffer must not start. Their leases are released together with those of running jobs.
             let waiting = engine.buffer.take_all();
             engine.release_unfinished().await;
             drop(waiting);
@@ -163,7 +162,7 @@ impl Engine {
         ended
     }
 
-    /// Starts what records the ends of attempts.
+    /// Starts the acker, which records the ends of attempts.
     pub(crate) fn start_acker(self: &Arc<Self>, duties: &mut JoinSet<()>) {
         let ends = self
             .ends
@@ -175,7 +174,7 @@ impl Engine {
         }
     }
 
-    /// Claims one job and attempts it, here and now; `None` when none is due. For tests, which want one after the other.
+    /// For tests, which run jobs one at a time: claims one job and attempts it; `None` when none is due.
     pub(crate) async fn attempt_one(&self) -> Result<Option<Settled>, Error> {
         while self.store.promote(1000).await? > 0 {}
         let survey = self.store.survey(&self.queues).await?;
@@ -212,7 +211,7 @@ impl Engine {
         }
     }
 
-    /// Waits for the jobs that run, and hands back what is left when the time is over.
+    /// Waits for running jobs to end, and releases those that are left when the budget is used up.
     async fn drain(&self) -> Exit {
         let lifecycle = self.context.lifecycle();
         tokio::select! {
@@ -228,7 +227,7 @@ impl Engine {
         Exit::Overdue
     }
 
-    /// Stops what runs, and hands it back.
+    /// Stops running jobs and releases their leases.
     async fn release_unfinished(&self) {
         let leases = self.in_flight.stop_all().await;
         if leases.is_empty() {
@@ -266,7 +265,7 @@ async fn executor_slot(engine: Arc<Engine>) {
     }
 }
 
-/// Whatever it died of, its panic has been logged.
+/// The error of a worker whose task ended. A panic has been logged already.
 fn broken(what: &'static str, cause: Option<JoinError>) -> Error {
     let error = Error::internal(what);
     match cause {
@@ -275,7 +274,7 @@ fn broken(what: &'static str, cause: Option<JoinError>) -> Error {
     }
 }
 
-/// Says so when jobs would wait for each other's transactions; runs that give up are put off, which works but is slow.
+/// Warns when the pool is too small for all jobs to have a transaction at once. Jobs that wait in vain are deferred, which works but is slow.
 fn warn_of_a_small_pool(engine: &Engine, slots: u32) -> Result<(), Error> {
     let pool = engine.context.db()?.size();
     if slots > pool.saturating_sub(2) && engine.registry.needs(&engine.queues).has::<Tx>() {

@@ -1,8 +1,8 @@
-//! Takes jobs back from workers that died.
+//! Takes jobs back from dead workers.
 //!
-//! An observer counts, on its own monotonic clock, for how long a heartbeat has not changed.
-//! So no clock of another host matters, and none can be set wrong.
-//! Only time that lies between two looks that worked is counted: after an outage of the store, or a pause of the observer itself, every worker gets its full time again.
+//! Each worker observes the heartbeats of the others, and measures on its own monotonic clock for how long one has not changed.
+//! So no clock of another host is compared, and a wrong clock does no harm.
+//! Only time between two successful looks counts: after an outage of the store, or a pause of the observer, every worker gets its full time again.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
@@ -57,7 +57,7 @@ pub(super) async fn run(engine: Arc<Engine>) {
     }
 }
 
-/// Each step on its own: one that fails keeps no other from being done, and is done again after the next look.
+/// A step that fails does not prevent the others; it is tried again after the next look.
 async fn rescue(
     engine: &Engine,
     steps: &mut RetryBackoff,

@@ -1,4 +1,4 @@
-//! The process type of a worker, and the same engine without a process, for tests.
+//! The process type of a worker; and [`drain`], which runs the same engine without a process, for tests.
 
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -93,7 +93,7 @@ pub async fn drain(
     let settings = Settings::read(context.environment())?;
     let engine = Engine::new(context.clone(), Arc::clone(registry), queues, settings)?;
     let engine = Arc::new(engine);
-    // The first beat here, for only a registered worker can claim.
+    // Only a registered worker can claim, so the first beat is written here.
     let mut writer = engine.store.heartbeat_writer();
     writer.beat(&engine.profile(), false).await?;
     let heartbeat = Heartbeat::start(&engine)?;
