@@ -1,10 +1,10 @@
-//! Where a job stands, and what brought it there.
+//! The states of a job, and the causes of errors.
 
 use serde::{Serialize, Serializer};
 use std::{fmt, str::FromStr};
 use twelve_core::Error;
 
-/// Where a job stands.
+/// The state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum State {

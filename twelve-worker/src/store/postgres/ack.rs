@@ -1,6 +1,6 @@
-//! Reporting how attempts ended.
+//! Acks: recording how attempts ended.
 //!
-//! Every statement here finds its rows by primary key and checks the epoch, which is the fence, while it holds the row's lock.
+//! Every statement finds its rows by primary key, and checks the epoch, the fencing token, while it holds the row's lock.
 
 use sqlx::PgExecutor;
 use std::{collections::HashMap, time::Duration};
@@ -19,9 +19,9 @@ use crate::{
     },
 };
 
-/// Jobs of which nothing is kept, and the claims that have ended with them. Plan: the primary keys, once for each id.
+/// Removes done jobs of which nothing is kept, and claims whose jobs have all ended. Plan: the primary keys, once for each id.
 ///
-/// All have the same epoch, so that the planner sees no join. Answers which were found, unless all were.
+/// All of them have the same epoch, so that the planner sees no join. Returns the jobs that were found; NULL when all were.
 pub(super) const DONE_BARE: &str = "
 WITH ended AS (
     DELETE FROM twelve.jobs WHERE id = ANY ($1) AND epoch = $2 RETURNING id
@@ -31,7 +31,7 @@ forgotten AS (
 )
 SELECT CASE WHEN count(*) = cardinality($1::uuid[]) THEN NULL ELSE COALESCE(array_agg(id), '{}') END FROM ended";
 
-/// The same for jobs that leave something: a summary, a unique key, errors, steps. Plan: the primary keys.
+/// The same for done jobs with a summary to keep, or with a unique key, errors or steps to remove. Plan: the primary keys.
 pub(super) const DONE: &str = concat!(
     "
 WITH ended AS (
@@ -62,15 +62,15 @@ kept AS (
 SELECT CASE WHEN count(*) = cardinality($1::uuid[]) THEN NULL ELSE COALESCE(array_agg(id), '{}') END FROM ended"
 );
 
-/// Claims whose jobs have all ended. Plan: the primary key has the worker first, and an id is found by both.
+/// Forgets claims whose jobs have all ended. Plan: the primary key has the worker first, and an id is found by both.
 pub(super) const FORGET: &str = "
 DELETE FROM twelve.claims WHERE worker = $1 AND id = ANY ($2)";
 
-/// Every end after which the job runs again. Plan: the primary keys.
+/// Records an end after which the job runs again. Plan: the primary keys.
 ///
-/// A job that has run to an orderly end is suspect no longer; one that was deferred has not run, or not far.
+/// A job whose handler ended is no longer suspect. A deferred one stays suspect, since it has hardly run.
 /// The errors of one attempt are one row for each cause, so a job that is deferred again and again does not grow.
-/// Times are taken when the statement runs: in a transaction, `now()` is when that began.
+/// It reads the clock when it runs: `now()` would be the beginning of the handler's transaction.
 pub(super) const AGAIN: &str = concat!(
     "
 WITH again AS (
@@ -98,7 +98,7 @@ noted AS (
 SELECT count(*) FROM again"
 );
 
-/// Every end but done after which the job runs no more. Plan: the primary keys.
+/// Records every other end after which the job does not run again. Plan: the primary keys.
 pub(super) const END: &str = concat!(
     "
 WITH ended AS (
@@ -158,7 +158,7 @@ pub(super) async fn done(
             epoch,
             retention,
             jobs: &jobs,
-            // With the last statement: until all jobs are recorded, the claims tell who holds them.
+            // Only with the last statement: until all ends are recorded, the claims tell who holds the jobs.
             claims: if index == last { &claims } else { &[] },
         };
         if let Some(found) = end.write(db).await.map_err(failed)? {

@@ -8,8 +8,8 @@
 //!                                               └──────────┘ release, rescue
 //! ```
 //!
-//! A job's row is written once; what moves is its ticket, the job's id with its epoch.
-//! The row's own lock decides every race: an ack, a rescue and a release all name the epoch that they know, and each of them ends it.
+//! A job's row is written once; only its ticket moves, the job's id with its epoch.
+//! The lock of that row decides every race: an ack, a rescue and a release name the epoch that they expect, and each of them ends that epoch.
 
 #[macro_use]
 mod clauses;
@@ -64,10 +64,10 @@ use crate::job::{
     queues::Queues,
 };
 
-/// The longest delay that is stored: an interval beyond what a timestamp can hold would make an ack fail for ever.
+/// The longest delay that is stored. With a longer one the timestamp would overflow, and the ack would always fail.
 const MAX_DELAY: Duration = Duration::from_hours(10 * 366 * 24);
 
-/// The statements that run all the time, or while a worker's jobs wait: none of them may read a whole table of jobs. For the test that asks Postgres for their plans.
+/// The statements of the hot path. None of them may read a whole table of jobs: a test asks Postgres for their plans.
 #[doc(hidden)]
 pub const HOT: &[(&str, &str)] = &[
     ("enqueue", enqueue::ENQUEUE),
@@ -107,7 +107,7 @@ pub const HOT: &[(&str, &str)] = &[
 pub struct PostgresStore {
     db: Db,
     marks: Arc<Mutex<LowWaterMarks>>,
-    /// The queues that are surely listed.
+    /// The queues that are known to be listed.
     listed: Arc<Mutex<HashSet<String>>>,
 }
 
@@ -144,9 +144,9 @@ impl PostgresStore {
         self.listed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lists the queues of these jobs, for workers that take all queues; once for each process and queue.
+    /// Lists the queues of these jobs, for workers that take all queues. Each process does it once for each queue.
     ///
-    /// On a connection of its own: in the producer's transaction, two that list the same queue would wait for each other's commits.
+    /// It uses a connection of its own: inside their transactions, two producers that list the same queue would wait for each other's commit.
     async fn list_queues(&self, drafts: &[Draft]) -> Result<(), Error> {
         let new: Vec<String> = {
             let listed = self.listed();
@@ -406,7 +406,7 @@ fn failed(error: sqlx::Error) -> Error {
             Error::internal("the tables for jobs are missing: run `release` first")
                 .with_source(error)
         }
-        // Our own transactions are never told to be read-only: the server is.
+        // Our own transactions are never read-only, so the server is.
         sqlx::Error::Database(database) if database.code().as_deref() == Some("25006") => {
             Error::read_only().with_source(error)
         }

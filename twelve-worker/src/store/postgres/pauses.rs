@@ -27,7 +27,7 @@ SELECT what, name, at FROM twelve.pauses ORDER BY what, name";
 const HAS_QUEUE: &str = "
 SELECT EXISTS (SELECT FROM twelve.queues WHERE name = $1)";
 
-/// Puts the oldest tickets of a kind back into their lanes, unless it is paused. Plan: the primary key's prefix, in its order; the jobs by theirs.
+/// Moves the oldest parked tickets of a kind back to their lanes, unless it is paused. Plan: the primary key's prefix, in its order; the jobs by theirs.
 ///
 /// The deletes come first, so that the transaction has its xid before the tickets get their numbers.
 const UNPARK: &str = concat!(
@@ -80,7 +80,7 @@ pub(super) async fn pause(db: &Db, what: &Pausable) -> Result<bool, Error> {
 
 pub(super) async fn resume(db: &Db, what: &Pausable) -> Result<bool, Error> {
     let is_news = change(db, RESUME, what).await?;
-    // Also when it was not paused: somebody else may have resumed it, and not come to the end.
+    // Also when it was not paused: another resume may have been interrupted.
     if let Pausable::Kind(kind) = what {
         while unpark(db, kind, BATCH).await? >= BATCH {}
     }
