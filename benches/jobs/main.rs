@@ -4,7 +4,7 @@
 //! new_job          payload ─► JSON, id, policy: no database
 //! enqueue          ─► jobs, ready
 //! claim, ack       ready ─► claims ─► (gone): the store alone
-//! worker           commit ─► claimer ─► buffer ─► hand ─► acker
+//! worker           commit ─► claimer ─► buffer ─► slot ─► acker
 //! ```
 //!
 //! The database is the test kit's: a private Postgres, which waits for no disk.

@@ -9,7 +9,7 @@ use crate::{
     store::{
         Store,
         listing::{Filter, JobDetails, JobSummary, WorkerSummary},
-        model::Evidence,
+        model::FailureText,
         state::State,
         verbs::{Cancellation, Pausable, Paused},
         why::Why,
@@ -138,7 +138,7 @@ impl Admin {
         self.store.count(filter).await
     }
 
-    /// One job, with its payload and the evidence on its attempts; `None` when there is none of that name.
+    /// One job, with its payload and the errors of its attempts; `None` when there is no job with this id.
     ///
     /// # Errors
     ///
@@ -187,7 +187,7 @@ impl Admin {
     ///
     /// [`Error::is_unavailable`] when the store is.
     pub async fn discard(&self, jobs: &[JobId], reason: &str) -> Result<Vec<JobId>, Error> {
-        let reason = Evidence::new(reason);
+        let reason = FailureText::new(reason);
         let mut discarded = Vec::new();
         for batch in jobs.chunks(BATCH) {
             discarded.extend(self.store.discard(batch, &reason).await?);
@@ -203,7 +203,7 @@ impl Admin {
     ///
     /// [`Error::is_unavailable`] when the store is.
     pub async fn cancel(&self, jobs: &[JobId], reason: &str) -> Result<Cancellation, Error> {
-        let reason = Evidence::new(reason);
+        let reason = FailureText::new(reason);
         let mut all = Cancellation::default();
         for batch in jobs.chunks(BATCH) {
             let Cancellation {

@@ -1,24 +1,24 @@
-//! Group commit: what comes while one statement is under way goes with the next.
+//! Group commit: items that arrive while one statement runs share the next one.
 //!
-//! There is no timer. When nothing is under way the first item goes at once, so an idle process waits for nothing; under load the groups grow by themselves.
+//! There is no timer. When no statement runs, the first item goes at once, so an idle process adds no latency; under load the groups grow by themselves.
 
 use std::time::{Duration, Instant};
 use tokio::{sync::mpsc, task::yield_now};
 
-/// How many items go at a time.
+/// How many items one group has at most.
 const MOST: usize = 500;
 
-/// How long a group waits for those who are awaited.
+/// How long a group waits for items that are expected.
 const MOMENT: Duration = Duration::from_micros(150);
 
-/// How many items may wait; then who has more waits too.
+/// How many items may wait. Back-pressure: beyond that, callers of [`Group::add`] wait.
 const WAITING: usize = 2000;
 
-/// Where items are handed in.
+/// The sending half.
 #[derive(Debug)]
 pub(crate) struct Group<T>(mpsc::Sender<T>);
 
-/// Where they come out, in groups.
+/// The receiving half, which yields groups.
 #[derive(Debug)]
 pub(crate) struct Groups<T>(mpsc::Receiver<T>);
 
@@ -28,27 +28,27 @@ impl<T> Group<T> {
         (Self(sender), Groups(receiver))
     }
 
-    /// Hands an item in; gives it back when nobody takes items any more.
+    /// Adds an item; returns it when the receiving half is gone.
     pub(crate) async fn add(&self, item: T) -> Result<(), T> {
         self.0.send(item).await.map_err(|refused| refused.0)
     }
 }
 
 impl<T> Groups<T> {
-    /// What has come since the last group; `None` when nothing can come any more.
+    /// The items that arrived since the last group; `None` when the sending half is gone.
     pub(crate) async fn next(&mut self) -> Option<Vec<T>> {
         let mut group = Vec::new();
         (self.0.recv_many(&mut group, MOST).await > 0).then_some(group)
     }
 
-    /// The same, when those who hand items in wait for an answer: so many of them are awaited, for a moment.
+    /// The same, but waits a moment until the group has `awaited` items.
     ///
-    /// Without it groups would be small: those whose group is answered find the next one gone.
+    /// It is for callers that wait for an answer before they add again. Without the wait, a caller that was just answered would miss the next group, and groups would stay small.
     pub(crate) async fn next_of(&mut self, awaited: usize) -> Option<Vec<T>> {
         let mut group = self.next().await?;
         let began = Instant::now();
         while group.len() < awaited.min(MOST) && began.elapsed() < MOMENT {
-            // A timer of the runtime would take a millisecond.
+            // A timer of the runtime has a resolution of a millisecond, which is too long.
             yield_now().await;
             if let Ok(item) = self.0.try_recv() {
                 group.push(item);

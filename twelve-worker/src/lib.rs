@@ -42,11 +42,11 @@ pub use job::Job;
 pub use job::draft::Due;
 pub use job::enqueued::Enqueued;
 pub use job::id::{ClaimId, JobId, WorkerId};
-pub use job::keep::Keep;
 pub use job::new_job::{IntoNewJob, NewJob};
 pub use job::policy::Policy;
 pub use job::priority::Priority;
 pub use job::queues::Queues;
+pub use job::retention::Keep;
 pub use job::timestamp::Timestamp;
 pub use job::unique::Unique;
 #[doc(hidden)]

@@ -33,7 +33,7 @@ async fn a_worker_whose_threads_are_blocked_is_not_taken_for_dead() {
     })
     .await;
 
-    // The control dies in the eyes of the one that watches, and the blocked one has been silent for longer if its heart stands still.
+    // The control dies in the eyes of the one that watches, and the blocked one has been silent for longer if its heartbeat has stopped.
     let watching = app.launch(["worker", "--queues", "default"]).spawn();
     let paused = app.launch(["worker", "--queues", "blocks"]).spawn();
     until_true("three workers", SOON, async || {

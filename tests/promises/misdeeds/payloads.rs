@@ -24,7 +24,7 @@ async fn a_kind_that_nobody_knows_waits_for_somebody_who_does() {
     let app = Misdeeds::released().await;
     let _worker = app.worker();
     app.enqueue(&["stranger"]).await;
-    let shown = until("evidence on the stranger", SOON, async || {
+    let shown = until("an error on the stranger", SOON, async || {
         let shown = app.show("stranger").await;
         (!errors_of(&shown).is_empty()).then_some(shown)
     })

@@ -12,10 +12,11 @@ use tokio::time::{Instant, timeout};
 use twelve_core::{Error, Tracked, Tx, TxCell, chain};
 
 use super::{
-    Engine, adapter,
+    Engine,
     buffer::Job,
     end::{Attempted, End, Settled},
-    held::Holding,
+    in_flight::LeaseGuard,
+    statistics,
 };
 use crate::{
     group_commit::Groups,
@@ -23,7 +24,7 @@ use crate::{
     store::{
         Answer,
         model::{Ack, Acked, Claimed, Done, Lease},
-        setback::{PATIENCE, Setback, within},
+        retry::{RetryBackoff, STORE_TIMEOUT, with_timeout},
     },
 };
 
@@ -40,7 +41,7 @@ const MAX_TRIES: u32 = 10;
 #[derive(Debug)]
 pub(crate) struct Ended {
     done: Option<(Done, String)>,
-    holding: Holding,
+    lease_guard: LeaseGuard,
     /// The process has not drained before it is recorded.
     _tracked: Option<Tracked>,
 }
@@ -50,10 +51,10 @@ pub(super) async fn settle(
     engine: &Engine,
     attempted: &Attempted<'_>,
     end: End,
-    (holding, tracked): (Holding, Tracked),
+    (lease_guard, tracked): (LeaseGuard, Tracked),
 ) -> Settled {
     let job = &attempted.job;
-    if !engine.held.has_ended(job.lease) {
+    if !engine.in_flight.has_ended(job.lease) {
         return Settled::Refused;
     }
     attempted.log(&end);
@@ -61,13 +62,15 @@ pub(super) async fn settle(
     let ack = attempted.ack(end);
     let settled = match &attempted.cell {
         Some(cell) if is_ok && cell.is_open() => {
-            commit_or_fail(engine, attempted, &holding, cell, &ack).await
+            commit_or_fail(engine, attempted, &lease_guard, cell, &ack).await
         }
         Some(cell) => {
             // When nothing was written there is nothing to commit; but a `Tx` that has outlived its handler is found out here.
             let closed = if is_ok { cell.commit().await } else { Ok(()) };
             match (closed, ack) {
-                (Err(error), _) => give_up(engine, attempted, &holding, cell, &error).await,
+                (Err(error), _) => {
+                    on_commit_failed(engine, attempted, &lease_guard, cell, &error).await
+                }
                 (Ok(()), Ack::Done(retention)) => {
                     let done = Done {
                         lease: job.lease,
@@ -75,22 +78,22 @@ pub(super) async fn settle(
                     };
                     let ended = Ended {
                         done: Some((done, job.kind.clone())),
-                        holding,
+                        lease_guard,
                         _tracked: Some(tracked),
                     };
                     return add(engine, ended).await;
                 }
                 (Ok(()), ack) => {
                     rollback(cell).await;
-                    report(engine, attempted, &holding, &ack, Doubt::None).await
+                    report(engine, attempted, &lease_guard, &ack, Doubt::None).await
                 }
             }
         }
-        None => report(engine, attempted, &holding, &ack, Doubt::None).await,
+        None => report(engine, attempted, &lease_guard, &ack, Doubt::None).await,
     };
     let ended = Ended {
         done: None,
-        holding,
+        lease_guard,
         _tracked: Some(tracked),
     };
     add(engine, ended).await;
@@ -121,7 +124,7 @@ async fn record(engine: &Engine, group: Vec<Ended>) {
     // Here, where only one task ends claims: none is forgotten before all its jobs are recorded.
     let claims: Vec<ClaimId> = group
         .iter()
-        .filter_map(|ended| ended.holding.end())
+        .filter_map(|ended| ended.lease_guard.end())
         .collect();
     if done.is_empty() && claims.is_empty() {
         return;
@@ -143,31 +146,31 @@ async fn record(engine: &Engine, group: Vec<Ended>) {
                 "the ends of attempts could not be recorded: the jobs will run again"
             );
             for ended in &group {
-                ended.holding.spoil();
+                ended.lease_guard.mark_unrecorded();
             }
         }
     }
     // If they could not be forgotten, they are found as claims that nobody knows.
-    engine.held.forget(&claims);
+    engine.in_flight.forget(&claims);
 }
 
 /// Hands back jobs that have not started.
-pub(super) async fn give_back(engine: &Engine, jobs: Vec<Job>) {
+pub(super) async fn release(engine: &Engine, jobs: Vec<Job>) {
     if jobs.is_empty() {
         return;
     }
     let leases: Vec<Lease> = jobs.iter().map(|job| job.claimed.lease).collect();
-    let handed_back = within(PATIENCE, engine.store.hand_back(&leases)).await;
-    if let Err(error) = &handed_back {
+    let released = with_timeout(STORE_TIMEOUT, engine.store.release(&leases)).await;
+    if let Err(error) = &released {
         tracing::debug!(%error, "claimed jobs could not be handed back; the rescuer does it");
     }
     for job in jobs {
-        if handed_back.is_err() {
-            job.holding.spoil();
+        if released.is_err() {
+            job.lease_guard.mark_unrecorded();
         }
         let ended = Ended {
             done: None,
-            holding: job.holding,
+            lease_guard: job.lease_guard,
             _tracked: None,
         };
         add(engine, ended).await;
@@ -178,18 +181,18 @@ pub(super) async fn give_back(engine: &Engine, jobs: Vec<Job>) {
 async fn commit_or_fail(
     engine: &Engine,
     attempted: &Attempted<'_>,
-    holding: &Holding,
+    lease_guard: &LeaseGuard,
     cell: &TxCell,
     ack: &Ack,
 ) -> Settled {
     let job = &attempted.job;
-    match within(COMMIT, commit(engine, job, cell, ack)).await {
+    match with_timeout(COMMIT, commit(engine, job, cell, ack)).await {
         Ok(Acked::Accepted) => Settled::of(ack),
         Ok(Acked::Refused) => {
             warn_refused(job.lease, &job.kind);
             Settled::Refused
         }
-        Err(error) => give_up(engine, attempted, holding, cell, &error).await,
+        Err(error) => on_commit_failed(engine, attempted, lease_guard, cell, &error).await,
     }
 }
 
@@ -211,10 +214,10 @@ async fn commit(engine: &Engine, job: &Claimed, cell: &TxCell, ack: &Ack) -> Res
 }
 
 /// The transaction could not be committed: the attempt has not succeeded after all.
-async fn give_up(
+async fn on_commit_failed(
     engine: &Engine,
     attempted: &Attempted<'_>,
-    holding: &Holding,
+    lease_guard: &LeaseGuard,
     cell: &TxCell,
     error: &Error,
 ) -> Settled {
@@ -222,7 +225,7 @@ async fn give_up(
     let end = End::of_commit(error);
     attempted.log(&end);
     let ack = attempted.ack(end);
-    report(engine, attempted, holding, &ack, Doubt::Commit).await
+    report(engine, attempted, lease_guard, &ack, Doubt::Commit).await
 }
 
 async fn rollback(cell: &TxCell) {
@@ -244,7 +247,7 @@ enum Doubt {
 async fn report(
     engine: &Engine,
     attempted: &Attempted<'_>,
-    holding: &Holding,
+    lease_guard: &LeaseGuard,
     ack: &Ack,
     mut doubt: Doubt,
 ) -> Settled {
@@ -266,11 +269,13 @@ async fn report(
                 error = chain(&error),
                 "the end of the attempt could not be recorded: the job will run again"
             );
-            if let Err(error) = within(PATIENCE, engine.store.hand_back(&[job.lease])).await {
+            if let Err(error) =
+                with_timeout(STORE_TIMEOUT, engine.store.release(&[job.lease])).await
+            {
                 tracing::debug!(%error, "the job could not be handed back; the rescuer does it");
-                holding.spoil();
+                lease_guard.mark_unrecorded();
             }
-            Settled::PutBack
+            Settled::Deferred
         }
     }
 }
@@ -284,12 +289,12 @@ async fn insist<'a, T>(
     doubt: &mut Doubt,
     record: impl Fn() -> Answer<'a, T>,
 ) -> Result<T, Error> {
-    let mut setback = Setback::default();
+    let mut backoff = RetryBackoff::default();
     let mut wrong = 0;
     loop {
         let began = Instant::now();
-        let recorded = within(PATIENCE, record()).await;
-        adapter::note(engine, began);
+        let recorded = with_timeout(STORE_TIMEOUT, record()).await;
+        statistics::note(engine, began);
         match recorded {
             Ok(recorded) => return Ok(recorded),
             Err(error) => {
@@ -298,7 +303,7 @@ async fn insist<'a, T>(
                 if wrong >= MAX_TRIES {
                     return Err(error);
                 }
-                setback.pause(doing, &error).await;
+                backoff.pause(doing, &error).await;
             }
         }
     }

@@ -14,11 +14,11 @@ use super::{
     Engine, acker,
     buffer::Job,
     end::{Attempted, End, Settled},
-    held::Stop,
+    in_flight::Stop,
 };
 use crate::{
     handler::{
-        outcome::{Outcome, Wish},
+        outcome::{Disposition, Outcome},
         registry::{NoOutcome, Registered},
         run::JobRun,
     },
@@ -28,7 +28,10 @@ use crate::{
 
 /// Attempts a job, and records how that ended.
 pub(super) async fn attempt(engine: &Engine, job: Job) -> Settled {
-    let Job { claimed, holding } = job;
+    let Job {
+        claimed,
+        lease_guard,
+    } = job;
     let span = tracing::info_span!(
         "job",
         kind = claimed.kind,
@@ -41,10 +44,10 @@ pub(super) async fn attempt(engine: &Engine, job: Job) -> Settled {
         select! {
             biased;
             (attempted, end) = run(engine, claimed) => {
-                acker::settle(engine, &attempted, end, (holding, tracked)).await
+                acker::settle(engine, &attempted, end, (lease_guard, tracked)).await
             }
-            // It is handed back.
-            () = engine.held.stopped() => Settled::Refused,
+            // The engine releases its lease.
+            () = engine.in_flight.stopped() => Settled::Refused,
         }
     }
     .instrument(span)
@@ -60,7 +63,7 @@ async fn run(engine: &Engine, mut job: Claimed) -> (Attempted<'_>, End) {
         return (Attempted::unstarted(job, &NO_POLICY), End::UnknownKind(end));
     };
     let policy = handler.policy();
-    let stop = engine.held.has_started(job.lease);
+    let stop = engine.in_flight.has_started(job.lease);
     if stop.token.is_cancelled() {
         let end = End::Cancelled(stop.reason());
         return (Attempted::unstarted(job, policy), end);
@@ -81,12 +84,12 @@ async fn run(engine: &Engine, mut job: Claimed) -> (Attempted<'_>, End) {
     (attempted, end)
 }
 
-/// That of a kind which nobody registered: nothing of it is asked for.
+/// The policy for a kind without a handler; none of its values is used.
 static NO_POLICY: LazyLock<Policy> = LazyLock::new(Policy::new);
 
 type Running = BoxFuture<'static, Result<Outcome, NoOutcome>>;
 
-/// The handler's future, on a thread where it may compute if its kind says so.
+/// The handler's future; it runs on a blocking thread if the kind's policy says so.
 async fn call(handler: &Registered, run: Run<JobRun>, payload: String) -> Running {
     if !handler.policy().is_blocking() {
         return handler.call(run, payload);
@@ -102,7 +105,7 @@ async fn call(handler: &Registered, run: Run<JobRun>, payload: String) -> Runnin
             runtime.block_on(async {
                 select! {
                     biased;
-                    // It gets no further than its next await.
+                    // Cancellation takes effect at the handler's next `await`.
                     () = cancelled.until_set() => Err(NoOutcome::Failed(Failure::new("nobody waits for it"))),
                     ended = running => ended,
                 }
@@ -113,20 +116,20 @@ async fn call(handler: &Registered, run: Run<JobRun>, payload: String) -> Runnin
     })
 }
 
-/// Runs a handler, but not for too long; nothing that it does stops the worker.
+/// Runs a handler up to its time limit, and catches its panics, so that it cannot stop the worker.
 async fn guard(handler: Running, limit: Duration, stop: &Stop, heeds_cancel: bool) -> End {
     let mut handler = AssertUnwindSafe(handler).catch_unwind();
     let ended = select! {
         biased;
         ended = timeout(limit, &mut handler) => Some(ended),
-        // One that listens ends by itself, within its time.
+        // A handler that takes `Cancel` ends by itself, within its time limit.
         () = stop.token.cancelled(), if !heeds_cancel => None,
     };
-    // A handler that was cut off is dropped here, and what it holds may panic.
+    // A handler that timed out is dropped here, and the drop of its values may panic.
     let dropped = std::panic::catch_unwind(AssertUnwindSafe(|| drop(handler)));
     let end = match (ended, dropped) {
-        // It would run again.
-        (Some(Ok(Ok(Ok(Outcome(Wish::Snooze(_)))))), _) if stop.token.is_cancelled() => {
+        // A snooze would run the job again, but it was cancelled.
+        (Some(Ok(Ok(Ok(Outcome(Disposition::Snooze(_)))))), _) if stop.token.is_cancelled() => {
             End::Failed(String::new())
         }
         (Some(Ok(Ok(Ok(outcome)))), _) => return End::Ok(outcome),
@@ -142,7 +145,7 @@ async fn guard(handler: Running, limit: Duration, stop: &Stop, heeds_cancel: boo
             panic_message(&*panic).unwrap_or("without a message")
         )),
     };
-    // Whatever a job that was to be stopped ends with, but a good end, it was stopped.
+    // A handler whose cancellation was requested counts as cancelled, unless it succeeded.
     if stop.token.is_cancelled() {
         return End::Cancelled(stop.reason());
     }

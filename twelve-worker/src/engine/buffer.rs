@@ -1,13 +1,13 @@
-//! Jobs that were claimed and have not started: what the hands take next.
+//! Jobs that were claimed and have not started: what the executor slots take next.
 //!
 //! ```text
-//! claimer ── fill ─► buffer ── next ─► hand
+//! claimer ── fill ─► buffer ── next ─► executor slots
 //!    ▲                  │
 //!    └── running low ───┘
 //! ```
 //!
-//! A short job costs less than the round trip that fetches it, so the buffer holds what the hands can do in the meantime.
-//! It is bounded by time, not by number alone: a job that waits here could have been another worker's.
+//! A short job costs less than the round trip that fetches it, so the buffer holds what the slots can execute during that round trip.
+//! It is bounded by time, not only by number: while a job waits here, no other worker can run it.
 
 use std::{
     collections::VecDeque,
@@ -16,52 +16,52 @@ use std::{
 };
 use tokio::{sync::Notify, time::Instant};
 
-use super::held::Holding;
+use super::in_flight::LeaseGuard;
 use crate::store::model::Claimed;
 
-/// How much work may wait in the buffer, by the time that jobs have taken lately.
+/// How much work may wait in the buffer, measured by the recent duration of attempts.
 const AHEAD: Duration = Duration::from_millis(150);
 
 /// How many jobs may wait, however short they are.
 const MOST: usize = 1000;
 
-/// How long a job may wait behind others that take longer than those before; then another worker may have it.
+/// How long a job may wait before it is released, so that another worker can run it: the jobs before it may take longer than expected.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// A job that this worker holds.
+/// A claimed job with its lease.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) claimed: Claimed,
-    pub(super) holding: Holding,
+    pub(super) lease_guard: LeaseGuard,
 }
 
-/// Jobs that wait for a hand.
+/// Jobs that wait for an executor slot.
 #[derive(Debug)]
 pub(super) struct Buffer {
-    hands: usize,
+    slots: usize,
     inner: Mutex<Inner>,
-    /// Told when there are jobs.
+    /// Notified when there are jobs.
     filled: Notify,
-    /// Told when there is room for more.
+    /// Notified when there is room for more.
     low: Notify,
 }
 
 #[derive(Debug)]
 struct Inner {
     jobs: VecDeque<(Instant, Job)>,
-    /// How many hands have nothing to do.
+    /// How many slots have nothing to do.
     idle: usize,
-    /// What an attempt has taken lately, on average. Until that is known, nothing is fetched ahead.
+    /// The moving average of the duration of attempts. Until it is known, nothing is fetched ahead.
     pace: Option<Duration>,
 }
 
 impl Buffer {
-    pub(super) fn new(hands: usize) -> Self {
+    pub(super) fn new(slots: usize) -> Self {
         Self {
-            hands,
+            slots,
             inner: Mutex::new(Inner {
                 jobs: VecDeque::new(),
-                idle: hands,
+                idle: slots,
                 pace: None,
             }),
             filled: Notify::new(),
@@ -69,10 +69,10 @@ impl Buffer {
         }
     }
 
-    /// How many jobs to claim: none, as long as half of what may wait is there.
+    /// How many jobs to claim: none while the buffer is more than half full.
     pub(super) fn room(&self) -> usize {
         let inner = self.lock();
-        let target = inner.idle + inner.ahead(self.hands);
+        let target = inner.idle + inner.ahead(self.slots);
         if inner.jobs.len() > target / 2 {
             return 0;
         }
@@ -105,8 +105,8 @@ impl Buffer {
         let mut inner = self.lock();
         let (_, job) = inner.jobs.pop_front()?;
         inner.idle -= 1;
-        let target = inner.idle + inner.ahead(self.hands);
-        // Each hand wakes the next: a notification that finds nobody waiting is kept once, not once for each job.
+        let target = inner.idle + inner.ahead(self.slots);
+        // `Notify` stores one permit, not one for each job, so each slot that takes a job wakes another.
         if !inner.jobs.is_empty() {
             self.filled.notify_one();
         }
@@ -116,12 +116,12 @@ impl Buffer {
         Some(job)
     }
 
-    /// A hand is free again, after this time.
+    /// A slot is idle again, after an attempt that took this long.
     pub(super) fn is_done(&self, after: Duration) {
         let is_low = {
             let mut inner = self.lock();
             inner.idle += 1;
-            // An eighth of what is new: one odd job changes little, a hundred of them much.
+            // Each attempt weighs an eighth: a single slow job changes little, many of them change much.
             inner.pace = Some(inner.pace.map_or(after, |pace| (pace * 7 + after) / 8));
             inner.jobs.is_empty()
         };
@@ -130,11 +130,11 @@ impl Buffer {
         }
     }
 
-    /// Takes out what has waited too long.
+    /// Takes out the jobs that have waited for too long.
     pub(super) fn take_stale(&self) -> Vec<Job> {
         let stale = self.take_while(|since| since.elapsed() >= LONGEST_WAIT);
         if !stale.is_empty() {
-            // The pace is out of date: fetching ahead goes on when an attempt has ended.
+            // The average is out of date. Fetching ahead continues after the next attempt has ended.
             self.lock().pace = None;
         }
         stale
@@ -145,7 +145,7 @@ impl Buffer {
         self.take_while(|_| true)
     }
 
-    /// Takes out what is meant, wherever it stands: nothing of it shall start.
+    /// Takes out the jobs that match, wherever they are in the queue.
     pub(super) fn take_held_back(&self, is_meant: impl Fn(&Claimed) -> bool) -> Vec<Job> {
         let mut inner = self.lock();
         let jobs = std::mem::take(&mut inner.jobs).into_iter();
@@ -169,11 +169,11 @@ impl Buffer {
 
 impl Inner {
     /// How many jobs may wait.
-    fn ahead(&self, hands: usize) -> usize {
+    fn ahead(&self, slots: usize) -> usize {
         let Some(pace) = self.pace else {
             return 0;
         };
-        let ahead = AHEAD.as_nanos() * hands as u128 / pace.as_nanos().max(1);
+        let ahead = AHEAD.as_nanos() * slots as u128 / pace.as_nanos().max(1);
         usize::try_from(ahead).unwrap_or(MOST).min(MOST)
     }
 }

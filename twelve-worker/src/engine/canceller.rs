@@ -1,30 +1,30 @@
-//! Tells jobs that this worker holds that somebody wants them to be stopped.
+//! Passes cancellation requests to the jobs of this worker.
 
 use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 use super::Engine;
-use crate::store::setback::{PATIENCE, Setback, within};
+use crate::store::retry::{RetryBackoff, STORE_TIMEOUT, with_timeout};
 
-/// How long after an announcement that was lost the rescuer's look tells.
+/// How often to look without a hint. The rescuer gives one too, in case the announcement was lost.
 const AT_LEAST_EVERY: Duration = Duration::from_mins(1);
 
 /// Runs until it is dropped.
 pub(super) async fn run(engine: Arc<Engine>) {
-    let mut setback = Setback::default();
+    let mut backoff = RetryBackoff::default();
     loop {
-        // Told by the listener, and by the rescuer when it sees that there are any.
+        // The listener gives the hint, and so does the rescuer when it sees requests.
         let _ = timeout(AT_LEAST_EVERY, engine.hint.cancelled()).await;
-        let unended = engine.held.unended();
+        let unended = engine.in_flight.unended();
         if unended.is_empty() {
             continue;
         }
-        match within(PATIENCE, engine.store.cancellations(&unended)).await {
+        match with_timeout(STORE_TIMEOUT, engine.store.cancellations(&unended)).await {
             Ok(cancelled) => {
-                setback.over();
-                engine.held.cancel(cancelled);
+                backoff.reset();
+                engine.in_flight.cancel(cancelled);
             }
-            Err(error) => setback.pause("looking for cancelled jobs", &error).await,
+            Err(error) => backoff.pause("looking for cancelled jobs", &error).await,
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Fills the buffer: surveys the lanes, and claims from them in batches as large as there is room.
+//! Fills the buffer: surveys the lanes, then claims from them in batches as large as the buffer has room for.
 //!
 //! ```text
-//! survey (1 s idle, 250 ms busy, or told) ─► promote what is due ─► claim ─► buffer
-//!                                                   └─► suspects, one at a time, with nothing beside them
+//! survey (each 1 s idle, 250 ms busy, or on a hint) ─► promote due jobs ─► claim ─► buffer
+//!                                                            └─► suspects, each alone in this process
 //! ```
 
 use std::{cmp::Reverse, collections::HashSet, sync::Arc, time::Duration};
@@ -12,40 +12,40 @@ use tokio::{
 };
 use twelve_core::{Error, State};
 
-use super::{Engine, acker, adapter, buffer::Job, weights::Weights};
+use super::{Engine, acker, buffer::Job, statistics, weights::Weights};
 use crate::store::{
     model::{Batch, Claim, Lane, Level, Survey},
-    setback::{PATIENCE, Setback, within},
+    retry::{RetryBackoff, STORE_TIMEOUT, with_timeout},
 };
 
-/// How often an idle worker looks for jobs that nobody announced.
+/// How often an idle worker polls, for jobs whose wake-up was lost.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// How often a busy one looks whether anything is paused, due or suspect.
+/// How often a busy worker surveys for pauses, due jobs and suspects.
 const BUSY: Duration = Duration::from_millis(250);
 
-/// The shortest time between two surveys: a wake-up may be for a queue that is new, and often is not.
+/// The shortest time between two surveys: few wake-ups are for a new queue, which only a survey finds.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// After a claim that found several jobs, how soon to claim again without being told: there are more where they came from.
+/// How soon to claim again without a hint, after a claim that found several jobs: more are likely to follow.
 const HOT: Duration = Duration::from_millis(3);
 
-/// How many jobs one claim takes: more make the statement longer, and nothing cheaper.
+/// How many jobs one claim takes. More would take longer, and each job would cost the same.
 const MOST: usize = 500;
 
-/// How many scheduled jobs one statement moves.
+/// How many scheduled jobs one statement promotes.
 const PROMOTED: usize = 2000;
 
-/// Every how many claims the oldest job goes first, whatever its priority: no load starves a lane.
+/// One claim in this many takes the oldest jobs first, whatever their priority, so that no lane starves.
 const FAIR_EVERY: u32 = 8;
 
-/// How long a busy worker leaves suspects to idle ones.
+/// How long a busy worker leaves suspects to idle workers.
 const LEAVE_SUSPECTS: Duration = Duration::from_secs(3);
 
-/// The longest that a busy worker waits for what it runs, to be alone with a suspect.
+/// The longest time that a busy worker waits for its running jobs to end, before it runs a suspect alone.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long a worker runs nothing but suspects; then other jobs have their turn.
+/// How long a worker runs only suspects, before other jobs have their turn.
 const SUSPECTS: Duration = Duration::from_secs(2);
 
 /// Claims until the process drains.
@@ -65,22 +65,22 @@ pub(super) async fn run(engine: &Arc<Engine>, weights: &Weights) {
             patience: SUSPECTS,
         },
     };
-    let mut setback = Setback::default();
+    let mut backoff = RetryBackoff::default();
     let lifecycle = engine.context.lifecycle();
     while lifecycle.state() < State::Drain {
         match claimer.round().await {
-            Ok(()) => setback.over(),
+            Ok(()) => backoff.reset(),
             Err(error) => {
-                // Whether anything was claimed is unknown: what was, the rescuer finds.
+                // The claim may have succeeded without an answer; then the rescuer finds it.
                 claimer.next_look = Instant::now();
                 select! {
                     () = lifecycle.draining() => break,
-                    () = setback.pause("claiming jobs", &error) => {}
+                    () = backoff.pause("claiming jobs", &error) => {}
                 }
             }
         }
     }
-    acker::give_back(engine, engine.buffer.take_all()).await;
+    acker::release(engine, engine.buffer.take_all()).await;
 }
 
 struct Claimer<'e> {
@@ -89,18 +89,18 @@ struct Claimer<'e> {
     survey: Survey,
     surveyed: Option<Instant>,
     next_look: Instant,
-    /// The last claim found less than there was room for.
+    /// The last claim found fewer jobs than there was room for.
     is_dry: bool,
-    /// It found several all the same: when to claim again.
+    /// When to claim again all the same, since the last claim found several jobs.
     hot: Option<Instant>,
     claims: u32,
     suspects: Suspects,
 }
 
 struct Suspects {
-    /// When a busy worker tries to be alone with them again.
+    /// When a busy worker next waits for its running jobs to end.
     next_try: Instant,
-    /// How long to wait for the jobs that run: longer each time that it was in vain.
+    /// How long it then waits: longer after each wait that timed out.
     patience: Duration,
 }
 
@@ -134,13 +134,13 @@ impl Claimer<'_> {
 
     async fn look(&mut self) -> Result<(), Error> {
         let Engine { store, queues, .. } = &**self.engine;
-        acker::give_back(self.engine, self.engine.buffer.take_stale()).await;
-        self.survey = within(PATIENCE, store.survey(queues)).await?;
+        acker::release(self.engine, self.engine.buffer.take_stale()).await;
+        self.survey = with_timeout(STORE_TIMEOUT, store.survey(queues)).await?;
         if self.survey.next_due == Some(Duration::ZERO) {
-            within(PATIENCE, store.promote(PROMOTED)).await?;
-            self.survey = within(PATIENCE, store.survey(queues)).await?;
+            with_timeout(STORE_TIMEOUT, store.promote(PROMOTED)).await?;
+            self.survey = with_timeout(STORE_TIMEOUT, store.survey(queues)).await?;
         }
-        self.give_back_what_is_paused().await;
+        self.release_paused().await;
         let now = Instant::now();
         self.surveyed = Some(now);
         let (suspects, others): (Vec<_>, Vec<_>) = self
@@ -160,8 +160,8 @@ impl Claimer<'_> {
         Ok(())
     }
 
-    /// A pause holds for what was claimed before it, too.
-    async fn give_back_what_is_paused(&self) {
+    /// Releases jobs of paused queues and kinds that were claimed before the pause.
+    async fn release_paused(&self) {
         let Survey {
             lanes,
             paused_kinds,
@@ -172,7 +172,7 @@ impl Claimer<'_> {
             .engine
             .buffer
             .take_held_back(|job| !open.contains(&*job.queue) || paused_kinds.contains(&job.kind));
-        acker::give_back(self.engine, paused).await;
+        acker::release(self.engine, paused).await;
     }
 
     async fn fill(&mut self, room: usize) -> Result<(), Error> {
@@ -182,7 +182,7 @@ impl Claimer<'_> {
         self.engine.buffer.fill(jobs);
         self.is_dry = taken < wanted;
         self.hot = (taken > 1).then(|| Instant::now() + HOT);
-        // Somebody told of a job, and it is not here: it may be on a queue that is new.
+        // A hint announced a job, but no known lane has it: its queue may be new, so survey again.
         if taken == 0 && self.surveyed.is_none_or(|at| at.elapsed() > PAUSE) {
             self.next_look = Instant::now();
         }
@@ -207,52 +207,55 @@ impl Claimer<'_> {
         lanes
     }
 
-    /// The jobs that were claimed, and how many entries were taken off the lanes for them.
+    /// The claimed jobs, and how many tickets the claim took off the lanes.
     async fn claim(&self, lanes: Vec<Lane>, limit: usize) -> Result<(Vec<Job>, usize), Error> {
         let Engine {
             store,
             worker,
-            held,
+            in_flight,
             ..
         } = &**self.engine;
         let claim = Claim {
-            id: held.begin(),
+            id: in_flight.begin(),
             worker: *worker,
             lanes,
             limit,
             paused_kinds: self.survey.paused_kinds.clone(),
         };
-        // A claim is never dropped half way when the drain begins: its jobs would be taken and forgotten.
+        // This is never cancelled by a drain: jobs that were claimed without an answer would wait for the rescuer.
         let began = Instant::now();
-        let batch = within(PATIENCE, store.claim(&claim)).await;
-        adapter::note(self.engine, began);
+        let batch = with_timeout(STORE_TIMEOUT, store.claim(&claim)).await;
+        statistics::note(self.engine, began);
         if batch.as_ref().map_or(true, |batch| batch.jobs.is_empty()) {
-            held.forget(&[claim.id]);
+            in_flight.forget(&[claim.id]);
         }
         let Batch { jobs, taken } = batch?;
         let leases: Vec<_> = jobs.iter().map(|job| job.lease).collect();
-        let held = held.hold(claim.id, &leases);
-        let job = |(claimed, holding)| Job { claimed, holding };
-        Ok((jobs.into_iter().zip(held).map(job).collect(), taken))
+        let guards = in_flight.hold(claim.id, &leases);
+        let job = |(claimed, lease_guard)| Job {
+            claimed,
+            lease_guard,
+        };
+        Ok((jobs.into_iter().zip(guards).map(job).collect(), taken))
     }
 
-    /// Runs suspects for a while, one after the other and nothing beside them: when a worker dies, it is known of what.
+    /// Runs suspects for a while, each alone in this process: if the worker dies, that job was the cause.
     ///
-    /// An idle worker does so at once. A busy one leaves them to others for a moment, and then waits for what it runs; not for ever, for that could be an hour.
+    /// An idle worker does so at once. A busy worker leaves suspects to others at first, and then waits for its running jobs to end, up to a limit: they may run for an hour.
     async fn run_suspects(&mut self) -> Result<(), Error> {
-        let held = &self.engine.held;
-        if !held.is_empty() {
+        let in_flight = &self.engine.in_flight;
+        if !in_flight.is_empty() {
             if Instant::now() < self.suspects.next_try {
                 return Ok(());
             }
-            acker::give_back(self.engine, self.engine.buffer.take_all()).await;
+            acker::release(self.engine, self.engine.buffer.take_all()).await;
             let patience = self.suspects.patience;
             let is_alone = select! {
                 () = self.engine.context.lifecycle().draining() => return Ok(()),
-                waited = timeout(patience, held.all_let_go()) => waited.is_ok(),
+                waited = timeout(patience, in_flight.all_released()) => waited.is_ok(),
             };
             if !is_alone {
-                // It waits longer the next time, but for an eighth of its time at most: others wait meanwhile.
+                // The next wait is longer. Waiting takes at most an eighth of the time, since no other job starts meanwhile.
                 self.suspects.patience = (patience * 2).min(LONGEST_PATIENCE);
                 self.suspects.next_try = Instant::now() + patience * 8;
                 return Ok(());
@@ -270,15 +273,15 @@ impl Claimer<'_> {
                 break;
             }
             self.engine.buffer.fill(jobs);
-            // Until its end is recorded: a job that waits for its ack is held as well.
+            // A lease is held until the end of the job is recorded, so this includes the ack.
             select! {
                 () = self.engine.context.lifecycle().draining() => {}
-                () = held.all_let_go() => {}
+                () = in_flight.all_released() => {}
             }
         }
         self.suspects.next_try = Instant::now() + LEAVE_SUSPECTS;
         self.suspects.patience = SUSPECTS;
-        // What waits meanwhile was announced to this worker.
+        // This worker may have missed hints of other jobs meanwhile.
         self.next_look = Instant::now();
         Ok(())
     }

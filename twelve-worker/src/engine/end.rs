@@ -6,10 +6,10 @@ use std::{error::Error as _, time::Duration};
 use twelve_core::{Error, Failure, TxCell, chain};
 
 use crate::{
-    handler::outcome::{Outcome, Wish},
+    handler::outcome::{Disposition, Outcome},
     job::policy::Policy,
     store::{
-        model::{Ack, Claimed, Evidence, Retention},
+        model::{Ack, Claimed, FailureText, Retention},
         state::Cause,
     },
 };
@@ -55,7 +55,7 @@ pub(crate) enum Settled {
     Snoozed,
     Retried,
     Failed,
-    PutBack,
+    Deferred,
     /// Nothing: the job belongs to somebody else.
     Refused,
 }
@@ -106,29 +106,29 @@ impl<'a> Attempted<'a> {
     pub(super) fn ack(&self, end: End) -> Ack {
         let Self { job, policy, .. } = self;
         let again = |pause, error: &str| {
-            let evidence = Evidence::new(error);
+            let text = FailureText::new(error);
             if job.attempt() < job.max_attempts {
-                Ack::Retry(pause, evidence)
+                Ack::Retry(pause, text)
             } else {
-                Ack::Fail(evidence)
+                Ack::Fail(text)
             }
         };
         match end {
-            End::Ok(Outcome(Wish::Done)) => Ack::Done(Retention {
+            End::Ok(Outcome(Disposition::Done)) => Ack::Done(Retention {
                 keep: policy.what_is_kept(),
                 span: policy.kept_for(),
                 is_bare: job.lease.epoch == 0 && !job.is_unique && !self.has_steps,
             }),
-            End::Ok(Outcome(Wish::Snooze(delay))) => Ack::Snooze(delay),
-            End::Ok(Outcome(Wish::Discard(reason))) => {
-                Ack::Discard(Evidence::new(&reason), policy.kept_for())
+            End::Ok(Outcome(Disposition::Snooze(delay))) => Ack::Snooze(delay),
+            End::Ok(Outcome(Disposition::Discard(reason))) => {
+                Ack::Discard(FailureText::new(&reason), policy.kept_for())
             }
-            End::Ok(Outcome(Wish::Fail(reason))) => Ack::Fail(Evidence::new(&reason)),
-            End::Cancelled(reason) => Ack::Cancel(Evidence::new(&reason), policy.kept_for()),
+            End::Ok(Outcome(Disposition::Fail(reason))) => Ack::Fail(FailureText::new(&reason)),
+            End::Cancelled(reason) => Ack::Cancel(FailureText::new(&reason), policy.kept_for()),
             End::Unavailable(error) if job.deferrals < MAX_DEFERRALS => {
                 let patient = Policy::new().max_backoff(LONGEST_DEFERRAL);
                 let pause = patient.pause_after(job.deferrals + 1);
-                Ack::PutBack(pause, Cause::Unavailable, Evidence::new(&error))
+                Ack::Defer(pause, Cause::Unavailable, FailureText::new(&error))
             }
             End::Busy(error, pause) => again(pause, &error),
             End::Failed(error) | End::Panicked(error) | End::Unavailable(error) => {
@@ -136,13 +136,13 @@ impl<'a> Attempted<'a> {
             }
             // In a rolling deploy an old worker meets payloads of the new shape: they must live until a new one takes them.
             End::Undecodable(error) if job.attempt() < job.max_attempts => {
-                Ack::Retry(policy.pause_after(job.attempt()), Evidence::new(&error))
+                Ack::Retry(policy.pause_after(job.attempt()), FailureText::new(&error))
             }
-            End::Undecodable(error) => Ack::Undecodable(Evidence::new(&error)),
-            End::UnknownKind(error) => Ack::PutBack(
+            End::Undecodable(error) => Ack::Undecodable(FailureText::new(&error)),
+            End::UnknownKind(error) => Ack::Defer(
                 UNKNOWN_KIND_PAUSE,
                 Cause::UnknownKind,
-                Evidence::new(&error),
+                FailureText::new(&error),
             ),
         }
     }
@@ -152,7 +152,9 @@ impl<'a> Attempted<'a> {
         let (attempt, of) = (self.job.attempt(), self.job.max_attempts);
         let is_last = attempt >= of;
         match end {
-            End::Ok(Outcome(Wish::Fail(reason))) => tracing::error!(reason, "the job has failed"),
+            End::Ok(Outcome(Disposition::Fail(reason))) => {
+                tracing::error!(reason, "the job has failed");
+            }
             End::Ok(outcome) => tracing::debug!(?outcome, "the attempt has ended"),
             End::Failed(error) | End::Busy(error, _) if is_last => {
                 tracing::error!(
@@ -187,7 +189,7 @@ impl Settled {
             Ack::Snooze(_) => Self::Snoozed,
             Ack::Retry(..) => Self::Retried,
             Ack::Fail(_) | Ack::Undecodable(_) => Self::Failed,
-            Ack::PutBack(..) => Self::PutBack,
+            Ack::Defer(..) => Self::Deferred,
         }
     }
 }
@@ -223,13 +225,16 @@ mod tests {
         let failed = || End::Failed("no".into());
         assert!(matches!(judge(failed(), &job(0, 0)), Ack::Retry(..)));
         assert!(matches!(judge(failed(), &job(1, 0)), Ack::Retry(..)));
-        assert_eq!(judge(failed(), &job(2, 0)), Ack::Fail(Evidence::new("no")));
+        assert_eq!(
+            judge(failed(), &job(2, 0)),
+            Ack::Fail(FailureText::new("no"))
+        );
     }
 
     #[test]
     fn a_handler_may_say_that_no_attempt_will_help() {
         let refused = End::Ok(Outcome::fail("550 no such user"));
-        let ack = Ack::Fail(Evidence::new("550 no such user"));
+        let ack = Ack::Fail(FailureText::new("550 no such user"));
         assert_eq!(judge(refused, &job(0, 0)), ack);
     }
 
@@ -239,7 +244,7 @@ mod tests {
         for deferrals in 0..MAX_DEFERRALS {
             let ack = judge(down(), &job(2, deferrals));
             assert!(
-                matches!(ack, Ack::PutBack(pause, Cause::Unavailable, _) if pause <= LONGEST_DEFERRAL)
+                matches!(ack, Ack::Defer(pause, Cause::Unavailable, _) if pause <= LONGEST_DEFERRAL)
             );
         }
         assert!(matches!(
@@ -257,7 +262,7 @@ mod tests {
         let unknown = judge(End::UnknownKind("no handler".into()), &job(2, 0));
         assert!(matches!(
             unknown,
-            Ack::PutBack(UNKNOWN_KIND_PAUSE, Cause::UnknownKind, _)
+            Ack::Defer(UNKNOWN_KIND_PAUSE, Cause::UnknownKind, _)
         ));
     }
 

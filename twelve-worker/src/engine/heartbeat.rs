@@ -1,7 +1,7 @@
-//! The heartbeat: it tells everyone that this process lives, on a thread of its own.
+//! The heartbeat: shows all workers that this process is alive.
 //!
-//! The thread has its own runtime and its own connection.
-//! So neither a handler that blocks every runtime thread nor one that holds every connection can make the process look dead.
+//! It has a thread, a runtime and a connection of its own.
+//! So the process does not seem dead when handlers block every runtime thread or hold every connection.
 
 use std::{io, sync::Arc, thread, time::Duration};
 use tokio::{
@@ -15,9 +15,9 @@ use super::Engine;
 use crate::{
     enqueue::waker::Hint,
     store::{
-        Pulse,
+        HeartbeatWriter,
         model::{Beat, Profile},
-        setback::{Setback, within},
+        retry::{RetryBackoff, with_timeout},
     },
 };
 
@@ -25,9 +25,9 @@ use crate::{
 pub(super) const EVERY: Duration = Duration::from_secs(5);
 
 /// How long one beat may take, connecting included.
-const PATIENCE: Duration = Duration::from_secs(3);
+const BEAT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long stopping waits for a beat that is under way.
+/// How long stopping waits for a beat that is being written.
 const STOP: Duration = Duration::from_secs(1);
 
 /// A running heartbeat; it stops when this is dropped.
@@ -38,8 +38,8 @@ pub(crate) struct Heartbeat {
 
 impl Heartbeat {
     pub(crate) fn start(engine: &Engine) -> Result<Self, Error> {
-        Self::of(Heart {
-            pulse: engine.store.pulse(),
+        Self::of(HeartbeatTask {
+            writer: engine.store.heartbeat_writer(),
             worker: engine.profile(),
             hint: Arc::clone(&engine.hint),
             lifecycle: engine.context.lifecycle().clone(),
@@ -47,7 +47,7 @@ impl Heartbeat {
         })
     }
 
-    fn of(heart: Heart) -> Result<Self, Error> {
+    fn of(task: HeartbeatTask) -> Result<Self, Error> {
         let refused =
             |error: io::Error| Error::internal("the heartbeat cannot start").with_source(error);
         let runtime = runtime::Builder::new_current_thread()
@@ -63,7 +63,7 @@ impl Heartbeat {
             .name("twelve-heartbeat".into())
             .spawn(move || {
                 let _tell = tell;
-                runtime.block_on(token.run_until_cancelled(heart.beat()));
+                runtime.block_on(token.run_until_cancelled(task.run()));
             })
             .map_err(refused)?;
         Ok(Self {
@@ -72,43 +72,44 @@ impl Heartbeat {
         })
     }
 
-    /// Waits until the heart stands still, although nobody stopped it.
+    /// Waits until the heartbeat ends although nobody stopped it.
     pub(super) async fn has_failed(&self) {
         self.stopped.cancelled().await;
     }
 
-    /// Stops, and waits until no beat is under way.
+    /// Stops, and waits until no beat is being written.
     pub(super) async fn stop(self) {
         drop(self.stop);
-        // A beat that is stuck for longer lists the worker again, until the beat after it is missed.
+        // A beat that takes longer registers the worker again; other workers then find that its heartbeat is missing.
         let _ = timeout(STOP, self.stopped.cancelled()).await;
     }
 }
 
-struct Heart {
-    pulse: Box<dyn Pulse>,
+/// What the thread of the heartbeat runs.
+struct HeartbeatTask {
+    writer: Box<dyn HeartbeatWriter>,
     worker: Profile,
     hint: Arc<Hint>,
     lifecycle: Lifecycle,
     was_known: bool,
 }
 
-impl Heart {
-    async fn beat(mut self) {
-        let mut setback = Setback::default();
+impl HeartbeatTask {
+    async fn run(mut self) {
+        let mut backoff = RetryBackoff::default();
         loop {
             let is_draining = self.lifecycle.state() >= State::Drain;
-            match within(PATIENCE, self.pulse.beat(&self.worker, is_draining)).await {
+            match with_timeout(BEAT_TIMEOUT, self.writer.beat(&self.worker, is_draining)).await {
                 Ok(beat) => {
-                    setback.over();
+                    backoff.reset();
                     self.note(beat);
-                    // The drain is told at once, so that listings show it.
+                    // A drain is written at once, so that listings show it.
                     tokio::select! {
                         () = sleep(EVERY) => {}
                         () = self.lifecycle.draining(), if !is_draining => {}
                     }
                 }
-                Err(error) => setback.pause("the heartbeat", &error).await,
+                Err(error) => backoff.pause("the heartbeat", &error).await,
             }
         }
     }
@@ -124,7 +125,7 @@ impl Heart {
             tracing::info!(%worker, queues = %self.worker.queues, "the worker is registered");
         }
         self.was_known = true;
-        // A claim found nothing as long as the worker was not registered.
+        // Claims of an unregistered worker find nothing, so claim again now.
         self.hint.give();
     }
 }
@@ -139,16 +140,16 @@ mod tests {
 
     struct Panics;
 
-    impl Pulse for Panics {
+    impl HeartbeatWriter for Panics {
         fn beat<'a>(&'a mut self, _worker: &'a Profile, _is_draining: bool) -> Answer<'a, Beat> {
             panic!("the connection has no arms");
         }
     }
 
     #[tokio::test]
-    async fn a_heart_that_panics_is_noticed() {
-        let heart = Heart {
-            pulse: Box::new(Panics),
+    async fn a_heartbeat_that_panics_is_noticed() {
+        let task = HeartbeatTask {
+            writer: Box::new(Panics),
             worker: Profile {
                 id: WorkerId::new(),
                 process_type: "worker".into(),
@@ -163,8 +164,8 @@ mod tests {
             lifecycle: Lifecycle::default(),
             was_known: false,
         };
-        let heartbeat = Heartbeat::of(heart).unwrap();
-        let noticed = timeout(PATIENCE, heartbeat.has_failed()).await;
+        let heartbeat = Heartbeat::of(task).unwrap();
+        let noticed = timeout(BEAT_TIMEOUT, heartbeat.has_failed()).await;
         assert!(noticed.is_ok());
     }
 }

@@ -1,29 +1,28 @@
 //! The engine: one process that runs jobs.
 //!
 //! ```text
-//!             ┌─ listener ─► hint ─┐
-//! store ──────┼─ survey ───────────┴─► claimer ─► buffer ─► hands: executor ─► acker ──► store
-//!             │                           │                       ▲              ▲
-//!             │                         held ─────────────────────┴──────────────┤
-//!             └─ rescuer, canceller, janitor, adapter               hand back ───┘
+//!          ┌─ listener ─► hint ─┐
+//! store ───┼─ survey ───────────┴─► claimer ─► buffer ─► executor slots ─► acker ─► store
+//!          │                           └─ in_flight: the leases held ────────┘
+//!          └─ rescuer, canceller, pruner, statistics: one background task each
 //! heartbeat: a thread of its own
 //! ```
 //!
-//! Every room has one duty, starts when the engine does and ends when its future is dropped.
+//! Each file is one task with one duty. It starts with the engine and ends when its future is dropped.
 
 mod acker;
-mod adapter;
 mod attempt;
 mod buffer;
 mod canceller;
 mod claimer;
 mod end;
 mod heartbeat;
-mod held;
-mod janitor;
+mod in_flight;
 mod listener;
+mod pruner;
 mod rescuer;
 pub(crate) mod settings;
+mod statistics;
 pub(crate) mod weights;
 pub(crate) mod worker;
 
@@ -42,7 +41,7 @@ use self::{
     buffer::{Buffer, Job},
     end::Settled,
     heartbeat::Heartbeat,
-    held::Held,
+    in_flight::InFlight,
     settings::Settings,
 };
 use crate::{
@@ -54,19 +53,19 @@ use crate::{
     store::{
         self, Store,
         model::{Claim, Profile},
-        setback::within,
+        retry::with_timeout,
     },
 };
 
-/// Connections for claims, acks and rescues, beside one each for the heart and for wake-ups.
+/// Connections for claims, acks and rescues, beside one each for the heartbeat and for wake-ups.
 ///
-/// The engine does not share the handlers' pool: an ack waits for no handler, only for the few short statements of the engine itself.
+/// The engine does not share the handlers' pool, so an ack waits for no handler, only for the engine's own short statements.
 const CONNECTIONS: u32 = 2;
 
-/// How long saying goodbye may take: hosts kill soon after the budget.
+/// How long the last statements may take: hosts kill a process soon after its budget.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// What the rooms of one worker share.
+/// What the tasks of one worker share.
 pub(crate) struct Engine {
     pub(crate) context: Context,
     pub(crate) registry: Arc<Registry>,
@@ -74,13 +73,13 @@ pub(crate) struct Engine {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) worker: WorkerId,
     settings: Settings,
-    held: Held,
+    in_flight: InFlight,
     buffer: Buffer,
     ended: Group<Ended>,
     /// Taken by the acker when it starts.
     ends: Mutex<Option<Groups<Ended>>>,
     hint: Arc<Hint>,
-    /// Told of statements that were slow.
+    /// Notified of slow statements.
     slow: Notify,
 }
 
@@ -102,7 +101,7 @@ impl Engine {
             store: store::open(db),
             worker: WorkerId::new(),
             settings,
-            held: Held::default(),
+            in_flight: InFlight::default(),
             ended,
             ends: Mutex::new(Some(ends)),
             slow: Notify::new(),
@@ -124,8 +123,8 @@ impl Engine {
 
     /// Runs jobs until the process has drained.
     pub(crate) async fn run(self) -> Result<Exit, Error> {
-        let hands = self.settings.concurrency();
-        warn_of_a_small_pool(&self, hands)?;
+        let slots = self.settings.concurrency();
+        warn_of_a_small_pool(&self, slots)?;
         let engine = Arc::new(self);
         let heartbeat = Heartbeat::start(&engine)?;
         let mut duties = JoinSet::new();
@@ -135,10 +134,10 @@ impl Engine {
         }
         duties.spawn(rescuer::run(Arc::clone(&engine)));
         duties.spawn(canceller::run(Arc::clone(&engine)));
-        duties.spawn(janitor::run(Arc::clone(&engine)));
-        duties.spawn(adapter::run(Arc::clone(&engine)));
-        for _ in 0..hands {
-            duties.spawn(hand(Arc::clone(&engine)));
+        duties.spawn(pruner::run(Arc::clone(&engine)));
+        duties.spawn(statistics::run(Arc::clone(&engine)));
+        for _ in 0..slots {
+            duties.spawn(executor_slot(Arc::clone(&engine)));
         }
         engine.context.lifecycle().ready();
 
@@ -146,16 +145,16 @@ impl Engine {
             claimer::run(&engine, engine.settings.weights()).await;
             engine.drain().await
         };
-        // Without one of its duties a worker would look well and be none: the host shall start another.
+        // A worker without one of its tasks looks healthy but does not work: it ends, so that the host starts another.
         let ended = tokio::select! {
             exit = work => Ok(exit),
             Some(duty) = duties.join_next() => Err(broken("a duty of the worker has ended", duty.err())),
             () = heartbeat.has_failed() => Err(broken("the heartbeat has ended", None)),
         };
         if ended.is_err() {
-            // Nothing starts any more; they are handed back with those that run.
+            // Jobs in the buffer must not start. Their leases are released together with those of running jobs.
             let waiting = engine.buffer.take_all();
-            engine.hand_back().await;
+            engine.release_unfinished().await;
             drop(waiting);
         }
         duties.shutdown().await;
@@ -163,7 +162,7 @@ impl Engine {
         ended
     }
 
-    /// Starts what records the ends of attempts.
+    /// Starts the acker, which records the ends of attempts.
     pub(crate) fn start_acker(self: &Arc<Self>, duties: &mut JoinSet<()>) {
         let ends = self
             .ends
@@ -175,12 +174,12 @@ impl Engine {
         }
     }
 
-    /// Claims one job and attempts it, here and now; `None` when none is due. For tests, which want one after the other.
+    /// For tests, which run jobs one at a time: claims one job and attempts it; `None` when none is due.
     pub(crate) async fn attempt_one(&self) -> Result<Option<Settled>, Error> {
         while self.store.promote(1000).await? > 0 {}
         let survey = self.store.survey(&self.queues).await?;
         let claim = Claim {
-            id: self.held.begin(),
+            id: self.in_flight.begin(),
             worker: self.worker,
             lanes: survey.lanes,
             limit: 1,
@@ -192,42 +191,49 @@ impl Engine {
                 if batch.taken > 0 {
                     continue;
                 }
-                self.held.forget(&[claim.id]);
+                self.in_flight.forget(&[claim.id]);
                 return Ok(None);
             };
-            let holding = self.held.hold(claim.id, &[claimed.lease]).pop();
-            let Some(holding) = holding else {
+            let lease_guard = self.in_flight.hold(claim.id, &[claimed.lease]).pop();
+            let Some(lease_guard) = lease_guard else {
                 return Ok(None);
             };
-            let settled = attempt::attempt(self, Job { claimed, holding }).await;
-            self.held.all_let_go().await;
+            let settled = attempt::attempt(
+                self,
+                Job {
+                    claimed,
+                    lease_guard,
+                },
+            )
+            .await;
+            self.in_flight.all_released().await;
             return Ok(Some(settled));
         }
     }
 
-    /// Waits for the jobs that run, and hands back what is left when the time is over.
+    /// Waits for running jobs to end, and releases those that are left when the budget is used up.
     async fn drain(&self) -> Exit {
         let lifecycle = self.context.lifecycle();
         tokio::select! {
             biased;
             () = lifecycle.overdue() => {}
-            // A hand may have taken a job just before the rest was given back.
+            // A slot may have taken a job just before the rest of the buffer was released.
             () = async {
                 lifecycle.tracker().idle().await;
-                self.held.all_let_go().await;
+                self.in_flight.all_released().await;
             } => return Exit::Done,
         }
-        self.hand_back().await;
+        self.release_unfinished().await;
         Exit::Overdue
     }
 
-    /// Stops what runs, and hands it back.
-    async fn hand_back(&self) {
-        let leases = self.held.stop_all().await;
+    /// Stops running jobs and releases their leases.
+    async fn release_unfinished(&self) {
+        let leases = self.in_flight.stop_all().await;
         if leases.is_empty() {
             return;
         }
-        match within(GOODBYE, self.store.hand_back(&leases)).await {
+        match with_timeout(GOODBYE, self.store.release(&leases)).await {
             Ok(jobs) => tracing::warn!(jobs, "unfinished jobs were handed back"),
             Err(error) => {
                 let error = twelve_core::chain(&error);
@@ -240,17 +246,17 @@ impl Engine {
         }
     }
 
-    /// Stops the heart, then leaves the list of workers: a beat after that would put the worker back on it.
+    /// Stops the heartbeat, then deregisters the worker. A beat after that would register it again.
     pub(crate) async fn leave(&self, heartbeat: Heartbeat) {
         heartbeat.stop().await;
-        if let Err(error) = within(GOODBYE, self.store.deregister(self.worker)).await {
+        if let Err(error) = with_timeout(GOODBYE, self.store.deregister(self.worker)).await {
             tracing::debug!(%error, "the worker stays listed until its heartbeat is missed");
         }
     }
 }
 
-/// Runs one job after the other, for ever.
-async fn hand(engine: Arc<Engine>) {
+/// Executes one job after the other, until it is dropped.
+async fn executor_slot(engine: Arc<Engine>) {
     loop {
         let job = engine.buffer.next().await;
         let began = Instant::now();
@@ -259,7 +265,7 @@ async fn hand(engine: Arc<Engine>) {
     }
 }
 
-/// Whatever it died of, its panic has been logged.
+/// The error of a worker whose task ended. A panic has been logged already.
 fn broken(what: &'static str, cause: Option<JoinError>) -> Error {
     let error = Error::internal(what);
     match cause {
@@ -268,7 +274,7 @@ fn broken(what: &'static str, cause: Option<JoinError>) -> Error {
     }
 }
 
-/// Says so when jobs would wait for each other's transactions; runs that give up are put off, which works but is slow.
+/// Warns when the pool is too small for all jobs to have a transaction at once. Jobs that wait in vain are deferred, which works but is slow.
 fn warn_of_a_small_pool(engine: &Engine, slots: u32) -> Result<(), Error> {
     let pool = engine.context.db()?.size();
     if slots > pool.saturating_sub(2) && engine.registry.needs(&engine.queues).has::<Tx>() {

@@ -1,8 +1,8 @@
-//! Takes jobs back from workers that died.
+//! Takes jobs back from dead workers.
 //!
-//! An observer counts, on its own monotonic clock, for how long a heartbeat has not changed.
-//! So no clock of another host matters, and none can be set wrong.
-//! Only time that lies between two looks that worked is counted: after an outage of the store, or a pause of the observer itself, every worker gets its full time again.
+//! Each worker observes the heartbeats of the others, and measures on its own monotonic clock for how long one has not changed.
+//! So no clock of another host is compared, and a wrong clock does no harm.
+//! Only time between two successful looks counts: after an outage of the store, or a pause of the observer, every worker gets its full time again.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
@@ -13,7 +13,7 @@ use crate::{
     job::id::{ClaimId, WorkerId},
     store::{
         model::{Observation, Rescued},
-        setback::{PATIENCE, Setback, within},
+        retry::{RetryBackoff, STORE_TIMEOUT, with_timeout},
         state::State,
     },
 };
@@ -24,43 +24,48 @@ const EVERY: Duration = Duration::from_secs(3);
 /// A heartbeat that has not changed for this long belongs to a dead worker: three beats are missing.
 const DEAD_AFTER: Duration = Duration::from_secs(15);
 
-/// Every how many looks the rescuer checks what this worker itself is said to hold.
-const STRAYS_EVERY: u32 = 3;
+/// Every how many looks the rescuer compares this worker's claims in the store with those that the worker knows.
+const UNANSWERED_EVERY: u32 = 3;
 
 /// Runs until it is dropped.
 pub(super) async fn run(engine: Arc<Engine>) {
     let mut observer = Observer::new(engine.worker);
-    let mut strays = Strays::default();
-    let mut setback = Setback::default();
-    let mut steps = Setback::default();
+    let mut unanswered = UnansweredClaims::default();
+    let mut backoff = RetryBackoff::default();
+    let mut steps = RetryBackoff::default();
     for look in 0_u32.. {
-        match within(PATIENCE, engine.store.observe()).await {
+        match with_timeout(STORE_TIMEOUT, engine.store.observe()).await {
             Ok(seen) => {
-                setback.over();
+                backoff.reset();
                 let dead = observer.look(Instant::now(), &seen);
                 rescue(&engine, &mut steps, dead, seen.orphans).await;
                 if seen.cancellations {
                     engine.hint.give_cancelled();
                 }
-                if look % STRAYS_EVERY == 0
-                    && let Err(error) = strays.look(&engine).await
+                if look % UNANSWERED_EVERY == 0
+                    && let Err(error) = unanswered.look(&engine).await
                 {
                     steps.log("looking for jobs whose claim was never answered", &error);
                 }
             }
             Err(error) => {
                 observer.forget();
-                setback.pause("looking for dead workers", &error).await;
+                backoff.pause("looking for dead workers", &error).await;
             }
         }
         sleep(EVERY).await;
     }
 }
 
-/// Each step on its own: one that fails keeps no other from being done, and is done again after the next look.
-async fn rescue(engine: &Engine, steps: &mut Setback, dead: Vec<(WorkerId, i64)>, orphans: bool) {
+/// A step that fails does not prevent the others; it is tried again after the next look.
+async fn rescue(
+    engine: &Engine,
+    steps: &mut RetryBackoff,
+    dead: Vec<(WorkerId, i64)>,
+    orphans: bool,
+) {
     for (worker, beat) in dead {
-        match within(PATIENCE, engine.store.rescue(worker, beat)).await {
+        match with_timeout(STORE_TIMEOUT, engine.store.rescue(worker, beat)).await {
             Ok(rescued) => {
                 tracing::warn!(%worker, jobs = rescued.len(), "a worker died; its jobs were taken back");
                 report(engine, &rescued);
@@ -69,7 +74,7 @@ async fn rescue(engine: &Engine, steps: &mut Setback, dead: Vec<(WorkerId, i64)>
         }
     }
     if orphans {
-        match within(PATIENCE, engine.store.rescue_orphans()).await {
+        match with_timeout(STORE_TIMEOUT, engine.store.rescue_orphans()).await {
             Ok(rescued) => report(engine, &rescued),
             Err(error) => steps.log("taking back jobs that nobody holds", &error),
         }
@@ -90,16 +95,16 @@ fn report(engine: &Engine, rescued: &[Rescued]) {
     }
 }
 
-/// Since when each heartbeat has not changed.
+/// Measures for how long each heartbeat has not changed.
 struct Observer {
     own: WorkerId,
     last_look: Option<Instant>,
-    hearts: HashMap<WorkerId, Heart>,
+    last_seen: HashMap<WorkerId, LastSeen>,
 }
 
-struct Heart {
+struct LastSeen {
     beat: i64,
-    silent_for: Duration,
+    unchanged_for: Duration,
 }
 
 impl Observer {
@@ -107,59 +112,69 @@ impl Observer {
         Self {
             own,
             last_look: None,
-            hearts: HashMap::new(),
+            last_seen: HashMap::new(),
         }
     }
 
     /// The workers that are dead by now, with their last beats.
     fn look(&mut self, now: Instant, seen: &Observation) -> Vec<(WorkerId, i64)> {
         let since = self.last_look.map_or(Duration::ZERO, |last| now - last);
-        // A longer time means that this process stood still, and maybe all others with it.
+        // A longer time means that this process was paused, and perhaps the whole host with its other workers.
         let since = since.min(EVERY * 2);
         self.last_look = Some(now);
-        let mut before = std::mem::take(&mut self.hearts);
+        let mut before = std::mem::take(&mut self.last_seen);
         for &(worker, beat) in &seen.beats {
-            let silent_for = match before.remove(&worker) {
-                Some(heart) if heart.beat == beat => heart.silent_for + since,
+            let unchanged_for = match before.remove(&worker) {
+                Some(last) if last.beat == beat => last.unchanged_for + since,
                 _ => Duration::ZERO,
             };
-            self.hearts.insert(worker, Heart { beat, silent_for });
+            self.last_seen.insert(
+                worker,
+                LastSeen {
+                    beat,
+                    unchanged_for,
+                },
+            );
         }
-        let is_dead = |(worker, heart): &(&WorkerId, &Heart)| {
-            heart.silent_for >= DEAD_AFTER && **worker != self.own
+        let is_dead = |(worker, last): &(&WorkerId, &LastSeen)| {
+            last.unchanged_for >= DEAD_AFTER && **worker != self.own
         };
-        let dead = self.hearts.iter().filter(is_dead);
-        dead.map(|(worker, heart)| (*worker, heart.beat)).collect()
+        let dead = self.last_seen.iter().filter(is_dead);
+        dead.map(|(worker, last)| (*worker, last.beat)).collect()
     }
 
-    /// A look failed: nobody may have been able to beat.
+    /// A look failed. The store may be down for all workers, so that none of them could beat.
     fn forget(&mut self) {
         self.last_look = None;
-        self.hearts.clear();
+        self.last_seen.clear();
     }
 }
 
-/// Claims of this worker by the store's account, of which it knows nothing.
+/// Claims that the store has for this worker, and that the worker does not know: their answers were lost.
 ///
-/// A claim whose answer was lost leaves such jobs: nobody else would ever take them, for this worker lives.
+/// Without this check their jobs would never run: the worker lives, so no other worker rescues them.
 #[derive(Default)]
-struct Strays(Vec<ClaimId>);
+struct UnansweredClaims(Vec<ClaimId>);
 
-impl Strays {
+impl UnansweredClaims {
     async fn look(&mut self, engine: &Engine) -> Result<(), Error> {
-        let claims = within(PATIENCE, engine.store.claims_of(engine.worker)).await?;
+        let claims = with_timeout(STORE_TIMEOUT, engine.store.claims_of(engine.worker)).await?;
         let unknown: Vec<_> = claims
             .into_iter()
-            .filter(|claim| !engine.held.knows(claim))
+            .filter(|claim| !engine.in_flight.knows(claim))
             .collect();
-        // One that was made and ended since looks the same: only what is unknown twice is a stray.
-        let (strays, fresh): (Vec<_>, Vec<_>) = unknown
+        // A claim that ended during the look seems unknown too, so only one that is unknown at two looks counts.
+        let (unanswered, fresh): (Vec<_>, Vec<_>) = unknown
             .into_iter()
             .partition(|claim| self.0.contains(claim));
         self.0 = fresh;
-        for claim in strays {
-            // If it fails, it is unknown anew at the next look.
-            let jobs = within(PATIENCE, engine.store.give_up(engine.worker, claim)).await?;
+        for claim in unanswered {
+            // If this fails, the next looks find the claim again.
+            let jobs = with_timeout(
+                STORE_TIMEOUT,
+                engine.store.release_claim(engine.worker, claim),
+            )
+            .await?;
             tracing::warn!(jobs, "jobs whose claim was never answered were handed back");
             engine.hint.give();
         }
@@ -198,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_is_dead_when_its_heart_was_silent_for_fifteen_seconds() {
+    fn a_worker_is_dead_when_its_heartbeat_has_not_changed_for_fifteen_seconds() {
         let mut watch = Watch::new();
         let dead: Vec<_> = (0..6).map(|_| watch.look(3, 7)).collect();
         assert_eq!(dead, [false, false, false, false, false, true]);
@@ -233,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_does_not_bury_itself() {
+    fn a_worker_does_not_declare_itself_dead() {
         let mut watch = Watch::new();
         watch.worker = watch.observer.own;
         assert!((0..20).all(|_| !watch.look(3, 7)));

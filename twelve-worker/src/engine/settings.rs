@@ -29,13 +29,13 @@ impl Settings {
         self.concurrency
     }
 
-    /// The queues that it takes, when somebody named some of those that its process type takes.
+    /// The queues that `TWELVE_WORKER_QUEUES` names, of those that the process type takes; `None` when it is not set.
     #[must_use]
     pub fn queues(&self) -> Option<&[String]> {
         self.queues.as_ref().map(QueueNames::as_slice)
     }
 
-    /// Those of the process type's queues that this process takes.
+    /// The queues of the process type, narrowed to those that `TWELVE_WORKER_QUEUES` names.
     pub(crate) fn narrow(&self, queues: Queues) -> Result<Queues, Error> {
         let Some(named) = self.queues() else {
             return Ok(queues);
@@ -61,7 +61,7 @@ impl Settings {
         &self.weights
     }
 
-    /// Does the worker do without wake-ups?
+    /// Whether the worker only polls, without wake-ups.
     pub(crate) fn is_poll_only(&self) -> bool {
         self.waking.is_poll_only
     }
@@ -73,7 +73,7 @@ impl Settings {
 
 impl Config for Settings {
     fn load(reader: &mut Reader<'_>) -> Option<Self> {
-        // Eight is what core lets transactions take of the default pool of ten: no job then waits for its `Tx`.
+        // Of the default pool of ten connections, core allows eight to transactions. So no job waits for its `Tx`.
         let concurrency = reader.read(
             "TWELVE_WORKER_CONCURRENCY",
             Some("8"),

@@ -8,18 +8,18 @@ const MOST: u32 = 1000;
 
 /// The weights of queues: `critical=4,reports=1`. A queue that is not named has 1.
 ///
-/// When several queues have jobs that are due, each is the first in its share of the claims.
+/// When several queues have due jobs, a queue goes first in a share of the claims that is proportional to its weight.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Weights(HashMap<String, u32>);
 
 impl Weights {
-    /// A draw for one queue: the highest of all draws has its turn first.
+    /// A random draw for one queue: the queue with the highest draw goes first.
     ///
-    /// The `w`th root of a random number is the highest of all with the probability `w` divided by the sum (Efraimidis and Spirakis, 2006).
+    /// Weighted random sampling by Efraimidis and Spirakis (2006): the `w`th root of a uniform random number is the highest with probability `w` divided by the sum of all weights.
     pub(crate) fn draw(&self, queue: &str) -> u64 {
         let weight = self.0.get(queue).copied().unwrap_or(1);
         let drawn = fastrand::f64().powf(1.0 / f64::from(weight));
-        // Of numbers that are not negative, the bits are in the same order.
+        // The bits of non-negative floats have the same order as their values.
         drawn.to_bits()
     }
 }

@@ -1,4 +1,4 @@
-//! The process type of a worker, and the same engine without a process, for tests.
+//! The process type of a worker; and [`drain`], which runs the same engine without a process, for tests.
 
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -41,26 +41,26 @@ pub struct Drained {
     pub snoozed: usize,
     /// Jobs that discarded themselves.
     pub discarded: usize,
-    /// Jobs that were put back: no handler for their kind, or a backing service was unavailable.
-    pub put_back: usize,
+    /// Jobs that were deferred: no handler for their kind, or a backing service was unavailable.
+    pub deferred: usize,
 }
 
 impl Drained {
     /// All attempts.
     #[must_use]
     pub fn attempts(&self) -> usize {
-        self.done + self.retried + self.failed + self.snoozed + self.discarded + self.put_back
+        self.done + self.retried + self.failed + self.snoozed + self.discarded + self.deferred
     }
 
     /// The same, when every attempt ended as its job wanted: done, snoozed or discarded.
     ///
     /// # Panics
     ///
-    /// A job failed, was put back, or has another attempt before it.
+    /// A job failed, was deferred, or has another attempt before it.
     #[track_caller]
     #[expect(clippy::return_self_not_must_use, reason = "the check alone is of use")]
     pub fn expect_done(self) -> Self {
-        let amiss = self.retried + self.failed + self.put_back;
+        let amiss = self.retried + self.failed + self.deferred;
         assert_eq!(amiss, 0, "not all jobs are done: {self:?}");
         self
     }
@@ -74,7 +74,7 @@ impl Drained {
             Settled::Discarded | Settled::Cancelled => self.discarded += 1,
             // A job that was taken back belongs to another worker, which counts it.
             Settled::Refused => {}
-            Settled::PutBack => self.put_back += 1,
+            Settled::Deferred => self.deferred += 1,
         }
     }
 }
@@ -94,8 +94,9 @@ pub async fn drain(
     let settings = Settings::read(context.environment())?;
     let engine = Engine::new(context.clone(), Arc::clone(registry), queues, settings)?;
     let engine = Arc::new(engine);
-    // The first beat here, for only a registered worker can claim.
-    engine.store.pulse().beat(&engine.profile(), false).await?;
+    // Only a registered worker can claim, so the first beat is written here.
+    let mut writer = engine.store.heartbeat_writer();
+    writer.beat(&engine.profile(), false).await?;
     let heartbeat = Heartbeat::start(&engine)?;
     let mut duties = JoinSet::new();
     engine.start_acker(&mut duties);

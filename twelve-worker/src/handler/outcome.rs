@@ -28,10 +28,11 @@ use twelve_core::Failure;
 /// # twelve_worker::Registry::default().job(charge);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome(pub(crate) Wish);
+pub struct Outcome(pub(crate) Disposition);
 
+/// What the handler decided to do with its job.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Wish {
+pub(crate) enum Disposition {
     Done,
     Snooze(Duration),
     Discard(String),
@@ -42,19 +43,19 @@ impl Outcome {
     /// The work is done.
     #[must_use]
     pub fn done() -> Self {
-        Self(Wish::Done)
+        Self(Disposition::Done)
     }
 
     /// Not yet: run the job again after this time. It spends no attempt.
     #[must_use]
     pub fn snooze(delay: Duration) -> Self {
-        Self(Wish::Snooze(delay))
+        Self(Disposition::Snooze(delay))
     }
 
     /// The work is not wanted any more: never run the job again. The reason is kept with it.
     #[must_use]
     pub fn discard(reason: impl Into<String>) -> Self {
-        Self(Wish::Discard(reason.into()))
+        Self(Disposition::Discard(reason.into()))
     }
 
     /// The work has failed, and no further attempt would change that: the job has failed with this reason as its last error.
@@ -62,7 +63,7 @@ impl Outcome {
     /// Somebody may mend the cause and run it again by `jobs retry`.
     #[must_use]
     pub fn fail(reason: impl Into<String>) -> Self {
-        Self(Wish::Fail(reason.into()))
+        Self(Disposition::Fail(reason.into()))
     }
 }
 

@@ -62,12 +62,12 @@ impl Steps {
         let key = StepKey::new(self.lease, name)?;
         let begun = Begun::new(&self.begun, name)?;
         if let Some(before) = self.store.step(self.lease.job, name).await? {
-            begun.keep();
+            begun.recorded();
             return Ok(read(name, &before)?);
         }
         let value = step(key).await.map_err(Into::into)?;
         let value = self.record(name, value).await?;
-        begun.keep();
+        begun.recorded();
         Ok(value)
     }
 
@@ -117,7 +117,8 @@ impl<'s> Begun<'s> {
         })
     }
 
-    fn keep(mut self) {
+    /// The result is recorded: the name stays taken.
+    fn recorded(mut self) {
         self.name = None;
     }
 }
@@ -234,7 +235,7 @@ mod tests {
     fn a_step_that_failed_may_be_begun_again() {
         let names = Mutex::default();
         drop(Begun::new(&names, "charge").unwrap());
-        Begun::new(&names, "charge").unwrap().keep();
+        Begun::new(&names, "charge").unwrap().recorded();
         assert!(Begun::new(&names, "charge").is_err());
     }
 }

@@ -6,12 +6,12 @@ mod canonical;
 pub(crate) mod draft;
 pub(crate) mod enqueued;
 pub(crate) mod id;
-pub(crate) mod keep;
 pub(crate) mod label;
 pub(crate) mod new_job;
 pub(crate) mod policy;
 pub(crate) mod priority;
 pub(crate) mod queues;
+pub(crate) mod retention;
 pub(crate) mod timestamp;
 pub(crate) mod unique;
 

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use super::{backoff::Backoff, keep::Keep, label, priority::Priority, unique::Unique};
+use super::{backoff::Backoff, label, priority::Priority, retention::Keep, unique::Unique};
 
 /// The most attempts at a job: with the longest pauses, that is four days.
 const MAX_ATTEMPTS: u32 = 100;

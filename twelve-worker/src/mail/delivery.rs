@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 use super::{QUEUE, letter::Letter, mailbox::Mailbox};
-use crate::job::{Job, keep::Keep, policy::Policy};
+use crate::job::{Job, policy::Policy, retention::Keep};
 
 /// The copy of a mail for one recipient: the job of kind `mail`.
 #[derive(Clone, Debug, Serialize, Deserialize)]

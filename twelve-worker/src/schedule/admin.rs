@@ -78,13 +78,13 @@ impl Schedules {
     /// [`Error::is_unavailable`] when Postgres is.
     pub async fn list(&self) -> Result<Vec<ScheduleSummary>, Error> {
         let names: Vec<_> = self.plans().map(|plan| plan.name().to_string()).collect();
-        let timetable = self.0.calendar.timetable(&names).await?;
+        let timetable = self.0.store.timetable(&names).await?;
         let now = instant(timetable.now)?;
         let summary = |plan: &Plan| {
             let mut known = timetable.schedules.iter();
-            let standing = known.find(|known| *known.name == **plan.name());
-            let paused = standing.is_some_and(|standing| standing.is_paused);
-            let newest = standing.and_then(|standing| standing.newest);
+            let state = known.find(|known| *known.name == **plan.name());
+            let paused = state.is_some_and(|state| state.is_paused);
+            let newest = state.and_then(|state| state.newest);
             let registration = plan.registration();
             let time = |at| instant(at).map(Timestamp::from);
             Ok(ScheduleSummary {
@@ -110,7 +110,7 @@ impl Schedules {
     /// [`Error::is_usage`] when there is no schedule of this name; [`Error::is_unavailable`] when Postgres is.
     pub async fn run(&self, name: &str) -> Result<JobId, Error> {
         let plan = self.find(name)?;
-        let now = instant(self.0.calendar.timetable(&[]).await?.now)?;
+        let now = instant(self.0.store.timetable(&[]).await?.now)?;
         let mut draft = plan.draft(now);
         draft.due = Due::Now;
         let (id, queue) = (draft.id, draft.queue.clone());
@@ -126,7 +126,7 @@ impl Schedules {
     /// See [`run`](Self::run).
     pub async fn pause(&self, name: &str) -> Result<bool, Error> {
         let registration = self.find(name)?.registration();
-        self.0.calendar.pause(&registration).await
+        self.0.store.pause(&registration).await
     }
 
     /// Lets a paused schedule go on, from now: ticks during the pause are not made up for. Tells whether it was paused.
@@ -136,7 +136,7 @@ impl Schedules {
     /// See [`run`](Self::run).
     pub async fn resume(&self, name: &str) -> Result<bool, Error> {
         self.find(name)?;
-        self.0.calendar.resume(name).await
+        self.0.store.resume(name).await
     }
 
     /// Makes the schedules known, as a scheduler does when it starts: for tests.

@@ -14,7 +14,7 @@ use crate::{
         label,
         policy::Policy,
     },
-    store::timetable::{Firing, Registration, Standing},
+    store::timetable::{DueTicks, Registration, ScheduleState},
 };
 
 /// The longest jitter: more would mix the ticks of one day with those of the next.
@@ -88,15 +88,15 @@ impl Plan {
     }
 
     /// What fires now, if anything does.
-    pub(super) fn firing(&self, standing: &Standing, now: Timestamp) -> Option<Firing> {
-        if standing.is_paused {
+    pub(super) fn due_ticks(&self, state: &ScheduleState, now: Timestamp) -> Option<DueTicks> {
+        if state.is_paused {
             return None;
         }
-        let ticks = self.missed.choose(&self.timing, baseline(standing)?, now);
+        let ticks = self.missed.choose(&self.timing, baseline(state)?, now);
         let draft = |at: &Timestamp| (SystemTime::from(*at), self.draft(*at));
-        (!ticks.is_empty()).then(|| Firing {
+        (!ticks.is_empty()).then(|| DueTicks {
             schedule: self.name.to_string(),
-            epoch: standing.epoch,
+            epoch: state.epoch,
             ticks: ticks.iter().map(draft).collect(),
         })
     }
@@ -130,7 +130,7 @@ impl Plan {
 ///
 /// A tick that was fired by a clock which has been set back since lies ahead, and decides nothing: else one wrong hour of that clock would silence the schedule for as long as it was ahead.
 /// It cannot fire again all the same, for its row is there.
-fn baseline(standing: &Standing) -> Option<Timestamp> {
-    let newest = standing.newest.map(|(tick, _)| tick);
-    Timestamp::try_from(standing.since.max(newest.unwrap_or(standing.since))).ok()
+fn baseline(state: &ScheduleState) -> Option<Timestamp> {
+    let newest = state.newest.map(|(tick, _)| tick);
+    Timestamp::try_from(state.since.max(newest.unwrap_or(state.since))).ok()
 }

@@ -13,9 +13,9 @@ use crate::{
     enqueue::jobs::Jobs,
     handler::registry::Registry,
     store::{
-        postgres::schedules::Calendar,
-        setback::{PATIENCE, Setback, within},
-        timetable::{Fired, Firing, Registration, Standing},
+        postgres::schedules::ScheduleStore,
+        retry::{RetryBackoff, STORE_TIMEOUT, with_timeout},
+        timetable::{DueTicks, Fired, Registration, ScheduleState},
     },
 };
 
@@ -23,7 +23,7 @@ use crate::{
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
 /// How long a tick is kept: as far as the clock can be set back without a tick firing again.
-const KEEP: Duration = Duration::from_hours(30 * 24);
+const TICK_RETENTION: Duration = Duration::from_hours(30 * 24);
 
 /// From one round of pruning to the next.
 const PRUNE_EVERY: Duration = Duration::from_mins(1);
@@ -56,7 +56,7 @@ pub fn scheduler(name: impl Into<String>, registry: &Registry) -> ProcessType {
 pub(super) struct Scheduler {
     pub(super) plans: Arc<[Plan]>,
     names: Vec<String>,
-    pub(super) calendar: Calendar,
+    pub(super) store: ScheduleStore,
     pub(super) jobs: Jobs,
     lifecycle: Lifecycle,
 }
@@ -76,7 +76,7 @@ impl Scheduler {
         let jobs = Jobs::of(context)?;
         Ok(Self {
             names: plans.iter().map(|plan| plan.name().to_string()).collect(),
-            calendar: Calendar::new(context.db()?, Arc::clone(jobs.store())),
+            store: ScheduleStore::new(context.db()?, Arc::clone(jobs.store())),
             plans,
             jobs,
             lifecycle: context.lifecycle().clone(),
@@ -85,14 +85,14 @@ impl Scheduler {
 
     /// Fires until the process drains. The tick that is being fired then is finished: only a sleep is cut short.
     async fn run(&self) {
-        let mut setback = Setback::default();
+        let mut backoff = RetryBackoff::default();
         let mut is_registered = false;
         loop {
             let next = self.round(&mut is_registered).await;
             tokio::select! {
                 biased;
                 () = self.lifecycle.draining() => return,
-                () = rest(next, &mut setback) => {}
+                () = rest(next, &mut backoff) => {}
             }
         }
     }
@@ -130,21 +130,21 @@ impl Scheduler {
     async fn register_those(&self, which: impl Fn(&Plan) -> bool) -> Result<(), Error> {
         let plans = self.plans.iter().filter(|plan| which(plan));
         let registrations: Vec<Registration> = plans.map(Plan::registration).collect();
-        within(PATIENCE, self.calendar.register(&registrations)).await
+        with_timeout(STORE_TIMEOUT, self.store.register(&registrations)).await
     }
 
     /// Looks once, and fires what is due then. A schedule that cannot be fired keeps no other from it.
     async fn look(&self) -> Result<Looked, Error> {
-        let timetable = within(PATIENCE, self.calendar.timetable(&self.names)).await?;
+        let timetable = with_timeout(STORE_TIMEOUT, self.store.timetable(&self.names)).await?;
         // Later than `now`, so no sleep ends before its tick.
         let looked_at = Instant::now();
         let now = instant(timetable.now)?;
-        let standing = |plan: &Plan| -> Option<&Standing> {
+        let state = |plan: &Plan| -> Option<&ScheduleState> {
             let mut known = timetable.schedules.iter();
             known.find(|known| *known.name == **plan.name())
         };
         let has_not_begun =
-            |plan: &Plan| standing(plan).is_none_or(|known| known.since > timetable.now);
+            |plan: &Plan| state(plan).is_none_or(|known| known.since > timetable.now);
         if self.plans.iter().any(has_not_begun) {
             self.register_those(has_not_begun).await?;
         }
@@ -159,8 +159,8 @@ impl Scheduler {
             if self.is_draining() {
                 break;
             }
-            let firing = standing(plan).and_then(|known| plan.firing(known, now));
-            match self.fire(firing).await {
+            let due = state(plan).and_then(|known| plan.due_ticks(known, now));
+            match self.fire(due).await {
                 Ok(Fired::Enqueued(jobs)) => looked.enqueued += jobs,
                 Ok(Fired::Stale) => looked.is_stale = true,
                 Err(error) => {
@@ -176,13 +176,13 @@ impl Scheduler {
         failure.map_or(Ok(looked), Err)
     }
 
-    async fn fire(&self, firing: Option<Firing>) -> Result<Fired, Error> {
-        let Some(firing) = firing else {
+    async fn fire(&self, due: Option<DueTicks>) -> Result<Fired, Error> {
+        let Some(due) = due else {
             return Ok(Fired::Enqueued(0));
         };
-        let queues = firing.queues_due_now();
-        let schedule = firing.schedule.clone();
-        let fired = within(PATIENCE, self.calendar.fire(firing)).await?;
+        let queues = due.queues_due_now();
+        let schedule = due.schedule.clone();
+        let fired = with_timeout(STORE_TIMEOUT, self.store.fire(due)).await?;
         if let Fired::Enqueued(jobs) = fired {
             tracing::debug!(schedule, jobs, "fired");
             self.jobs.wake_queues(queues);
@@ -197,7 +197,7 @@ impl Scheduler {
         loop {
             sleep(pause).await;
             pause = PRUNE_EVERY;
-            match within(PATIENCE, self.calendar.prune(KEEP, BATCH)).await {
+            match with_timeout(STORE_TIMEOUT, self.store.prune(TICK_RETENTION, BATCH)).await {
                 Ok(BATCH..) => pause = Duration::from_millis(100),
                 Ok(_) => {}
                 // The next round finds them too.
@@ -208,13 +208,13 @@ impl Scheduler {
 }
 
 /// Sleeps until there may be something to do.
-async fn rest(next: Result<Instant, Error>, setback: &mut Setback) {
+async fn rest(next: Result<Instant, Error>, backoff: &mut RetryBackoff) {
     match next {
         Ok(next) => {
-            setback.over();
+            backoff.reset();
             sleep_until(next).await;
         }
-        Err(error) => setback.pause("firing schedules", &error).await,
+        Err(error) => backoff.pause("firing schedules", &error).await,
     }
 }
 

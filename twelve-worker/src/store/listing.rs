@@ -1,4 +1,4 @@
-//! Jobs as people see them.
+//! Jobs and workers in listings.
 
 use serde::{Serialize, Serializer};
 
@@ -59,7 +59,7 @@ impl Filter {
         self
     }
 
-    /// No more than this many jobs in a listing; what acts on all that match takes no notice of it.
+    /// No more than this many jobs in a listing. Actions on all jobs that match ignore it.
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = limit;
         self
@@ -88,7 +88,7 @@ pub struct JobSummary {
     pub attempts: u32,
     /// Attempts after which it has failed.
     pub max_attempts: u32,
-    /// Workers in a row that died while they ran it alone, as they do when one has died before.
+    /// How many workers in a row died while they ran it alone.
     pub crashes: u32,
     /// The worker that runs it.
     pub worker: Option<WorkerId>,
@@ -100,7 +100,7 @@ pub struct JobSummary {
     pub claimed_at: Option<Timestamp>,
     /// When it was done, failed or discarded.
     pub finished_at: Option<Timestamp>,
-    /// What the last evidence on it says.
+    /// The last error that is recorded on it.
     pub last_error: Option<String>,
 }
 
@@ -115,25 +115,25 @@ pub struct JobDetails {
     pub priority: Priority,
     /// Its tags.
     pub tags: Vec<String>,
-    /// What it carries beside its payload.
+    /// Its metadata.
     pub metadata: Option<serde_json::Value>,
     /// Its payload; `None` when only a summary was kept.
     pub payload: Option<serde_json::Value>,
-    /// The number of its last claim; it also grows when the job is taken or handed back.
+    /// Its fencing token, which each retry, release or rescue raises.
     pub epoch: i64,
-    /// The evidence on its attempts, the oldest first.
+    /// The errors of its attempts, the oldest first.
     pub errors: Vec<JobError>,
     /// The steps whose results are recorded, in the order in which they were.
     pub steps: Vec<String>,
 }
 
-/// Evidence on one attempt.
+/// What is recorded of one attempt that did not succeed.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct JobError {
     /// The attempt's number.
     pub attempt: u32,
-    /// Why there is evidence.
+    /// What kind of error it is.
     pub cause: Cause,
     /// What happened, the last time.
     pub message: String,
@@ -168,7 +168,7 @@ pub struct WorkerSummary {
     pub queues: Queues,
     /// The kinds that it has handlers for.
     pub kinds: Vec<String>,
-    /// It takes no more jobs, for it is stopping.
+    /// It is draining, and takes no more jobs.
     pub draining: bool,
     /// When it was started.
     pub started_at: Timestamp,

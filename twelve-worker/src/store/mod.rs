@@ -1,18 +1,18 @@
-//! Where jobs live: what any store must be able to do, in the words of the domain.
+//! The store, where jobs live: what any store must do, in the words of the domain.
 //!
-//! A store decides nothing about a job: the engine tells it what an attempt ended as.
-//! It keeps three promises, and the conformance suite checks them:
+//! A store makes no decision about a job: the engine tells it how an attempt ended.
+//! It keeps three promises, which the conformance suite checks:
 //!
 //! - a job is held by at most one worker, and only the claim with the highest epoch can be acked;
 //! - a job is never lost between two states: every verb is one atomic move;
-//! - all times are the store's own clock, so a worker's clock can be wrong.
+//! - all times are of the store's own clock, so a wrong clock of a worker does no harm.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub(crate) mod listing;
 pub(crate) mod model;
 pub mod postgres;
-pub(crate) mod setback;
+pub(crate) mod retry;
 pub(crate) mod state;
 pub(crate) mod timetable;
 pub(crate) mod verbs;
@@ -21,13 +21,13 @@ pub(crate) mod why;
 pub use crate::job::draft::{Draft, Due};
 pub use listing::{Filter, JobDetails, JobError, JobSummary, WorkerSummary};
 pub use model::{
-    Ack, Acked, Batch, Beat, Claim, Claimed, Done, Evidence, Lane, Lease, Level, Observation,
+    Ack, Acked, Batch, Beat, Claim, Claimed, Done, FailureText, Lane, Lease, Level, Observation,
     Profile, Recorded, Rescued, Retention, Survey, Wake,
 };
-pub use postgres::schedules::Calendar;
+pub use postgres::schedules::ScheduleStore;
 pub use state::Cause;
 pub use state::State;
-pub use timetable::{Fired, Firing, Registration, Standing, Timetable};
+pub use timetable::{DueTicks, Fired, Registration, ScheduleState, Timetable};
 pub use verbs::{Cancellation, Pausable, Paused};
 pub use why::{Reason, Why};
 
@@ -43,7 +43,7 @@ use crate::job::{
     queues::Queues,
 };
 
-/// The store of a process: the one place that decides which it is.
+/// Opens the store of a process. Only this function decides which store that is.
 pub(crate) fn open(db: Db) -> Arc<dyn Store> {
     Arc::new(PostgresStore::new(db))
 }
@@ -54,14 +54,14 @@ pub type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
 /// Where jobs live.
 ///
 /// `enqueue_in` and `ack_in` name Postgres, whatever the store is: `Tx` is a transaction on the app's own Postgres.
-/// A store somewhere else writes to an outbox there.
+/// A store on another server would write to an outbox in that Postgres.
 pub trait Store: Producing + Working + Controlling {}
 
 impl<S: Producing + Working + Controlling> Store for S {}
 
 /// What producers need.
 pub trait Producing: fmt::Debug + Send + Sync + 'static {
-    /// Adds these jobs, all or none; tells what became of each.
+    /// Adds these jobs, all or none; returns the result for each.
     fn enqueue(&self, drafts: Vec<Draft>) -> Answer<'_, Vec<Enqueued>>;
 
     /// Adds these jobs when the transaction on this connection commits.
@@ -77,18 +77,18 @@ pub trait Producing: fmt::Debug + Send + Sync + 'static {
 
 /// What workers need.
 pub trait Working: fmt::Debug + Send + Sync + 'static {
-    /// What there is to do on these queues.
+    /// Surveys these queues: what there is to do.
     fn survey<'a>(&'a self, queues: &'a Queues) -> Answer<'a, Survey>;
 
-    /// Moves at most `limit` scheduled jobs that are due to their lanes; tells how many.
+    /// Moves at most `limit` due jobs from the schedule to their lanes; returns how many.
     fn promote(&self, limit: usize) -> Answer<'_, usize>;
 
-    /// Takes jobs for a registered worker; none, when the worker is not registered.
+    /// Claims jobs for a worker. A worker that is not registered gets none.
     ///
-    /// Within a lane the oldest comes first.
+    /// Within a lane the oldest job comes first.
     fn claim<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Batch>;
 
-    /// Records that jobs are done, and forgets claims whose jobs have all ended; tells which leases did not hold any more.
+    /// Records that jobs are done, and forgets claims whose jobs have all ended. Returns the leases that no longer held.
     fn done<'a>(
         &'a self,
         worker: WorkerId,
@@ -108,20 +108,20 @@ pub trait Working: fmt::Debug + Send + Sync + 'static {
         ack: &'a Ack,
     ) -> Answer<'a, Acked>;
 
-    /// Gives jobs back that a stopping worker could not finish: they go first, in this order. Tells how many it still held; spends no attempt.
-    fn hand_back<'a>(&'a self, leases: &'a [Lease]) -> Answer<'a, usize>;
+    /// Releases leases of jobs that did not end. Those jobs go first, in this order, and no attempt is spent. Returns how many leases still held.
+    fn release<'a>(&'a self, leases: &'a [Lease]) -> Answer<'a, usize>;
 
-    /// Gives a claim back whose answer was lost; tells how many jobs it held.
-    fn give_up(&self, worker: WorkerId, claim: ClaimId) -> Answer<'_, usize>;
+    /// Releases a claim whose answer was lost; returns how many jobs it held.
+    fn release_claim(&self, worker: WorkerId, claim: ClaimId) -> Answer<'_, usize>;
 
-    /// The claims of this worker, as the store sees them.
+    /// The claims that the store has for this worker.
     fn claims_of(&self, worker: WorkerId) -> Answer<'_, Vec<ClaimId>>;
 
-    /// Those of these jobs that somebody wants to be stopped, with the reasons.
+    /// The cancellation requests for these jobs, with their reasons.
     fn cancellations<'a>(&'a self, held: &'a [Lease]) -> Answer<'a, Vec<(Lease, String)>>;
 
-    /// A heart for one worker, on a connection of its own.
-    fn pulse(&self) -> Box<dyn Pulse>;
+    /// Writes the heartbeat of one worker, on a connection of its own.
+    fn heartbeat_writer(&self) -> Box<dyn HeartbeatWriter>;
 
     /// Forgets a worker that has stopped.
     fn deregister(&self, worker: WorkerId) -> Answer<'_, ()>;
@@ -129,20 +129,20 @@ pub trait Working: fmt::Debug + Send + Sync + 'static {
     /// The heartbeats of all workers.
     fn observe(&self) -> Answer<'_, Observation>;
 
-    /// Declares a worker dead, unless its heart has beaten since: takes its jobs back, as suspects.
+    /// Declares a worker dead unless its heartbeat has changed since: takes its jobs back, as suspects.
     ///
-    /// The crash is counted only against a suspect that was all the worker held; after three in a row that job has failed.
-    /// A job whose ack is being committed at this moment is left to [`rescue_orphans`](Self::rescue_orphans): its fate is decided first.
+    /// The crash counts only for a suspect that was the worker's only job; after three in a row that job has failed.
+    /// A job whose ack is being committed at this moment is left to [`rescue_orphans`](Self::rescue_orphans), which comes after that commit.
     fn rescue(&self, worker: WorkerId, beat: i64) -> Answer<'_, Vec<Rescued>>;
 
-    /// Takes back the jobs that no registered worker holds. Nobody died of them, so they are no suspects.
+    /// Takes back the jobs that no registered worker holds. They are not suspects, since no worker died while it ran them.
     fn rescue_orphans(&self) -> Answer<'_, Vec<Rescued>>;
 
-    /// Removes at most `limit` jobs whose time to be kept is over; tells how many.
+    /// Removes at most `limit` jobs whose retention is over; returns how many.
     fn prune(&self, limit: usize) -> Answer<'_, usize>;
 
-    /// Adapts to how many jobs there are, if that has changed much; tells whether it had.
-    fn adapt(&self) -> Answer<'_, bool>;
+    /// Refreshes the statistics that query plans rely on, if the number of jobs has changed much; returns whether it had.
+    fn refresh_statistics(&self) -> Answer<'_, bool>;
 
     /// The recorded result of a step, as JSON.
     fn step<'a>(&'a self, job: JobId, name: &'a str) -> Answer<'a, Option<String>>;
@@ -159,7 +159,7 @@ pub trait Working: fmt::Debug + Send + Sync + 'static {
     fn listen(&self, woken: Box<dyn Fn(Wake<'_>) + Send + Sync>) -> BoxFuture<'static, ()>;
 }
 
-/// What people need who look at jobs and act on them.
+/// What the command line and [`Admin`](crate::Admin) need.
 pub trait Controlling: fmt::Debug + Send + Sync + 'static {
     /// The jobs that match, the newest first.
     fn list<'a>(&'a self, filter: &'a Filter) -> Answer<'a, Vec<JobSummary>>;
@@ -167,26 +167,27 @@ pub trait Controlling: fmt::Debug + Send + Sync + 'static {
     /// One job with all that is known about it.
     fn show(&self, job: JobId) -> Answer<'_, Option<JobDetails>>;
 
-    /// Makes those of these jobs that wait, have failed, were discarded or cancelled due now, with all their attempts granted again; tells which.
+    /// Makes jobs due now and grants them all their attempts again, if they wait, have failed, or were discarded or cancelled. Returns which.
     ///
-    /// One that has ended takes its unique key again; if another job holds that, it stays as it is.
+    /// A job that had ended takes its unique key again. If another job holds the key, it stays as it is.
     fn retry<'a>(&'a self, jobs: &'a [JobId]) -> Answer<'a, Vec<JobId>>;
 
-    /// Discards those of these jobs that wait or have failed; tells which.
-    fn discard<'a>(&'a self, jobs: &'a [JobId], reason: &'a Evidence) -> Answer<'a, Vec<JobId>>;
+    /// Discards those of these jobs that wait or have failed; returns which.
+    fn discard<'a>(&'a self, jobs: &'a [JobId], reason: &'a FailureText) -> Answer<'a, Vec<JobId>>;
 
-    /// Cancels those of these jobs that wait, and has the workers of those that run told.
+    /// Cancels those of these jobs that wait, and requests the cancellation of those that run.
     ///
-    /// A job that is to be stopped stays so when it is taken back from its worker, until it has ended or is retried by hand.
-    fn cancel<'a>(&'a self, jobs: &'a [JobId], reason: &'a Evidence) -> Answer<'a, Cancellation>;
+    /// A request outlives a rescue of its job. It ends with the job, or when the job is retried by hand.
+    fn cancel<'a>(&'a self, jobs: &'a [JobId], reason: &'a FailureText)
+    -> Answer<'a, Cancellation>;
 
-    /// Gives those of these jobs that wait another time; tells which.
+    /// Changes the due time of those of these jobs that wait; returns which.
     fn reschedule<'a>(&'a self, jobs: &'a [JobId], due: Due) -> Answer<'a, Vec<JobId>>;
 
     /// How many jobs match.
     fn count<'a>(&'a self, filter: &'a Filter) -> Answer<'a, u64>;
 
-    /// The first `limit` jobs that match, the oldest first: after one job, and up to another.
+    /// The first `limit` jobs that match, the oldest first; after the job `after`, and up to the job `last`.
     fn matching<'a>(
         &'a self,
         filter: &'a Filter,
@@ -201,23 +202,23 @@ pub trait Controlling: fmt::Debug + Send + Sync + 'static {
     /// Pauses a queue or a kind, on every worker; false, when it was paused before.
     fn pause<'a>(&'a self, what: &'a Pausable) -> Answer<'a, bool>;
 
-    /// Resumes it, and puts what was held back into its lanes; false, when it was not paused.
+    /// Resumes it, and moves its parked jobs back to their lanes; false, when it was not paused.
     fn resume<'a>(&'a self, what: &'a Pausable) -> Answer<'a, bool>;
 
     /// What is paused.
     fn paused(&self) -> Answer<'_, Vec<Paused>>;
 
-    /// Where a job stands, and why it does not run.
+    /// The state of a job, and why it does not run.
     fn why(&self, job: JobId) -> Answer<'_, Why>;
 
     /// The workers that are registered.
     fn workers(&self) -> Answer<'_, Vec<WorkerSummary>>;
 }
 
-/// The heart of one worker.
+/// Writes the heartbeat of one worker.
 ///
-/// It holds a connection of its own, so that a busy pool cannot stop it.
-pub trait Pulse: Send {
-    /// Beats, and says whether the worker still claims; registers it when the store does not know it, or not any more.
+/// It has a connection of its own, so that a busy pool cannot delay it.
+pub trait HeartbeatWriter: Send {
+    /// Writes one beat. Registers the worker if the store does not know it, or no longer does.
     fn beat<'a>(&'a mut self, worker: &'a Profile, is_draining: bool) -> Answer<'a, Beat>;
 }

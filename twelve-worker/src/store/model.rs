@@ -1,26 +1,26 @@
-//! What the engine and a store tell each other.
+//! The data that the engine and a store exchange.
 
 use std::time::Duration;
 
 use super::state::{Cause, State};
 use crate::job::{
     id::{ClaimId, JobId, WorkerId},
-    keep::Keep,
     priority::Priority,
     queues::Queues,
+    retention::Keep,
 };
 
-/// The most evidence that is kept of one failure.
-const MAX_EVIDENCE_BYTES: usize = 4096;
+/// The longest text that is recorded of one failure.
+const MAX_FAILURE_TEXT_BYTES: usize = 4096;
 
 /// The lane of a queue in which a job waits; the earlier ones go first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Level {
-    /// It was handed back unfinished: it has had its turn already.
+    /// Its lease was released before it ended. It has had its turn already, so it goes first.
     Returned,
     /// It waits for its turn.
     Priority(Priority),
-    /// Its worker died, and nobody knows whether of this job: it runs alone.
+    /// Its worker died, perhaps because of this job: it runs alone.
     Suspect,
 }
 
@@ -42,11 +42,11 @@ pub struct Lane {
     pub queue: String,
     /// The level.
     pub level: Level,
-    /// How old the oldest job in it is, compared with other lanes: the lower, the older; `None` when it is empty.
+    /// A number that orders lanes by the age of their oldest job: the lower, the older. `None` when the lane is empty.
     pub oldest: Option<i64>,
 }
 
-/// What there is to do on some queues.
+/// The result of a survey: what there is to do on some queues.
 #[derive(Clone, Debug, Default)]
 pub struct Survey {
     /// The lanes of the queues that are not paused.
@@ -57,10 +57,10 @@ pub struct Survey {
     pub next_due: Option<Duration>,
 }
 
-/// What is to be claimed.
+/// A request to claim jobs.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// The claim's name: the worker's own, so that it knows a claim whose answer was lost.
+    /// The claim's id. The worker chooses it, so that it recognises a claim whose answer was lost.
     pub id: ClaimId,
     /// Who claims.
     pub worker: WorkerId,
@@ -68,7 +68,7 @@ pub struct Claim {
     pub lanes: Vec<Lane>,
     /// How many jobs at most.
     pub limit: usize,
-    /// Jobs of these kinds are held back until their kind is resumed.
+    /// The kinds that are paused: their tickets are parked until the kind is resumed.
     pub paused_kinds: Vec<String>,
 }
 
@@ -77,18 +77,18 @@ pub struct Claim {
 pub struct Batch {
     /// The jobs, in the order of the lanes.
     pub jobs: Vec<Claimed>,
-    /// How many entries were taken off the lanes: some may have been outdated, or held back.
+    /// How many tickets were taken off the lanes. Some may have been outdated, or were parked.
     pub taken: usize,
 }
 
-/// Who holds a job: an ack must name it.
+/// The right to run and ack a job.
 ///
-/// Each time that a job is taken or put back its epoch grows, so a lease has one holder, for ever.
+/// Each retry, release or rescue raises the job's epoch, so no two holders ever have the same lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lease {
     /// The job.
     pub job: JobId,
-    /// The fence.
+    /// The fencing token.
     pub epoch: i64,
 }
 
@@ -109,7 +109,7 @@ pub struct Claimed {
     pub attempts: u32,
     /// Attempts after which it has failed.
     pub max_attempts: u32,
-    /// How often in a row this attempt was put off because a backing service was unavailable.
+    /// How often in a row this attempt was deferred because a backing service was unavailable.
     pub deferrals: u32,
     /// Does it hold a unique key?
     pub is_unique: bool,
@@ -123,14 +123,14 @@ impl Claimed {
     }
 }
 
-/// What stays of a job that is done.
+/// What is kept of a job that is done, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Retention {
     /// How much.
     pub keep: Keep,
     /// How long.
     pub span: Duration,
-    /// Nothing but the job itself is there to be removed: no unique key, no evidence, no steps.
+    /// Whether the job has nothing but its own row: no unique key, no errors, no steps. A faster statement then removes it.
     pub is_bare: bool,
 }
 
@@ -139,7 +139,7 @@ pub struct Retention {
 pub struct Done {
     /// The proof of the claim.
     pub lease: Lease,
-    /// What stays of it.
+    /// What is kept of it.
     pub retention: Retention,
 }
 
@@ -148,23 +148,23 @@ pub struct Done {
 pub enum Ack {
     /// It is done.
     Done(Retention),
-    /// It is not wanted any more, and is kept for this time.
-    Discard(Evidence, Duration),
-    /// Somebody wanted it to be stopped; it is kept for this time.
-    Cancel(Evidence, Duration),
+    /// The handler discarded it; it is kept for this time.
+    Discard(FailureText, Duration),
+    /// It was cancelled, and is kept for this time.
+    Cancel(FailureText, Duration),
     /// It runs again after this time; no attempt is spent.
     Snooze(Duration),
     /// The attempt failed; there will be another after this time.
-    Retry(Duration, Evidence),
+    Retry(Duration, FailureText),
     /// The attempt failed, and it was the last.
-    Fail(Evidence),
+    Fail(FailureText),
     /// The payload cannot be read: it has failed, without an attempt.
-    Undecodable(Evidence),
-    /// It could not be attempted for this cause: put back for this time, no attempt is spent.
-    PutBack(Duration, Cause, Evidence),
+    Undecodable(FailureText),
+    /// It could not be attempted for this cause. It runs again after this time; no attempt is spent.
+    Defer(Duration, Cause, FailureText),
 }
 
-/// What became of an ack.
+/// The result of an ack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a refused ack means that the job belongs to somebody else"]
 pub enum Acked {
@@ -174,17 +174,17 @@ pub enum Acked {
     Refused,
 }
 
-/// What is kept about a failure: bounded text that every store can hold.
+/// The text that is recorded of a failure: bounded, and without characters that a store cannot hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Evidence(String);
+pub struct FailureText(String);
 
-impl Evidence {
+impl FailureText {
     /// The text without what Postgres cannot hold (U+0000), cut after 4 KiB.
     #[must_use]
     pub fn new(text: &str) -> Self {
         let mut text = text.replace('\0', "");
-        if text.len() > MAX_EVIDENCE_BYTES {
-            text.truncate(text.floor_char_boundary(MAX_EVIDENCE_BYTES));
+        if text.len() > MAX_FAILURE_TEXT_BYTES {
+            text.truncate(text.floor_char_boundary(MAX_FAILURE_TEXT_BYTES));
             text.push('…');
         }
         Self(text)
@@ -197,18 +197,18 @@ impl Evidence {
     }
 }
 
-/// What became of a step's result.
+/// The result of recording a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recorded {
     /// It is recorded.
     First,
-    /// There was one already: this one.
+    /// A result was recorded before: this one.
     Before(String),
     /// The lease does not hold any more: nothing was recorded.
     Refused,
 }
 
-/// What a worker says about itself.
+/// What a worker registers about itself.
 #[derive(Clone, Debug)]
 pub struct Profile {
     /// Its name.
@@ -229,7 +229,7 @@ pub struct Profile {
     pub kinds: Vec<String>,
 }
 
-/// What a heartbeat found.
+/// The result of a heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beat {
     /// The store knew the worker.
@@ -245,7 +245,7 @@ pub struct Observation {
     pub beats: Vec<(WorkerId, i64)>,
     /// Are there jobs that no registered worker holds?
     pub orphans: bool,
-    /// Does somebody want running jobs to be stopped?
+    /// Are there cancellation requests?
     pub cancellations: bool,
 }
 
@@ -260,15 +260,15 @@ pub struct Rescued {
     pub state: State,
 }
 
-/// How many workers in a row may die while they run a job alone; then it has failed.
+/// How many workers in a row may die while they run a job alone, before it has failed.
 pub(crate) const MAX_CRASHES: i32 = 3;
 
-/// There may be jobs.
+/// A wake-up: there may be jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wake<'a> {
     /// On this queue.
     Queue(&'a str),
-    /// On any queue: something may have been missed.
+    /// On any queue: wake-ups may have been lost.
     Any,
     /// Something was paused, resumed or cancelled.
     Control,
@@ -280,9 +280,9 @@ mod tests {
 
     #[test]
     fn evidence_is_bounded_and_holds_no_nul() {
-        assert_eq!(Evidence::new("a\0b").as_str(), "ab");
-        let long = Evidence::new(&"é".repeat(4000));
-        assert!(long.as_str().len() <= MAX_EVIDENCE_BYTES + '…'.len_utf8());
+        assert_eq!(FailureText::new("a\0b").as_str(), "ab");
+        let long = FailureText::new(&"é".repeat(4000));
+        assert!(long.as_str().len() <= MAX_FAILURE_TEXT_BYTES + '…'.len_utf8());
         assert!(long.as_str().ends_with("é…"));
     }
 }

@@ -1,10 +1,10 @@
-//! Where a job stands, and what brought it there.
+//! The states of a job, and the causes of errors.
 
 use serde::{Serialize, Serializer};
 use std::{fmt, str::FromStr};
 use twelve_core::Error;
 
-/// Where a job stands.
+/// The state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum State {
@@ -77,7 +77,7 @@ impl Serialize for State {
     }
 }
 
-/// Why there is evidence on a job.
+/// What kind of error is recorded on a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cause {

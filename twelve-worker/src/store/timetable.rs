@@ -1,4 +1,4 @@
-//! What a scheduler and the [`Calendar`](super::Calendar) tell each other.
+//! What a scheduler and the [`ScheduleStore`](super::ScheduleStore) tell each other.
 
 use std::time::SystemTime;
 
@@ -18,53 +18,53 @@ pub struct Registration {
     pub zone: String,
 }
 
-/// Schedules at one moment.
+/// The states of schedules, in one snapshot.
 #[derive(Clone, Debug)]
 pub struct Timetable {
     /// The clock that decides what is due.
     pub now: SystemTime,
     /// Those that are known, of those that were asked for.
-    pub schedules: Vec<Standing>,
+    pub schedules: Vec<ScheduleState>,
 }
 
-/// Where a schedule stands.
+/// The state of one schedule.
 #[derive(Clone, Debug)]
-pub struct Standing {
+pub struct ScheduleState {
     /// Its name.
     pub name: String,
     /// Ticks up to this moment are not due: it was first seen then, changed, or resumed.
     pub since: SystemTime,
     /// Has somebody paused it?
     pub is_paused: bool,
-    /// The fence: it grows with every firing and every change.
+    /// The fencing token: every firing and every change raises it.
     pub epoch: i64,
-    /// The newest tick that was fired, of those that do not lie ahead, and its job.
+    /// The newest fired tick that is not in the future, and its job.
     pub newest: Option<(SystemTime, JobId)>,
 }
 
-/// Ticks that are to be fired.
+/// The due ticks of one schedule, to be fired.
 #[derive(Clone, Debug)]
-pub struct Firing {
+pub struct DueTicks {
     /// The schedule.
     pub schedule: String,
-    /// The epoch of the standing on which they were chosen.
+    /// The epoch of the state from which they were chosen.
     pub epoch: i64,
-    /// The ticks with their jobs, in their order.
+    /// The ticks with their jobs, the earliest first.
     pub ticks: Vec<(SystemTime, Draft)>,
 }
 
-/// What became of a firing.
+/// The result of a firing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a stale firing has fired nothing"]
 pub enum Fired {
-    /// So many jobs were enqueued; ticks that had been fired before are left out.
+    /// How many jobs were enqueued. Ticks that were fired before are left out.
     Enqueued(usize),
     /// The schedule has changed since, or is paused: nothing was fired.
     Stale,
 }
 
-impl Firing {
-    /// The queues on which a job is due at once.
+impl DueTicks {
+    /// The queues on which a job is due now.
     pub(crate) fn queues_due_now(&self) -> Vec<String> {
         due_now(self.ticks.iter().map(|(_, draft)| draft))
     }

@@ -1,4 +1,4 @@
-//! What people do about jobs, and what became of it.
+//! What people can pause and cancel, and the results.
 
 use serde::Serialize;
 use std::fmt;
@@ -58,12 +58,12 @@ pub struct Paused {
     pub since: Timestamp,
 }
 
-/// What became of jobs that were to be cancelled.
+/// The result of cancelling jobs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Cancellation {
     /// They had not started, and never will.
     pub cancelled: Vec<JobId>,
-    /// They run: their cancellation was requested of their workers.
+    /// They run: their cancellation is requested.
     pub requested: Vec<JobId>,
 }

@@ -1,4 +1,4 @@
-//! Why a job is where it is, in sentences.
+//! Why a job is in its state, in sentences.
 
 use serde::Serialize;
 use std::fmt;
@@ -9,7 +9,7 @@ use crate::job::{
     timestamp::Timestamp,
 };
 
-/// Where a job stands, and what it waits for.
+/// The state of a job, and what it waits for.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Why {
@@ -17,11 +17,11 @@ pub struct Why {
     pub job: JobId,
     /// Its state; `None` when there is no such job.
     pub state: Option<State>,
-    /// All reasons, the one that weighs most first; there is at least one.
+    /// All reasons, the most important first; there is at least one.
     pub reasons: Vec<Reason>,
 }
 
-/// One reason why a job does not run, or what became of it.
+/// One reason why a job does not run, or how it ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -34,10 +34,10 @@ pub enum Reason {
         state: State,
         /// When.
         at: Timestamp,
-        /// What the last evidence on it says.
+        /// The last error that is recorded on it.
         error: Option<String>,
     },
-    /// A worker has it.
+    /// A worker runs it.
     Running {
         /// Its name.
         worker: WorkerId,
@@ -64,7 +64,7 @@ pub enum Reason {
     Scheduled {
         /// When it comes.
         until: Timestamp,
-        /// What the last evidence on it says: then it is the next attempt that waits.
+        /// The last error of the job, if it waits for its next attempt.
         error: Option<String>,
     },
     /// Somebody paused its queue.
@@ -102,7 +102,7 @@ pub enum Reason {
         /// There may be more.
         at_least: bool,
     },
-    /// The workers that would take it have their hands full.
+    /// The executor slots of the workers that would take it are busy.
     Busy {
         /// How many jobs they hold.
         held: u64,

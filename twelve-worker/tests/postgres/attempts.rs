@@ -220,7 +220,7 @@ async fn a_test_can_run_all_that_is_due() {
         .unwrap();
     assert_eq!(drained.done, 3);
     assert_eq!((drained.snoozed, drained.discarded), (1, 1));
-    assert_eq!((drained.put_back, drained.failed), (1, 0));
+    assert_eq!((drained.deferred, drained.failed), (1, 0));
     assert_eq!(drained.attempts(), 6);
     assert_eq!(app.count("SELECT count(*) FROM twelve.workers").await, 0);
 }

@@ -137,7 +137,7 @@ async fn outlive_a_worker(app: &App) {
     let doomed = app.start();
     let job = app.jobs.enqueue(Work(0)).await.unwrap().id();
     app.stage.at_work.notified().await;
-    // Its tasks outlive it, as in a process that hangs; its heart does not beat any more.
+    // Its tasks outlive it, as in a process that hangs; its heartbeat has stopped.
     doomed.main.abort();
     let died = Instant::now();
     let _heir = app.start();
@@ -223,7 +223,7 @@ async fn enqueue_suspect(app: &App, job: Work) -> JobId {
 
 /// The runtime of this test has one thread.
 #[tokio::test]
-async fn a_handler_that_blocks_every_thread_does_not_stop_the_heart() {
+async fn a_handler_that_blocks_every_thread_does_not_stop_the_heartbeat() {
     let app = App::new(async |_: Work, db: Db| -> Result<()> {
         let beat = "SELECT max(beat) FROM twelve.workers";
         let before: i64 = sqlx::query_scalar(beat).fetch_one(&db).await?;
@@ -232,7 +232,7 @@ async fn a_handler_that_blocks_every_thread_does_not_stop_the_heart() {
         if before < after {
             return Ok(());
         }
-        Err(Failure::new("the heart stood still"))
+        Err(Failure::new("the heartbeat stopped"))
     })
     .await;
     let _worker = app.start();

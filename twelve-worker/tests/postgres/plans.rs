@@ -103,14 +103,14 @@ fn arguments(name: &str) -> &'static str {
         "forget" => "(pg_temp.id(9, 1), pg_temp.ids(7, 0, 2))",
         "again" => "(pg_temp.id(0, 3), 0, pg_temp.id(9, 1), 1, 1000, 'failed', 'm')",
         "end" => "(pg_temp.id(0, 3), 0, pg_temp.id(9, 1), 'failed', 1, 'failed', 'm', 1000)",
-        "hand_back" => "(pg_temp.ids(0, 0, 200), array_fill(0::bigint, ARRAY[200]))",
-        "give_up" => "(pg_temp.id(9, 1), pg_temp.id(7, 1))",
+        "release" => "(pg_temp.ids(0, 0, 200), array_fill(0::bigint, ARRAY[200]))",
+        "release_claim" => "(pg_temp.id(9, 1), pg_temp.id(7, 1))",
         "rescue" => "(pg_temp.id(9, 2), 3)",
         "rescue_orphans" => "(NULL, 3)",
         "quarantine" => "(pg_temp.ids(0, 0, 3))",
         "beat" => "(pg_temp.id(9, 1), false)",
         "cancellations" => "(pg_temp.ids(0, 0, 20))",
-        "observe" | "forget_wishes" => "",
+        "observe" | "forget_cancellations" => "",
         "step" => "(pg_temp.id(0, 3), 's')",
         "record" => "(pg_temp.id(0, 3), 0, 's', '{}')",
         other => panic!("what are the arguments of {other}?"),
@@ -145,8 +145,8 @@ async fn no_hot_statement_reads_a_whole_table_of_a_million_jobs() {
     assert!(!outdated.is_empty(), "the control: a scan would be seen");
     // The worst moment: the tables are large, and Postgres sees no row of them.
     let store = PostgresStore::new(Db::new(database, 1));
-    assert!(store.adapt().await.unwrap());
-    assert!(!store.adapt().await.unwrap(), "once is enough");
+    assert!(store.refresh_statistics().await.unwrap());
+    assert!(!store.refresh_statistics().await.unwrap(), "once is enough");
     filling.commit().await.unwrap();
     for statistics in ["SELECT", "ANALYZE"] {
         run(&mut connection, statistics).await;

@@ -25,7 +25,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 
 /// The connections to one server.
 ///
-/// A session is in the pool or in the hands of one mail, whose cancellation drops it: so none is ever reused in the middle of something.
+/// A session is in the pool or belongs to one mail, whose cancellation drops it. So no session is reused in the middle of a transaction.
 #[derive(Debug)]
 pub(in crate::mail) struct Pool {
     server: Server,
@@ -51,7 +51,7 @@ impl Pool {
             Ok(()) => session.finish(envelope, message).await,
             Err(refused) => Err(refused),
         };
-        self.keep(session, sent.is_err()).await;
+        self.release(session, sent.is_err()).await;
         sent
     }
 
@@ -74,11 +74,11 @@ impl Pool {
         Ok((session, begun))
     }
 
-    /// Takes a session back, if it is fit for another mail.
+    /// Releases a session to the pool, if it is fit for another mail.
     ///
     /// Nothing is awaited when the mail was sent: a process that is killed before the job is acknowledged sends it again.
     /// So one too many is left to [`tidy`](Self::tidy).
-    async fn keep(&self, mut session: Session, has_failed: bool) {
+    async fn release(&self, mut session: Session, has_failed: bool) {
         let is_fit = if has_failed {
             session.reset().await
         } else {

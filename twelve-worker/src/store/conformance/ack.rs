@@ -3,11 +3,11 @@
 use sqlx::Connection;
 use std::time::Duration;
 
-use super::fixture::{Fixture, done, kept, until};
+use super::fixture::{Fixture, done, retention, until};
 use crate::{
-    job::keep::Keep,
+    job::retention::Keep,
     store::{
-        model::{Ack, Acked, Evidence, Retention},
+        model::{Ack, Acked, FailureText, Retention},
         state::{Cause, State},
     },
 };
@@ -31,8 +31,11 @@ pub(super) async fn a_failed_attempt_is_recorded_and_runs_again_after_its_pause(
     let id = it.enqueue().await;
     let job = it.claim_one().await;
     let pause = Duration::from_millis(300);
-    it.ack(&job, Ack::Retry(pause, Evidence::new("the kettle is dry")))
-        .await;
+    it.ack(
+        &job,
+        Ack::Retry(pause, FailureText::new("the kettle is dry")),
+    )
+    .await;
     assert_eq!(it.claim().await.len(), 0);
     assert_eq!(it.state(id).await, State::Scheduled);
     let again = until("the pause to be over", async || it.claim().await.pop()).await;
@@ -51,12 +54,12 @@ pub(super) async fn the_last_failed_attempt_fails_the_job(it: Fixture) {
     let id = it.enqueue().await;
     for n in 1..=2 {
         let job = it.claim_one().await;
-        it.ack(&job, Ack::Retry(NOW, Evidence::new(&n.to_string())))
+        it.ack(&job, Ack::Retry(NOW, FailureText::new(&n.to_string())))
             .await;
     }
     let job = it.claim_one().await;
     assert_eq!(job.attempt(), job.max_attempts);
-    it.ack(&job, Ack::Fail(Evidence::new("3"))).await;
+    it.ack(&job, Ack::Fail(FailureText::new("3"))).await;
     let details = it.store.show(id).await.unwrap().unwrap();
     assert_eq!(details.summary.state, State::Failed);
     let records = details
@@ -84,7 +87,7 @@ pub(super) async fn a_snooze_spends_no_attempt(it: Fixture) {
 pub(super) async fn a_discarded_job_keeps_its_reason(it: Fixture) {
     let id = it.enqueue().await;
     let job = it.claim_one().await;
-    let reason = Evidence::new("the order is gone");
+    let reason = FailureText::new("the order is gone");
     it.ack(&job, Ack::Discard(reason, HOUR)).await;
     let details = it.store.show(id).await.unwrap().unwrap();
     assert_eq!(details.summary.state, State::Discarded);
@@ -96,7 +99,7 @@ pub(super) async fn a_discarded_job_keeps_its_reason(it: Fixture) {
 pub(super) async fn a_cancelled_job_keeps_its_reason_and_can_be_retried(it: Fixture) {
     let id = it.enqueue().await;
     let job = it.claim_one().await;
-    let reason = Evidence::new("by mistake");
+    let reason = FailureText::new("by mistake");
     it.ack(&job, Ack::Cancel(reason, HOUR)).await;
     let details = it.store.show(id).await.unwrap().unwrap();
     assert_eq!(details.summary.state, State::Cancelled);
@@ -109,7 +112,7 @@ pub(super) async fn a_cancelled_job_keeps_its_reason_and_can_be_retried(it: Fixt
 pub(super) async fn an_undecodable_job_fails_without_an_attempt(it: Fixture) {
     let id = it.enqueue().await;
     let job = it.claim_one().await;
-    it.ack(&job, Ack::Undecodable(Evidence::new("missing field")))
+    it.ack(&job, Ack::Undecodable(FailureText::new("missing field")))
         .await;
     let details = it.store.show(id).await.unwrap().unwrap();
     assert_eq!(details.summary.state, State::Failed);
@@ -119,12 +122,12 @@ pub(super) async fn an_undecodable_job_fails_without_an_attempt(it: Fixture) {
     assert_eq!(it.claim_one().await.payload, r#"{"order":1}"#);
 }
 
-pub(super) async fn a_job_that_is_put_back_for_ever_keeps_one_record(it: Fixture) {
+pub(super) async fn a_job_that_is_deferred_for_ever_keeps_one_record(it: Fixture) {
     let id = it.enqueue().await;
     for n in 1..=5 {
         let job = it.claim_one().await;
-        let evidence = Evidence::new(&format!("no handler, {n}"));
-        it.ack(&job, Ack::PutBack(NOW, Cause::UnknownKind, evidence))
+        let error = FailureText::new(&format!("no handler, {n}"));
+        it.ack(&job, Ack::Defer(NOW, Cause::UnknownKind, error))
             .await;
     }
     let details = it.store.show(id).await.unwrap().unwrap();
@@ -136,9 +139,9 @@ pub(super) async fn a_job_that_is_put_back_for_ever_keeps_one_record(it: Fixture
 
 pub(super) async fn deferrals_count_until_an_attempt_ends_otherwise(it: Fixture) {
     it.enqueue().await;
-    let down = || Ack::PutBack(NOW, Cause::Unavailable, Evidence::new("down"));
-    let unknown = || Ack::PutBack(NOW, Cause::UnknownKind, Evidence::new("no handler"));
-    let failed = || Ack::Retry(NOW, Evidence::new("no"));
+    let down = || Ack::Defer(NOW, Cause::Unavailable, FailureText::new("down"));
+    let unknown = || Ack::Defer(NOW, Cause::UnknownKind, FailureText::new("no handler"));
+    let failed = || Ack::Retry(NOW, FailureText::new("no"));
     for (deferrals, next) in [
         (0, down()),
         (1, down()),
@@ -165,7 +168,7 @@ pub(super) async fn a_job_that_is_handed_back_is_due_at_once_and_spends_no_attem
     it.enqueue().await;
     it.enqueue().await;
     let leases: Vec<_> = it.claim().await.iter().map(|job| job.lease).collect();
-    assert_eq!(it.store.hand_back(&leases).await.unwrap(), 2);
+    assert_eq!(it.store.release(&leases).await.unwrap(), 2);
     let again = it.claim_as(it.other).await;
     assert_eq!(again.len(), 2);
     assert!(again.iter().all(|job| job.attempt() == 1));
@@ -191,7 +194,7 @@ pub(super) async fn an_ack_rolls_back_with_its_transaction(it: Fixture) {
     let job = it.claim_one().await;
     let mut connection = it.connect().await;
     let mut transaction = connection.begin().await.unwrap();
-    let reason = Ack::Discard(Evidence::new("no"), HOUR);
+    let reason = Ack::Discard(FailureText::new("no"), HOUR);
     let acked = it
         .store
         .ack_in(&mut transaction, it.worker, job.lease, &reason);
@@ -206,9 +209,9 @@ pub(super) async fn of_a_done_job_as_much_is_kept_as_was_asked_for(it: Fixture) 
         let id = it.enqueue().await;
         let job = it.claim_one().await;
         it.store.record_step(job.lease, "step", "1").await.unwrap();
-        it.ack(&job, Ack::Retry(NOW, Evidence::new("no"))).await;
+        it.ack(&job, Ack::Retry(NOW, FailureText::new("no"))).await;
         let job = it.claim_one().await;
-        it.ack(&job, Ack::Done(kept(keep))).await;
+        it.ack(&job, Ack::Done(retention(keep))).await;
         let details = it.store.show(id).await.unwrap();
         if keep == Keep::Nothing {
             assert!(details.is_none());
@@ -237,16 +240,16 @@ pub(super) async fn a_bare_job_leaves_nothing(it: Fixture) {
 pub(super) async fn finished_jobs_are_pruned_in_batches_when_their_time_is_over(it: Fixture) {
     let over = |keep| Retention {
         span: NOW,
-        ..kept(keep)
+        ..retention(keep)
     };
-    let no = || Evidence::new("no");
+    let no = || FailureText::new("no");
     let mut stay = Vec::new();
     for (ack, is_pruned) in [
         (Ack::Done(over(Keep::Summary)), true),
         (Ack::Done(over(Keep::Everything)), true),
         (Ack::Discard(no(), NOW), true),
         (Ack::Cancel(no(), NOW), true),
-        (Ack::Done(kept(Keep::Summary)), false),
+        (Ack::Done(retention(Keep::Summary)), false),
         (Ack::Discard(no(), HOUR), false),
         // These have no time: somebody must act.
         (Ack::Fail(no()), false),
@@ -276,6 +279,6 @@ pub(super) async fn finished_jobs_are_pruned_in_batches_when_their_time_is_over(
 fn bare() -> Retention {
     Retention {
         is_bare: true,
-        ..kept(Keep::Nothing)
+        ..retention(Keep::Nothing)
     }
 }

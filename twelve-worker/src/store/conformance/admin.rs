@@ -10,7 +10,7 @@ use crate::{
     },
     store::{
         listing::Filter,
-        model::{Ack, Evidence},
+        model::{Ack, FailureText},
         state::State,
     },
 };
@@ -19,17 +19,17 @@ pub(super) async fn a_retry_grants_all_attempts_again_and_their_numbers_go_on(it
     let id = it.enqueue().await;
     for _ in 0..2 {
         let job = it.claim_one().await;
-        it.ack(&job, Ack::Retry(Duration::ZERO, Evidence::new("no")))
+        it.ack(&job, Ack::Retry(Duration::ZERO, FailureText::new("no")))
             .await;
     }
     let job = it.claim_one().await;
-    it.ack(&job, Ack::Fail(Evidence::new("no"))).await;
+    it.ack(&job, Ack::Fail(FailureText::new("no"))).await;
 
     let retried = it.store.retry(&[id, JobId::new()]).await.unwrap();
     assert_eq!(retried, [id]);
     let job = it.claim_one().await;
     assert_eq!((job.attempt(), job.max_attempts), (4, 6));
-    it.ack(&job, Ack::Fail(Evidence::new("no"))).await;
+    it.ack(&job, Ack::Fail(FailureText::new("no"))).await;
     let details = it.store.show(id).await.unwrap().unwrap();
     assert_eq!(details.errors.len(), 4);
 }
@@ -38,7 +38,7 @@ pub(super) async fn a_running_job_can_neither_be_retried_nor_discarded(it: Fixtu
     let id = it.enqueue().await;
     let job = it.claim_one().await;
     assert!(it.store.retry(&[id]).await.unwrap().is_empty());
-    let discarded = it.store.discard(&[id], &Evidence::new("no")).await;
+    let discarded = it.store.discard(&[id], &FailureText::new("no")).await;
     assert!(discarded.unwrap().is_empty());
     it.ack(&job, done()).await;
     assert!(it.store.retry(&[id]).await.unwrap().is_empty());
@@ -46,7 +46,7 @@ pub(super) async fn a_running_job_can_neither_be_retried_nor_discarded(it: Fixtu
 
 pub(super) async fn a_job_that_was_discarded_by_hand_does_not_run(it: Fixture) {
     let id = it.enqueue().await;
-    let reason = Evidence::new("by mistake");
+    let reason = FailureText::new("by mistake");
     let discarded = it.store.discard(&[id], &reason).await.unwrap();
     assert_eq!(discarded, [id]);
     assert_eq!(it.claim().await.len(), 0);

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::fixture::{Fixture, done, draft, kept};
+use super::fixture::{Fixture, done, draft, retention};
 use crate::{
     job::{
         draft::Draft,
         id::{ClaimId, WorkerId},
-        keep::Keep,
         queues::Queues,
+        retention::Keep,
     },
     store::{
         model::{Ack, Claim, Claimed, Done},
@@ -43,7 +43,7 @@ pub(super) async fn of_a_group_only_what_is_not_held_any_more_is_refused(it: Fix
             it.enqueue().await;
         }
         let jobs = it.claim().await;
-        it.store.hand_back(&[jobs[1].lease]).await.unwrap();
+        it.store.release(&[jobs[1].lease]).await.unwrap();
         it.ack(&jobs[2], done()).await;
         let group: Vec<_> = jobs.iter().map(|job| done_of(job, keep)).collect();
         let mut refused = it.done(&group).await;
@@ -78,7 +78,7 @@ pub(super) async fn a_claim_is_known_until_it_is_forgotten(it: Fixture) {
     it.store.done(it.other, &[], &[second]).await.unwrap();
     assert_eq!(claims().await, [second]);
     it.store
-        .hand_back(&[others[0].lease, others[1].lease])
+        .release(&[others[0].lease, others[1].lease])
         .await
         .unwrap();
     it.store.done(it.worker, &[], &[second]).await.unwrap();
@@ -93,11 +93,11 @@ pub(super) async fn a_claim_whose_answer_was_lost_is_given_up(it: Fixture) {
         (it.worker, ClaimId::new()),
         (WorkerId::new(), claim),
     ] {
-        assert_eq!(it.store.give_up(worker, claim).await.unwrap(), 0);
+        assert_eq!(it.store.release_claim(worker, claim).await.unwrap(), 0);
     }
     assert_eq!(it.state(jobs[1].lease.job).await, State::Running);
-    assert_eq!(it.store.give_up(it.worker, claim).await.unwrap(), 1);
-    assert_eq!(it.store.give_up(it.worker, claim).await.unwrap(), 0);
+    assert_eq!(it.store.release_claim(it.worker, claim).await.unwrap(), 1);
+    assert_eq!(it.store.release_claim(it.worker, claim).await.unwrap(), 0);
     assert!(it.store.claims_of(it.worker).await.unwrap().is_empty());
     it.refuse(&jobs[1], done()).await;
     let again = it.claim_one_as(it.other).await;
@@ -135,6 +135,6 @@ async fn claim_two(it: &Fixture) -> (ClaimId, Vec<Claimed>) {
 fn done_of(job: &Claimed, keep: Keep) -> Done {
     Done {
         lease: job.lease,
-        retention: kept(keep),
+        retention: retention(keep),
     }
 }

@@ -52,7 +52,7 @@ pub(super) async fn a_claim_takes_from_its_lanes_in_their_order(it: Fixture) {
     let batch = it.take(it.worker, &Queues::all(), 2).await;
     assert_eq!(ids(&batch), enqueued[..2]);
     let leases: Vec<_> = batch.jobs.iter().map(|job| job.lease).collect();
-    it.store.hand_back(&leases).await.unwrap();
+    it.store.release(&leases).await.unwrap();
 
     let mut plan = it.plan(it.worker, &Queues::all(), 10).await;
     plan.lanes.reverse();
@@ -143,7 +143,7 @@ pub(super) async fn a_job_that_is_handed_back_goes_first(it: Fixture) {
         ..draft()
     };
     let high = it.enqueue_draft(high).await;
-    it.store.hand_back(&[job.lease]).await.unwrap();
+    it.store.release(&[job.lease]).await.unwrap();
     let returned = ("default".to_owned(), Level::Returned);
     assert_eq!(it.busy_lanes().await[0], returned);
     let batch = it.take(it.worker, &Queues::all(), 10).await;

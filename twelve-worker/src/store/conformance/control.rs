@@ -11,7 +11,7 @@ use crate::{
     },
     store::{
         listing::Filter,
-        model::{Ack, Evidence, Lease, Wake},
+        model::{Ack, FailureText, Lease, Wake},
         state::{Cause, State},
         verbs::Pausable,
         why::Reason,
@@ -21,7 +21,7 @@ use crate::{
 pub(super) async fn a_waiting_job_that_was_cancelled_does_not_run(it: Fixture) {
     let waiting = it.enqueue().await;
     let later = it.enqueue_draft(due(Due::After(HOUR))).await;
-    let reason = Evidence::new("no longer wanted");
+    let reason = FailureText::new("no longer wanted");
     let ids = [waiting, later, JobId::new()];
     let mut answer = it.store.cancel(&ids, &reason).await.unwrap();
     answer.cancelled.sort();
@@ -40,12 +40,12 @@ pub(super) async fn a_waiting_job_that_was_cancelled_does_not_run(it: Fixture) {
 pub(super) async fn the_cancellation_of_a_running_job_is_requested(it: Fixture) {
     let id = it.enqueue().await;
     let job = it.claim_one().await;
-    let reason = Evidence::new("no longer wanted");
+    let reason = FailureText::new("no longer wanted");
     let answer = it.store.cancel(&[id], &reason).await.unwrap();
     assert_eq!((answer.cancelled.len(), &*answer.requested), (0, &[id][..]));
     assert!(it.store.observe().await.unwrap().cancellations);
     assert_eq!(
-        wishes(&it, job.lease).await,
+        requested(&it, job.lease).await,
         [(job.lease, reason.as_str().to_owned())]
     );
     let why = it.store.why(id).await.unwrap().reasons;
@@ -59,25 +59,31 @@ pub(super) async fn the_cancellation_of_a_running_job_is_requested(it: Fixture) 
     assert!(!it.store.observe().await.unwrap().cancellations);
 }
 
-pub(super) async fn a_wish_to_stop_a_job_outlives_its_worker(it: Fixture) {
+pub(super) async fn a_cancellation_request_outlives_its_worker(it: Fixture) {
     let id = it.enqueue().await;
     it.claim_one_as(it.other).await;
-    it.store.cancel(&[id], &Evidence::new("no")).await.unwrap();
+    it.store
+        .cancel(&[id], &FailureText::new("no"))
+        .await
+        .unwrap();
     it.kill(it.other).await;
     let job = it.claim_one().await;
-    assert_eq!(wishes(&it, job.lease).await.len(), 1);
+    assert_eq!(requested(&it, job.lease).await.len(), 1);
 
     // Whoever retries it by hand does not want it to be stopped.
     it.ack(&job, Ack::Snooze(HOUR)).await;
     it.store.retry(&[id]).await.unwrap();
     let job = it.claim_one().await;
-    assert_eq!(wishes(&it, job.lease).await, []);
+    assert_eq!(requested(&it, job.lease).await, []);
 }
 
-pub(super) async fn a_wish_that_nobody_can_fulfil_is_forgotten(it: Fixture) {
+pub(super) async fn a_cancellation_request_that_nobody_can_fulfil_is_forgotten(it: Fixture) {
     let id = it.enqueue().await;
     let job = it.claim_one().await;
-    it.store.cancel(&[id], &Evidence::new("no")).await.unwrap();
+    it.store
+        .cancel(&[id], &FailureText::new("no"))
+        .await
+        .unwrap();
     it.ack(&job, super::fixture::done()).await;
     it.store.prune(1000).await.unwrap();
     assert!(!it.store.observe().await.unwrap().cancellations);
@@ -246,7 +252,7 @@ pub(super) async fn why_knows_who_would_take_a_job(it: Fixture) {
 
 const HOUR: Duration = Duration::from_hours(1);
 
-async fn wishes(it: &Fixture, lease: Lease) -> Vec<(Lease, String)> {
+async fn requested(it: &Fixture, lease: Lease) -> Vec<(Lease, String)> {
     it.store.cancellations(&[lease]).await.unwrap()
 }
 

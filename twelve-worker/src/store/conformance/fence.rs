@@ -8,7 +8,7 @@ use super::fixture::{Fixture, done};
 use crate::{
     job::id::WorkerId,
     store::{
-        model::{Ack, Acked, Evidence},
+        model::{Ack, Acked, FailureText},
         state::State,
     },
 };
@@ -22,7 +22,7 @@ pub(super) async fn an_ack_is_accepted_once(it: Fixture) {
     it.ack(&job, done()).await;
     for ack in [
         done(),
-        Ack::Retry(Duration::ZERO, Evidence::new("no")),
+        Ack::Retry(Duration::ZERO, FailureText::new("no")),
         Ack::Snooze(Duration::ZERO),
     ] {
         it.refuse(&job, ack).await;
@@ -37,7 +37,7 @@ pub(super) async fn an_ack_of_an_earlier_claim_is_refused(it: Fixture) {
     it.ack(&stale, Ack::Snooze(Duration::ZERO)).await;
     let job = it.claim_one().await;
     it.refuse(&stale, done()).await;
-    it.refuse(&stale, Ack::Fail(Evidence::new("no"))).await;
+    it.refuse(&stale, Ack::Fail(FailureText::new("no"))).await;
     assert_eq!(it.state(id).await, State::Running);
     it.ack(&job, done()).await;
 }
@@ -45,7 +45,7 @@ pub(super) async fn an_ack_of_an_earlier_claim_is_refused(it: Fixture) {
 pub(super) async fn an_ack_after_a_hand_back_is_refused(it: Fixture) {
     let id = it.enqueue().await;
     let job = it.claim_one().await;
-    assert_eq!(it.store.hand_back(&[job.lease]).await.unwrap(), 1);
+    assert_eq!(it.store.release(&[job.lease]).await.unwrap(), 1);
     it.refuse(&job, done()).await;
     assert_eq!(it.state(id).await, State::Waiting);
 }
@@ -54,7 +54,7 @@ pub(super) async fn a_hand_back_after_an_ack_changes_nothing(it: Fixture) {
     let id = it.enqueue().await;
     let job = it.claim_one().await;
     it.ack(&job, done()).await;
-    assert_eq!(it.store.hand_back(&[job.lease]).await.unwrap(), 0);
+    assert_eq!(it.store.release(&[job.lease]).await.unwrap(), 0);
     assert_eq!(it.state(id).await, State::Done);
 }
 
@@ -63,7 +63,7 @@ pub(super) async fn a_hand_back_of_an_earlier_claim_changes_nothing(it: Fixture)
     let stale = it.claim_one().await;
     it.ack(&stale, Ack::Snooze(Duration::ZERO)).await;
     let job = it.claim_one().await;
-    assert_eq!(it.store.hand_back(&[stale.lease]).await.unwrap(), 0);
+    assert_eq!(it.store.release(&[stale.lease]).await.unwrap(), 0);
     assert_eq!(it.state(id).await, State::Running);
     it.ack(&job, done()).await;
 }

@@ -8,9 +8,9 @@ use crate::{
     job::{
         draft::{Draft, Due},
         id::{ClaimId, JobId, WorkerId},
-        keep::Keep,
         priority::Priority,
         queues::Queues,
+        retention::Keep,
     },
     store::{
         Store,
@@ -59,14 +59,15 @@ impl Fixture {
         fixture
     }
 
-    /// Lets a worker's heart beat for the first time.
+    /// Registers a worker by its first heartbeat.
     ///
     /// # Panics
     ///
     /// The store fails, as in every method here.
     pub async fn register(&self, worker: WorkerId) {
         let profile = profile(worker);
-        self.store.pulse().beat(&profile, false).await.unwrap();
+        let mut heartbeat = self.store.heartbeat_writer();
+        heartbeat.beat(&profile, false).await.unwrap();
     }
 
     /// A connection of the app's, for a transaction.
@@ -230,9 +231,9 @@ pub fn draft() -> Draft {
     }
 }
 
-/// The end of a job of which this is kept for an hour.
+/// Retention for an hour.
 #[must_use]
-pub fn kept(keep: Keep) -> Retention {
+pub fn retention(keep: Keep) -> Retention {
     Retention {
         keep,
         span: Duration::from_hours(1),
@@ -242,7 +243,7 @@ pub fn kept(keep: Keep) -> Retention {
 
 /// The end of a job of which a summary is kept.
 pub(super) fn done() -> Ack {
-    Ack::Done(kept(Keep::Summary))
+    Ack::Done(retention(Keep::Summary))
 }
 
 /// Waits until something is there, but not for ever.

@@ -20,7 +20,7 @@ mod steps;
 mod survey;
 mod unique;
 
-pub use fixture::{Fixture, draft, kept, profile, until};
+pub use fixture::{Fixture, draft, profile, retention, until};
 
 use futures_util::future::LocalBoxFuture;
 use std::{
@@ -47,8 +47,8 @@ cases! {
     control: [
         a_waiting_job_that_was_cancelled_does_not_run,
         the_cancellation_of_a_running_job_is_requested,
-        a_wish_to_stop_a_job_outlives_its_worker,
-        a_wish_that_nobody_can_fulfil_is_forgotten,
+        a_cancellation_request_outlives_its_worker,
+        a_cancellation_request_that_nobody_can_fulfil_is_forgotten,
         a_job_that_was_rescheduled_is_due_at_its_new_time_alone,
         nobody_is_offered_the_jobs_of_a_paused_queue,
         the_jobs_of_a_paused_kind_are_held_back_and_come_back_in_their_order,
@@ -128,7 +128,7 @@ cases! {
         a_discarded_job_keeps_its_reason,
         a_cancelled_job_keeps_its_reason_and_can_be_retried,
         an_undecodable_job_fails_without_an_attempt,
-        a_job_that_is_put_back_for_ever_keeps_one_record,
+        a_job_that_is_deferred_for_ever_keeps_one_record,
         deferrals_count_until_an_attempt_ends_otherwise,
         an_endless_snooze_can_be_acked,
         a_job_that_is_handed_back_is_due_at_once_and_spends_no_attempt,

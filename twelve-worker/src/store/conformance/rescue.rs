@@ -9,7 +9,7 @@ use crate::{
         queues::Queues,
     },
     store::{
-        model::{Ack, Beat, Evidence, Level, MAX_CRASHES},
+        model::{Ack, Beat, FailureText, Level, MAX_CRASHES},
         state::{Cause, State},
     },
 };
@@ -35,8 +35,8 @@ pub(super) async fn a_worker_whose_heart_has_beaten_since_is_not_dead(it: Fixtur
     let id = it.enqueue().await;
     let job = it.claim_one().await;
     let seen = it.beat_of(it.worker).await;
-    let mut pulse = it.store.pulse();
-    let beat = pulse.beat(&profile(it.worker), false).await;
+    let mut heartbeat = it.store.heartbeat_writer();
+    let beat = heartbeat.beat(&profile(it.worker), false).await;
     assert_eq!(beat.unwrap(), Beat::Known);
     assert_ne!(it.beat_of(it.worker).await, seen);
     assert!(it.store.rescue(it.worker, seen).await.unwrap().is_empty());
@@ -48,8 +48,8 @@ pub(super) async fn a_worker_that_was_declared_dead_is_registered_by_its_next_be
     it.kill(it.worker).await;
     let id = it.enqueue().await;
     assert_eq!(it.claim().await.len(), 0);
-    let mut pulse = it.store.pulse();
-    let beat = pulse.beat(&profile(it.worker), false).await.unwrap();
+    let mut heartbeat = it.store.heartbeat_writer();
+    let beat = heartbeat.beat(&profile(it.worker), false).await.unwrap();
     assert_eq!(beat, Beat::Registered);
     assert_eq!(it.claim_one().await.lease.job, id);
 }
@@ -121,10 +121,10 @@ pub(super) async fn the_neighbours_of_a_job_that_kills_are_not_blamed(it: Fixtur
 
 pub(super) async fn a_suspect_that_has_run_to_an_orderly_end_is_none_any_more(it: Fixture) {
     let id = it.enqueue().await;
-    let no = || Evidence::new("no");
+    let no = || FailureText::new("no");
     for (ack, is_suspect) in [
-        (Ack::PutBack(Duration::ZERO, Cause::UnknownKind, no()), true),
-        (Ack::PutBack(Duration::ZERO, Cause::Unavailable, no()), true),
+        (Ack::Defer(Duration::ZERO, Cause::UnknownKind, no()), true),
+        (Ack::Defer(Duration::ZERO, Cause::Unavailable, no()), true),
         (Ack::Snooze(Duration::ZERO), false),
         (Ack::Retry(Duration::ZERO, no()), false),
     ] {

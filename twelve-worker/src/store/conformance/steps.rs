@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::fixture::Fixture;
-use crate::store::model::{Ack, Evidence, Recorded};
+use crate::store::model::{Ack, FailureText, Recorded};
 
 pub(super) async fn the_first_result_of_a_step_is_kept_across_attempts(it: Fixture) {
     let id = it.enqueue().await;
@@ -11,7 +11,7 @@ pub(super) async fn the_first_result_of_a_step_is_kept_across_attempts(it: Fixtu
     assert_eq!(it.store.step(id, "charge").await.unwrap(), None);
     let record = it.store.record_step(job.lease, "charge", "1");
     assert_eq!(record.await.unwrap(), Recorded::First);
-    it.ack(&job, Ack::Retry(Duration::ZERO, Evidence::new("no")))
+    it.ack(&job, Ack::Retry(Duration::ZERO, FailureText::new("no")))
         .await;
 
     let job = it.claim_one().await;

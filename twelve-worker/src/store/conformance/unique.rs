@@ -14,7 +14,7 @@ use crate::{
         unique::Unique,
     },
     store::{
-        model::{Ack, Evidence},
+        model::{Ack, FailureText},
         state::State,
     },
 };
@@ -85,7 +85,7 @@ pub(super) async fn a_replaced_job_is_due_when_the_second_is(it: Fixture) {
     assert_eq!(it.claim_one().await.lease.job, id);
     // And one that waits becomes one that is scheduled.
     let job = it.claim_one_of(Unique::key("b").replace()).await;
-    it.store.hand_back(&[job]).await.unwrap();
+    it.store.release(&[job]).await.unwrap();
     let draft = Draft {
         due: later,
         ..of(Unique::key("b").replace())
@@ -130,7 +130,7 @@ pub(super) async fn a_job_that_waits_for_its_next_attempt_is_replaced(it: Fixtur
     // Its claim is not over, for there is another job in it.
     it.enqueue().await;
     let jobs = it.claim().await;
-    let no = Evidence::new("no");
+    let no = FailureText::new("no");
     it.ack(&jobs[0], Ack::Retry(HOUR, no)).await;
     let second = enqueue(&it, replace()).await;
     assert!(second.was_replaced());
@@ -140,7 +140,7 @@ pub(super) async fn a_job_that_waits_for_its_next_attempt_is_replaced(it: Fixtur
 }
 
 pub(super) async fn a_key_is_held_until_the_job_has_ended(it: Fixture) {
-    let no = || Evidence::new("no");
+    let no = || FailureText::new("no");
     for (end, is_free) in [
         (done(), true),
         (Ack::Discard(no(), HOUR), true),
@@ -163,7 +163,7 @@ pub(super) async fn a_key_is_held_until_the_job_has_ended(it: Fixture) {
 }
 
 pub(super) async fn a_job_whose_key_another_holds_is_not_retried(it: Fixture) {
-    let no = || Evidence::new("no");
+    let no = || FailureText::new("no");
     for end in [
         Ack::Discard(no(), HOUR),
         Ack::Cancel(no(), HOUR),
@@ -190,7 +190,7 @@ pub(super) async fn a_job_whose_key_another_holds_is_not_retried(it: Fixture) {
 
 pub(super) async fn a_retried_job_takes_its_key_again(it: Fixture) {
     let first = enqueue(&it, Unique::key("a")).await.id();
-    let no = Evidence::new("no");
+    let no = FailureText::new("no");
     it.store.cancel(&[first], &no).await.unwrap();
     assert_eq!(it.store.retry(&[first]).await.unwrap(), [first]);
     assert_eq!(enqueue(&it, Unique::key("a")).await.id(), first);
@@ -213,14 +213,14 @@ pub(super) async fn a_retried_job_keeps_the_key_that_it_holds_for_its_period(it:
     let unique = || Unique::key("a").within(HOUR);
     let first = enqueue(&it, unique()).await.id();
     let job = it.claim_one().await;
-    it.ack(&job, Ack::Fail(Evidence::new("no"))).await;
+    it.ack(&job, Ack::Fail(FailureText::new("no"))).await;
     assert_eq!(it.store.retry(&[first]).await.unwrap(), [first]);
     it.ack(&it.claim_one().await, done()).await;
     assert_eq!(enqueue(&it, unique()).await.id(), first);
 }
 
 pub(super) async fn of_several_ended_jobs_with_one_key_one_is_retried(it: Fixture) {
-    let no = Evidence::new("no");
+    let no = FailureText::new("no");
     let mut ended = Vec::new();
     for key in ["a", "a", "b", "a"] {
         let id = enqueue(&it, Unique::key(key)).await.id();
@@ -237,7 +237,7 @@ pub(super) async fn of_a_retry_and_an_enqueue_at_once_one_job_comes(it: Fixture)
     for round in 0..10 {
         let key = format!("{round}");
         let first = enqueue(&it, Unique::key(&*key)).await.id();
-        let no = Evidence::new("no");
+        let no = FailureText::new("no");
         it.store.cancel(&[first], &no).await.unwrap();
         let first = [first];
         let (retried, enqueued) =

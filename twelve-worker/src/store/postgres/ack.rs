@@ -1,6 +1,6 @@
-//! Reporting how attempts ended.
+//! Acks: recording how attempts ended.
 //!
-//! Every statement here finds its rows by primary key and checks the epoch, which is the fence, while it holds the row's lock.
+//! Every statement finds its rows by primary key, and checks the epoch, the fencing token, while it holds the row's lock.
 
 use sqlx::PgExecutor;
 use std::{collections::HashMap, time::Duration};
@@ -11,17 +11,17 @@ use super::{failed, microseconds};
 use crate::{
     job::{
         id::{ClaimId, JobId, WorkerId},
-        keep::Keep,
+        retention::Keep,
     },
     store::{
-        model::{Ack, Acked, Done, Evidence, Lease, Retention},
+        model::{Ack, Acked, Done, FailureText, Lease, Retention},
         state::Cause,
     },
 };
 
-/// Jobs of which nothing is kept, and the claims that have ended with them. Plan: the primary keys, once for each id.
+/// Removes done jobs of which nothing is kept, and claims whose jobs have all ended. Plan: the primary keys, once for each id.
 ///
-/// All have the same epoch, so that the planner sees no join. Answers which were found, unless all were.
+/// All of them have the same epoch, so that the planner sees no join. Returns the jobs that were found; NULL when all were.
 pub(super) const DONE_BARE: &str = "
 WITH ended AS (
     DELETE FROM twelve.jobs WHERE id = ANY ($1) AND epoch = $2 RETURNING id
@@ -31,7 +31,7 @@ forgotten AS (
 )
 SELECT CASE WHEN count(*) = cardinality($1::uuid[]) THEN NULL ELSE COALESCE(array_agg(id), '{}') END FROM ended";
 
-/// The same for jobs that leave something: a summary, a unique key, evidence, steps. Plan: the primary keys.
+/// The same for done jobs with a summary to keep, or with a unique key, errors or steps to remove. Plan: the primary keys.
 pub(super) const DONE: &str = concat!(
     "
 WITH ended AS (
@@ -62,15 +62,15 @@ kept AS (
 SELECT CASE WHEN count(*) = cardinality($1::uuid[]) THEN NULL ELSE COALESCE(array_agg(id), '{}') END FROM ended"
 );
 
-/// Claims whose jobs have all ended. Plan: the primary key has the worker first, and an id is found by both.
+/// Forgets claims whose jobs have all ended. Plan: the primary key has the worker first, and an id is found by both.
 pub(super) const FORGET: &str = "
 DELETE FROM twelve.claims WHERE worker = $1 AND id = ANY ($2)";
 
-/// Every end after which the job runs again. Plan: the primary keys.
+/// Records an end after which the job runs again. Plan: the primary keys.
 ///
-/// A job that has run to an orderly end is suspect no longer; one that was put back has not run, or not far.
-/// The evidence on one attempt is one row for each cause, so a job that is put back again and again does not grow.
-/// Times are taken when the statement runs: in a transaction, `now()` is when that began.
+/// A job whose handler ended is no longer suspect. A deferred one stays suspect, since it has hardly run.
+/// The errors of one attempt are one row for each cause, so a job that is deferred again and again does not grow.
+/// It reads the clock when it runs: `now()` would be the beginning of the handler's transaction.
 pub(super) const AGAIN: &str = concat!(
     "
 WITH again AS (
@@ -98,7 +98,7 @@ noted AS (
 SELECT count(*) FROM again"
 );
 
-/// Every end but done after which the job runs no more. Plan: the primary keys.
+/// Records every other end after which the job does not run again. Plan: the primary keys.
 pub(super) const END: &str = concat!(
     "
 WITH ended AS (
@@ -158,7 +158,7 @@ pub(super) async fn done(
             epoch,
             retention,
             jobs: &jobs,
-            // With the last statement: until all jobs are recorded, the claims tell who holds them.
+            // Only with the last statement: until all ends are recorded, the claims tell who holds the jobs.
             claims: if index == last { &claims } else { &[] },
         };
         if let Some(found) = end.write(db).await.map_err(failed)? {
@@ -230,18 +230,14 @@ pub(super) async fn ack(
         Ack::Cancel(reason, span) => {
             Settlement::end("cancelled", Cause::Cancelled, reason).kept_for(*span)
         }
-        Ack::Fail(evidence) => Settlement::end("failed", Cause::Failed, evidence),
-        Ack::Undecodable(evidence) => Settlement {
+        Ack::Fail(error) => Settlement::end("failed", Cause::Failed, error),
+        Ack::Undecodable(error) => Settlement {
             spent: 0,
-            ..Settlement::end("failed", Cause::Undecodable, evidence)
+            ..Settlement::end("failed", Cause::Undecodable, error)
         },
         Ack::Snooze(delay) => Settlement::again(0, *delay, None),
-        Ack::Retry(delay, evidence) => {
-            Settlement::again(1, *delay, Some((Cause::Failed, evidence)))
-        }
-        Ack::PutBack(delay, cause, evidence) => {
-            Settlement::again(0, *delay, Some((*cause, evidence)))
-        }
+        Ack::Retry(delay, error) => Settlement::again(1, *delay, Some((Cause::Failed, error))),
+        Ack::Defer(delay, cause, error) => Settlement::again(0, *delay, Some((*cause, error))),
     };
     let settled = settlement.write(on, worker, lease).await;
     Ok(match settled.map_err(failed)? {
@@ -257,25 +253,25 @@ struct Settlement<'a> {
     spent: i32,
     /// Until it runs again, or is removed.
     span: Option<Duration>,
-    evidence: Option<(Cause, &'a Evidence)>,
+    error: Option<(Cause, &'a FailureText)>,
 }
 
 impl<'a> Settlement<'a> {
-    fn end(state: &'static str, cause: Cause, evidence: &'a Evidence) -> Self {
+    fn end(state: &'static str, cause: Cause, error: &'a FailureText) -> Self {
         Self {
             state: Some(state),
             spent: 1,
             span: None,
-            evidence: Some((cause, evidence)),
+            error: Some((cause, error)),
         }
     }
 
-    fn again(spent: i32, delay: Duration, evidence: Option<(Cause, &'a Evidence)>) -> Self {
+    fn again(spent: i32, delay: Duration, error: Option<(Cause, &'a FailureText)>) -> Self {
         Self {
             state: None,
             spent,
             span: Some(delay),
-            evidence,
+            error,
         }
     }
 
@@ -292,8 +288,8 @@ impl<'a> Settlement<'a> {
         worker: WorkerId,
         lease: Lease,
     ) -> Result<i64, sqlx::Error> {
-        let cause = self.evidence.map(|(cause, _)| cause.name());
-        let message = self.evidence.map(|(_, evidence)| evidence.as_str());
+        let cause = self.error.map(|(cause, _)| cause.name());
+        let message = self.error.map(|(_, error)| error.as_str());
         let span = self.span.map(microseconds);
         let common = |statement| {
             sqlx::query_scalar(statement)

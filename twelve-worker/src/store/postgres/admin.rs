@@ -199,7 +199,7 @@ pub(super) async fn show(db: &Db, job: JobId) -> Result<Option<JobDetails>, Erro
         metadata: json(&row, "metadata")?,
         payload: json(&row, "payload")?,
         epoch: row.try_get("epoch")?,
-        errors: errors.iter().map(evidence).collect::<Result<_, _>>()?,
+        errors: errors.iter().map(job_error).collect::<Result<_, _>>()?,
         steps,
     }))
 }
@@ -210,7 +210,7 @@ fn json(row: &PgRow, column: &str) -> Result<Option<Value>, Error> {
     Ok(text.map(|text| serde_json::from_str(&text).unwrap_or(Value::String(text))))
 }
 
-fn evidence(row: &PgRow) -> Result<JobError, Error> {
+fn job_error(row: &PgRow) -> Result<JobError, Error> {
     let worker: Option<Uuid> = row.try_get("worker")?;
     Ok(JobError {
         attempt: counter(row.try_get("attempt")?),

@@ -1,4 +1,4 @@
-//! Taking jobs.
+//! Claims.
 
 use sqlx::{Row, postgres::PgRow};
 use twelve_core::{Db, Error};
@@ -10,18 +10,18 @@ use crate::{
     store::model::{Batch, Claim, Claimed, Lease, Level},
 };
 
-/// Takes the oldest tickets off these lanes, in their order, and notes them as one claim.
+/// Takes the oldest tickets off these lanes, in the order of the lanes, and records them as one claim.
 ///
-/// Plan: a nested loop over the lanes; in it, `ready`'s primary key is read from the lane's mark on, without a sort, and no further than the limit.
-/// The entries are deleted by their place, and the jobs found by primary key, one at a time: with a join instead of the array or of the limit of one, the planner cannot see how few there are and may scan the table.
+/// Plan: a nested loop over the lanes; for each, `ready`'s primary key is read upwards from the lane's low-water mark, without a sort, up to the limit.
+/// Tickets are deleted by `ctid`, and jobs found by primary key, one at a time. With a join in place of the array or of `LIMIT 1`, the planner would not know how few rows there are, and might scan the table.
 ///
-/// `me` locks the worker's row against its deletion by a rescuer.
-/// So a claim either comes before the rescue, which then sees its jobs, or finds itself dead and takes nothing.
+/// `me` locks the worker's row, which a rescue deletes.
+/// So a claim either commits before the rescue, which then sees its jobs, or finds its worker gone and takes nothing.
 ///
-/// The commit waits for no disk: when Postgres crashes within the moment until it is written, the tickets are back, and the job runs again; the first of two acks wins.
+/// `synchronous_commit=off`: a crash of Postgres may lose the claim, so that the job runs twice. The fencing token then accepts one ack only.
 ///
-/// An outdated ticket finds no job and is gone.
-/// There is always one row, so that its `taken` tells whether there may be more.
+/// An outdated ticket finds no job and is deleted.
+/// The result always has a row: its `taken` tells whether there may be more tickets.
 macro_rules! claim {
     ($paused:literal, $is_paused:literal, $parked:literal) => {
         concat!(
@@ -71,9 +71,9 @@ LEFT JOIN job ON NOT is_paused"
 
 pub(super) const CLAIM: &str = claim!("", "false", "");
 
-/// The same while kinds are paused: their jobs are parked, each in the place of an older ticket of it.
+/// The same while kinds are paused: their tickets are parked, each in place of an older ticket of the same job.
 ///
-/// `paused` locks the pauses that this worker knows of: one that was lifted since holds nothing back, and whoever lifts one waits for this claim, then finds what it parked.
+/// `paused` locks the pauses that this worker knows. A pause that was lifted since parks nothing; a resume waits for this claim, and then finds the tickets that it parked.
 pub(super) const CLAIM_AND_PARK: &str = claim!(
     "
 paused AS MATERIALIZED (
@@ -89,7 +89,7 @@ parked AS (
 
 /// Releases the keys of jobs that are unique until they start. Plan: the primary key, once for each key.
 ///
-/// A statement of its own, for few jobs are: a key that it misses, or that a producer's transaction has locked, is released when the job has ended.
+/// It is a separate statement, since few jobs have such keys. A key that it misses, or that a producer's transaction has locked, is released when the job ends.
 pub(super) const STARTED: &str = "
 DELETE FROM twelve.unique_keys
 WHERE key = ANY (ARRAY(
@@ -143,7 +143,7 @@ pub(super) async fn claim(store: &PostgresStore, claim: &Claim) -> Result<Batch,
             jobs.push((place(claim, &job, row)?, job));
         }
     }
-    // The entries come in the order in which they lie on the disk.
+    // The tickets come in their order on disk.
     jobs.sort_unstable_by_key(|(place, _)| *place);
     let jobs = jobs.into_iter().map(|(_, job)| job).collect();
     if !unique.0.is_empty()

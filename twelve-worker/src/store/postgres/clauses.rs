@@ -13,7 +13,7 @@ macro_rules! released {
     };
 }
 
-/// What becomes of a key that is to be taken, but is there: it gets the new holder if it is free, or else keeps its own.
+/// When the key exists already: a free key gets the new holder, any other keeps its own.
 ///
 /// A key is free when the time for which it was held is over, and its job has ended, or started if that is enough.
 macro_rules! or_its_holder {
@@ -33,21 +33,21 @@ SET (job, until_started, held_until) = (
     };
 }
 
-/// The lane in which a job waits that has not had its turn: that of suspects, or that of its priority.
+/// The lane of a job that has not had its turn: that of suspects, or that of its priority.
 macro_rules! lane {
     () => {
         "CASE WHEN suspect THEN 9 ELSE priority END"
     };
 }
 
-/// The lane in which a job waits that was given back: that of suspects, or the first.
+/// The lane of a job whose lease was released: that of suspects, or the first.
 macro_rules! lane_of_returned {
     () => {
         "CASE WHEN suspect THEN 9 ELSE 0 END"
     };
 }
 
-/// What becomes of an error that was `known` already, such as that of an attempt which spends none: it is counted.
+/// When an error is `known` already, such as that of a deferred attempt: its count is raised.
 macro_rules! counted {
     () => {
         "ON CONFLICT (job_id, attempt, cause) DO UPDATE

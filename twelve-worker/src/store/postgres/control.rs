@@ -8,7 +8,7 @@ use super::{failed, insert, listen};
 use crate::{
     job::{draft::Due, id::JobId},
     store::{
-        model::{Evidence, Lease},
+        model::{FailureText, Lease},
         state::State,
         verbs::Cancellation,
     },
@@ -16,7 +16,7 @@ use crate::{
 
 /// Jobs that wait are due now, with all their attempts granted again. Plan: the primary key, once for each id; the few rows of claims.
 ///
-/// Numbers of attempts go on, so that older evidence stays. A suspect stays one.
+/// The numbers of attempts go on, so that older errors stay. A suspect stays one.
 const RETRY_WAITING: &str = concat!(
     "
 WITH retried AS (
@@ -144,7 +144,7 @@ pub(super) const CANCELLATIONS: &str = "
 SELECT job, epoch, reason FROM twelve.cancellations WHERE job = ANY ($1)";
 
 /// Whoever retries a job does not want it to be stopped any more. Plan: the primary key, once for each id.
-const FORGET_WISHES: &str = "
+const FORGET_CANCELLATIONS: &str = "
 DELETE FROM twelve.cancellations WHERE job = ANY ($1)";
 
 /// Jobs that wait are due then. Plan: the primary key, once for each id; the few rows of claims.
@@ -193,7 +193,7 @@ pub(super) async fn retry(db: &Db, jobs: &[JobId]) -> Result<Vec<JobId>, Error> 
         retried.extend(concerned(statement, &mut transaction).await?);
         jobs.retain(|job| !retried.contains(job));
     }
-    sqlx::query(FORGET_WISHES)
+    sqlx::query(FORGET_CANCELLATIONS)
         .bind(&retried)
         .execute(&mut transaction)
         .await
@@ -205,7 +205,7 @@ pub(super) async fn retry(db: &Db, jobs: &[JobId]) -> Result<Vec<JobId>, Error> 
 pub(super) async fn discard(
     db: &Db,
     jobs: &[JobId],
-    reason: &Evidence,
+    reason: &FailureText,
 ) -> Result<Vec<JobId>, Error> {
     let jobs = uuids(jobs);
     let mut transaction = db.begin().await?;
@@ -221,7 +221,7 @@ pub(super) async fn discard(
 pub(super) async fn cancel(
     db: &Db,
     jobs: &[JobId],
-    reason: &Evidence,
+    reason: &FailureText,
 ) -> Result<Cancellation, Error> {
     let jobs = uuids(jobs);
     let mut transaction = db.begin().await?;
@@ -260,12 +260,12 @@ async fn end_waiting(
     on: impl PgExecutor<'_>,
     jobs: &[Uuid],
     state: State,
-    reason: &Evidence,
+    reason: &FailureText,
 ) -> Result<Vec<Uuid>, Error> {
     let statement = sqlx::query_scalar(END_WAITING)
         .bind(jobs)
         .bind(reason.as_str())
-        // Its evidence has the same name.
+        // The cause of its error has the same name.
         .bind(state.name());
     concerned(statement, on).await
 }
@@ -286,7 +286,7 @@ fn ids(jobs: Vec<Uuid>) -> Vec<JobId> {
     jobs.into_iter().map(JobId::from_uuid).collect()
 }
 
-/// A wish holds for the attempt that ran when it was made, and for every later one: the job may have been taken back from its worker meanwhile.
+/// A request names the epoch of the attempt that ran then, and holds for later epochs too: the job may have been rescued in the meantime.
 pub(super) async fn cancellations(db: &Db, held: &[Lease]) -> Result<Vec<(Lease, String)>, Error> {
     let jobs: Vec<Uuid> = held.iter().map(|lease| *lease.job.as_uuid()).collect();
     let rows: Vec<(Uuid, i64, String)> = sqlx::query_as(CANCELLATIONS)

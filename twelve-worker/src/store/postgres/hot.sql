@@ -297,7 +297,7 @@ noted AS (
 )
 SELECT count(*) FROM ended;
 
--- hand_back
+-- release
 WITH back AS (
     UPDATE twelve.jobs AS job
     SET epoch = job.epoch + 1
@@ -308,7 +308,7 @@ WITH back AS (
 INSERT INTO twelve.ready (queue, lane, job, epoch)
 SELECT queue, CASE WHEN suspect THEN 9 ELSE 0 END, id, epoch FROM back ORDER BY place;
 
--- give_up
+-- release_claim
 WITH given AS (
     DELETE FROM twelve.claims WHERE worker = $1 AND id = $2 RETURNING jobs, epochs
 )
@@ -464,7 +464,7 @@ keys AS (
 )
 SELECT count(*) FROM pruned;
 
--- forget_wishes
+-- forget_cancellations
 DELETE FROM twelve.cancellations
 WHERE at < now() - interval '1 hour'
    OR (SELECT id FROM twelve.jobs WHERE id = job) IS NULL;

@@ -16,9 +16,9 @@ const CONTROL: &str = "!";
 /// The longest pause between two tries to connect. The poll finds jobs meanwhile.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// A statement of its own: NOTIFY takes a lock on the whole database until its transaction has committed, which would make the enqueues of all producers wait for each other.
+/// It is a transaction of its own. NOTIFY locks the whole database until the commit, so inside the producers' transactions it would make all enqueues wait for each other.
 ///
-/// Its commit waits for no disk: a wake-up that a crash loses is made up for by the poll.
+/// `synchronous_commit=off`: a crash may lose a wake-up, and then polling finds the job.
 const WAKE: &str = "
 SELECT pg_notify($2, queue), set_config('synchronous_commit', 'off', true) FROM unnest($1::text[]) AS line (queue)";
 
@@ -32,7 +32,7 @@ pub(super) async fn wake(db: &Db, queues: &[String]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Tells workers everywhere that something was paused, resumed or cancelled; those that are not told see it with their next look, within a second or, when something was cancelled, a heartbeat.
+/// Announces to all workers that something was paused, resumed or cancelled. If the announcement is lost, they see pauses within a second and cancellations at the rescuer's next look.
 pub(super) async fn announce_control(db: &Db) {
     if let Err(error) = wake(db, &[CONTROL.to_owned()]).await {
         tracing::debug!(%error, "workers were not told: they see it by themselves");
@@ -69,7 +69,7 @@ async fn listen_once(
     listener.eager_reconnect(false);
     listener.listen(CHANNEL).await?;
     *pause = Duration::from_millis(100);
-    // What was announced before this moment was missed.
+    // Wake-ups from before this moment were lost.
     woken(Wake::Any);
     while let Some(notification) = listener.try_recv().await? {
         woken(match notification.payload() {

@@ -5,11 +5,11 @@
 //! enqueue ─► scheduled               ▼
 //!    └─────────────────────────────► ready ── claim ──► claims ── ack ──► (gone) | finished ── prune ─►
 //!                  retry, snooze ─► scheduled   ▲          │
-//!                                               └──────────┘ hand back, rescue
+//!                                               └──────────┘ release, rescue
 //! ```
 //!
-//! A job's row is written once; what moves is its ticket, the job's id with its epoch.
-//! The row's own lock decides every race: an ack, a rescue and a hand-back all name the epoch that they know, and each of them ends it.
+//! A job's row is written once; only its ticket moves, the job's id with its epoch.
+//! The lock of that row decides every race: an ack, a rescue and a release name the epoch that they expect, and each of them ends that epoch.
 
 #[macro_use]
 mod clauses;
@@ -21,7 +21,7 @@ mod control;
 mod enqueue;
 mod insert;
 mod listen;
-mod marks;
+mod low_water_marks;
 mod migrations;
 mod pauses;
 mod prune;
@@ -35,7 +35,7 @@ mod why;
 mod workers;
 
 pub use migrations::migrations;
-pub use schedules::Calendar;
+pub use schedules::ScheduleStore;
 
 use futures_util::future::BoxFuture;
 use sqlx::PgConnection;
@@ -46,12 +46,12 @@ use std::{
 };
 use twelve_core::{Db, Error};
 
-use self::marks::Marks;
+use self::low_water_marks::LowWaterMarks;
 use super::{
-    Answer, Controlling, Producing, Pulse, Working,
+    Answer, Controlling, HeartbeatWriter, Producing, Working,
     listing::{Filter, JobDetails, JobSummary, WorkerSummary},
     model::{
-        Ack, Acked, Batch, Claim, Done, Evidence, Lease, Level, Observation, Recorded, Rescued,
+        Ack, Acked, Batch, Claim, Done, FailureText, Lease, Level, Observation, Recorded, Rescued,
         Survey, Wake,
     },
     verbs::{Cancellation, Pausable, Paused},
@@ -65,10 +65,10 @@ use crate::job::{
     queues::Queues,
 };
 
-/// The longest delay that is stored: an interval beyond what a timestamp can hold would make an ack fail for ever.
+/// The longest delay that is stored. With a longer one the timestamp would overflow, and the ack would always fail.
 const MAX_DELAY: Duration = Duration::from_hours(10 * 366 * 24);
 
-/// The statements that run all the time, or while a worker's jobs wait: none of them may read a whole table of jobs. For the test that asks Postgres for their plans.
+/// The statements of the hot path. None of them may read a whole table of jobs: a test asks Postgres for their plans.
 #[doc(hidden)]
 pub const HOT: &[(&str, &str)] = &[
     ("enqueue", insert::ENQUEUE),
@@ -89,8 +89,8 @@ pub const HOT: &[(&str, &str)] = &[
     ("forget", ack::FORGET),
     ("again", ack::AGAIN),
     ("end", ack::END),
-    ("hand_back", rescue::HAND_BACK),
-    ("give_up", rescue::GIVE_UP),
+    ("release", rescue::RELEASE),
+    ("release_claim", rescue::RELEASE_CLAIM),
     ("rescue", rescue::RESCUE),
     ("rescue_orphans", rescue::RESCUE),
     ("quarantine", rescue::QUARANTINE),
@@ -98,7 +98,7 @@ pub const HOT: &[(&str, &str)] = &[
     ("beat", workers::BEAT),
     ("cancellations", control::CANCELLATIONS),
     ("prune", prune::PRUNE),
-    ("forget_wishes", prune::FORGET_WISHES),
+    ("forget_cancellations", prune::FORGET_CANCELLATIONS),
     ("step", steps::STEP),
     ("record", steps::RECORD),
 ];
@@ -107,8 +107,8 @@ pub const HOT: &[(&str, &str)] = &[
 #[derive(Clone, Debug)]
 pub struct PostgresStore {
     db: Db,
-    marks: Arc<Mutex<Marks>>,
-    /// The queues that are surely listed.
+    marks: Arc<Mutex<LowWaterMarks>>,
+    /// The queues that are known to be listed.
     listed: Arc<Mutex<HashSet<String>>>,
 }
 
@@ -123,20 +123,20 @@ impl PostgresStore {
         }
     }
 
-    /// A panic while the lock was held cannot leave the marks wrong: each only ever rises to what is safe.
-    fn marks(&self) -> MutexGuard<'_, Marks> {
+    /// A poisoned lock is safe to use: a panic leaves every mark at a value that was safe.
+    fn marks(&self) -> MutexGuard<'_, LowWaterMarks> {
         self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets the marks unless this succeeds, also when it is dropped half way: it may be another server now, or an older state of this one.
+    /// Forgets the low-water marks when this fails, or is dropped before it ends: the server may be another one by now, or an older state of this one.
     async fn or_forget<T>(
         &self,
         answer: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let mut doubt = Doubt(Some(self));
+        let mut forget = ForgetMarksOnDrop(Some(self));
         let answer = answer.await;
         if answer.is_ok() {
-            doubt.0 = None;
+            forget.0 = None;
         }
         answer
     }
@@ -145,9 +145,9 @@ impl PostgresStore {
         self.listed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lists the queues of these jobs, for workers that take all queues; once for each process and queue.
+    /// Lists the queues of these jobs, for workers that take all queues. Each process does it once for each queue.
     ///
-    /// On a connection of its own: in the producer's transaction, two that list the same queue would wait for each other's commits.
+    /// It uses a connection of its own: inside their transactions, two producers that list the same queue would wait for each other's commit.
     async fn list_queues(&self, drafts: &[Draft]) -> Result<(), Error> {
         let new: Vec<String> = {
             let listed = self.listed();
@@ -163,10 +163,10 @@ impl PostgresStore {
     }
 }
 
-/// Forgets the marks when it is dropped.
-struct Doubt<'s>(Option<&'s PostgresStore>);
+/// Forgets the low-water marks when it is dropped.
+struct ForgetMarksOnDrop<'s>(Option<&'s PostgresStore>);
 
-impl Drop for Doubt<'_> {
+impl Drop for ForgetMarksOnDrop<'_> {
     fn drop(&mut self) {
         if let Some(store) = self.0 {
             store.marks().forget();
@@ -234,12 +234,12 @@ impl Working for PostgresStore {
         Box::pin(ack::ack(connection, worker, lease, ack))
     }
 
-    fn hand_back<'a>(&'a self, leases: &'a [Lease]) -> Answer<'a, usize> {
-        Box::pin(rescue::hand_back(&self.db, leases))
+    fn release<'a>(&'a self, leases: &'a [Lease]) -> Answer<'a, usize> {
+        Box::pin(rescue::release(&self.db, leases))
     }
 
-    fn give_up(&self, worker: WorkerId, claim: ClaimId) -> Answer<'_, usize> {
-        Box::pin(rescue::give_up(&self.db, worker, claim))
+    fn release_claim(&self, worker: WorkerId, claim: ClaimId) -> Answer<'_, usize> {
+        Box::pin(rescue::release_claim(&self.db, worker, claim))
     }
 
     fn claims_of(&self, worker: WorkerId) -> Answer<'_, Vec<ClaimId>> {
@@ -250,8 +250,8 @@ impl Working for PostgresStore {
         Box::pin(control::cancellations(&self.db, held))
     }
 
-    fn pulse(&self) -> Box<dyn Pulse> {
-        Box::new(workers::Heart::new(self.db.clone()))
+    fn heartbeat_writer(&self) -> Box<dyn HeartbeatWriter> {
+        Box::new(workers::PostgresHeartbeat::new(self.db.clone()))
     }
 
     fn deregister(&self, worker: WorkerId) -> Answer<'_, ()> {
@@ -274,8 +274,8 @@ impl Working for PostgresStore {
         Box::pin(prune::prune(&self.db, limit))
     }
 
-    fn adapt(&self) -> Answer<'_, bool> {
-        Box::pin(statistics::catch_up(&self.db))
+    fn refresh_statistics(&self) -> Answer<'_, bool> {
+        Box::pin(statistics::refresh(&self.db))
     }
 
     fn step<'a>(&'a self, job: JobId, name: &'a str) -> Answer<'a, Option<String>> {
@@ -309,11 +309,15 @@ impl Controlling for PostgresStore {
         Box::pin(control::retry(&self.db, jobs))
     }
 
-    fn discard<'a>(&'a self, jobs: &'a [JobId], reason: &'a Evidence) -> Answer<'a, Vec<JobId>> {
+    fn discard<'a>(&'a self, jobs: &'a [JobId], reason: &'a FailureText) -> Answer<'a, Vec<JobId>> {
         Box::pin(control::discard(&self.db, jobs, reason))
     }
 
-    fn cancel<'a>(&'a self, jobs: &'a [JobId], reason: &'a Evidence) -> Answer<'a, Cancellation> {
+    fn cancel<'a>(
+        &'a self,
+        jobs: &'a [JobId],
+        reason: &'a FailureText,
+    ) -> Answer<'a, Cancellation> {
         Box::pin(control::cancel(&self.db, jobs, reason))
     }
 
@@ -403,7 +407,7 @@ fn failed(error: sqlx::Error) -> Error {
             Error::internal("the tables for jobs are missing: run `release` first")
                 .with_source(error)
         }
-        // Our own transactions are never told to be read-only: the server is.
+        // Our own transactions are never read-only, so the server is.
         sqlx::Error::Database(database) if database.code().as_deref() == Some("25006") => {
             Error::read_only().with_source(error)
         }

@@ -8,7 +8,7 @@ use twelve_core::{Db, Error};
 use super::{failed, listen, rows};
 use crate::store::verbs::{Pausable, Paused};
 
-/// How many tickets one statement puts back.
+/// How many tickets one statement moves back to their lanes.
 const BATCH: usize = 1000;
 
 /// Plan: the primary key.
@@ -27,7 +27,7 @@ SELECT what, name, at FROM twelve.pauses ORDER BY what, name";
 const HAS_QUEUE: &str = "
 SELECT EXISTS (SELECT FROM twelve.queues WHERE name = $1)";
 
-/// Puts the oldest tickets of a kind back into their lanes, unless it is paused. Plan: the primary key's prefix, in its order; the jobs by theirs.
+/// Moves the oldest parked tickets of a kind back to their lanes, unless it is paused. Plan: the primary key's prefix, in its order; the jobs by theirs.
 ///
 /// The deletes come first, so that the transaction has its xid before the tickets get their numbers.
 const UNPARK: &str = concat!(
@@ -54,10 +54,10 @@ again AS (
 SELECT count(*) FROM back"
 );
 
-/// The kinds that have parked tickets and are not paused: whoever resumed them did not come to the end.
+/// The kinds that have parked tickets and are not paused: a resume was interrupted.
 ///
 /// Plan: one probe of the primary key for each kind that has any, however many tickets it has.
-const STRAYS: &str = "
+const LEFT_PARKED: &str = "
 WITH RECURSIVE kinds AS (
     (SELECT kind FROM twelve.parked ORDER BY kind LIMIT 1)
     UNION ALL
@@ -80,7 +80,7 @@ pub(super) async fn pause(db: &Db, what: &Pausable) -> Result<bool, Error> {
 
 pub(super) async fn resume(db: &Db, what: &Pausable) -> Result<bool, Error> {
     let is_news = change(db, RESUME, what).await?;
-    // Also when it was not paused: somebody else may have resumed it, and not come to the end.
+    // Also when it was not paused: another resume may have been interrupted.
     if let Pausable::Kind(kind) = what {
         while unpark(db, kind, BATCH).await? >= BATCH {}
     }
@@ -108,9 +108,9 @@ async fn unpark(db: &Db, kind: &str, limit: usize) -> Result<usize, Error> {
     Ok(usize::try_from(unparked).unwrap_or_default())
 }
 
-/// Puts at most `limit` tickets back of each kind that was resumed by somebody who did not come to the end.
-pub(super) async fn unpark_strays(db: &Db, limit: usize) -> Result<(), Error> {
-    let kinds: Vec<String> = sqlx::query_scalar(STRAYS)
+/// Moves at most `limit` tickets back to their lanes, for each kind whose resume was interrupted.
+pub(super) async fn unpark_left(db: &Db, limit: usize) -> Result<(), Error> {
+    let kinds: Vec<String> = sqlx::query_scalar(LEFT_PARKED)
         .fetch_all(db)
         .await
         .map_err(failed)?;

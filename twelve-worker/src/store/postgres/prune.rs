@@ -4,7 +4,7 @@ use twelve_core::{Db, Error};
 
 use super::{failed, pauses, rows};
 
-/// The jobs whose time is over, the first of them first, with their evidence and steps. Plan: `finished_expiring` from its beginning, without a sort.
+/// The jobs whose retention is over, the earliest first, with their errors and steps. Plan: `finished_expiring` from its beginning, without a sort.
 ///
 /// Two workers that prune at once skip each other's rows.
 /// A key whose job has not ended is held for longer than its time.
@@ -38,8 +38,8 @@ keys AS (
 )
 SELECT count(*) FROM pruned";
 
-/// Wishes to stop a job that has ended since, or that are an hour old. Plan: the table, which is as short as what people do in an hour; the jobs by primary key.
-pub(super) const FORGET_WISHES: &str = "
+/// Cancellation requests for jobs that have ended, and those older than an hour. Plan: the whole table, which holds an hour of requests by people; the jobs by primary key.
+pub(super) const FORGET_CANCELLATIONS: &str = "
 DELETE FROM twelve.cancellations
 WHERE at < now() - interval '1 hour'
    OR (SELECT id FROM twelve.jobs WHERE id = job) IS NULL";
@@ -50,10 +50,10 @@ pub(super) async fn prune(db: &Db, limit: usize) -> Result<usize, Error> {
         .fetch_one(db)
         .await
         .map_err(failed)?;
-    sqlx::query(FORGET_WISHES)
+    sqlx::query(FORGET_CANCELLATIONS)
         .execute(db)
         .await
         .map_err(failed)?;
-    pauses::unpark_strays(db, limit).await?;
+    pauses::unpark_left(db, limit).await?;
     Ok(usize::try_from(pruned).unwrap_or_default())
 }

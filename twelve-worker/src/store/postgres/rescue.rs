@@ -1,4 +1,4 @@
-//! Taking jobs back: from workers that died, from those that stop, and from claims that were never answered.
+//! Rescues and releases: jobs taken back from dead workers, released by workers that stop, and released from unanswered claims.
 
 use sqlx::PgExecutor;
 use twelve_core::{Db, DbTransaction, Error};
@@ -13,22 +13,21 @@ use crate::{
     },
 };
 
-/// Declares a worker dead, if its heart has not beaten since it was observed.
+/// Declares a worker dead, if its heartbeat has not changed since it was observed.
 ///
-/// The row is locked until the rescue commits: a claim of the dead worker waits for that, then finds itself dead.
+/// The row is locked until the rescue commits. A claim of the dead worker waits for that, and then takes nothing.
 const BURY: &str = "
 DELETE FROM twelve.workers WHERE id = $1 AND beat = $2";
 
-/// Takes back what this worker held, or what anybody held, if the holder is not registered.
+/// Takes back the jobs of this worker; or, without a worker, those of all holders that are not registered.
 ///
 /// Plan: `claims`, which is as short as what is claimed at this moment; the jobs by primary key.
 ///
-/// Rows that are locked at this moment are skipped: they are being acked, in a transaction whose worker may be paused before its commit.
-/// Waiting for it would stop the rescue of all others.
-/// If it commits, the job is done; if its connection dies, the next look finds the job without a holder: so a claim is forgotten only when none of its jobs was skipped.
+/// Locked rows are skipped. A transaction is acking them, and its worker may be paused before the commit; waiting for it would delay the rescue of all other jobs.
+/// If it commits, the job is done. If its connection dies, the next look finds the job as an orphan, which is why a claim is forgotten only when none of its jobs was skipped.
 ///
-/// Only a worker that was just declared dead makes its jobs suspect, and only a suspect that was all it held counts the crash:
-/// of any other, nothing tells whether the worker died of it.
+/// Only jobs of a worker that was just declared dead become suspects. The crash counts only for a suspect that was the worker's only job:
+/// for other jobs it is unknown whether they were the cause.
 pub(super) const RESCUE: &str = concat!(
     "
 WITH orphan AS MATERIALIZED (
@@ -80,7 +79,7 @@ noted AS (
 SELECT id, kind, crashes >= $2 FROM rescued"
 );
 
-/// Moves the jobs that killed too many workers to those that have failed. Plan: the primary keys.
+/// Fails jobs that killed too many workers. Plan: the primary keys.
 pub(super) const QUARANTINE: &str = concat!(
     "
 WITH ended AS (
@@ -96,10 +95,10 @@ SELECT id, epoch, created_at, clock_timestamp(), run_at, attempts, max_attempts,
 FROM ended"
 );
 
-/// Puts jobs back that were claimed and not run to their end: they go first, for they have had their turn, and in the order in which they were taken.
+/// Releases leases: the jobs have had their turn, so they go first, in the order in which they were claimed.
 ///
-/// Plan: the primary key, once for each lease. The ids are named twice, or else a planner that takes the table for empty reads all of it first, and compares each job with each lease.
-pub(super) const HAND_BACK: &str = concat!(
+/// Plan: the primary key, once for each lease. The ids are named twice: otherwise a planner that believes the table to be empty would read all of it, and compare each job with each lease.
+pub(super) const RELEASE: &str = concat!(
     "
 WITH back AS (
     UPDATE twelve.jobs AS job
@@ -114,8 +113,8 @@ SELECT queue, ",
     ", id, epoch FROM back ORDER BY place"
 );
 
-/// The leases of one claim, which is forgotten; the oldest job first, for a claim does not note its order. Plan: the primary key.
-pub(super) const GIVE_UP: &str = "
+/// Forgets one claim and returns its leases, the oldest job first, since a claim does not record its order. Plan: the primary key.
+pub(super) const RELEASE_CLAIM: &str = "
 WITH given AS (
     DELETE FROM twelve.claims WHERE worker = $1 AND id = $2 RETURNING jobs, epochs
 )
@@ -174,21 +173,25 @@ async fn take_back(
     Ok(rows.into_iter().map(rescued).collect())
 }
 
-pub(super) async fn hand_back(on: impl PgExecutor<'_>, leases: &[Lease]) -> Result<usize, Error> {
+pub(super) async fn release(on: impl PgExecutor<'_>, leases: &[Lease]) -> Result<usize, Error> {
     let jobs: Vec<Uuid> = leases.iter().map(|lease| *lease.job.as_uuid()).collect();
     let epochs: Vec<i64> = leases.iter().map(|lease| lease.epoch).collect();
-    let handed_back = sqlx::query(HAND_BACK)
+    let released = sqlx::query(RELEASE)
         .bind(jobs)
         .bind(epochs)
         .execute(on)
         .await
         .map_err(failed)?;
-    Ok(usize::try_from(handed_back.rows_affected()).unwrap_or(usize::MAX))
+    Ok(usize::try_from(released.rows_affected()).unwrap_or(usize::MAX))
 }
 
-pub(super) async fn give_up(db: &Db, worker: WorkerId, claim: ClaimId) -> Result<usize, Error> {
+pub(super) async fn release_claim(
+    db: &Db,
+    worker: WorkerId,
+    claim: ClaimId,
+) -> Result<usize, Error> {
     let mut transaction = db.begin().await?;
-    let leases: Vec<(Uuid, i64)> = sqlx::query_as(GIVE_UP)
+    let leases: Vec<(Uuid, i64)> = sqlx::query_as(RELEASE_CLAIM)
         .bind(*worker.as_uuid())
         .bind(*claim.as_uuid())
         .fetch_all(&mut transaction)
@@ -199,7 +202,7 @@ pub(super) async fn give_up(db: &Db, worker: WorkerId, claim: ClaimId) -> Result
         epoch,
     };
     let leases: Vec<Lease> = leases.into_iter().map(lease).collect();
-    let jobs = hand_back(&mut transaction, &leases).await?;
+    let jobs = release(&mut transaction, &leases).await?;
     transaction.commit().await?;
     Ok(jobs)
 }

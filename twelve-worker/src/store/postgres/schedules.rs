@@ -16,7 +16,7 @@ use crate::{
     job::{draft::Draft, id::JobId},
     store::{
         Store,
-        timetable::{Fired, Firing, Registration, Standing, Timetable},
+        timetable::{DueTicks, Fired, Registration, ScheduleState, Timetable},
     },
 };
 
@@ -43,12 +43,12 @@ LEFT JOIN LATERAL (
     ORDER BY tick DESC LIMIT 1
 ) AS newest ON true";
 
-/// The fence. Plan: the primary key; the row's index entry does not change, so it is updated in place.
+/// Checks and raises the fencing token. Plan: the primary key; the row's index entry does not change, so it is updated in place.
 ///
-/// It locks the row until the commit: of two firings that were decided on the same standing the second one waits, then finds another epoch.
-/// So does a pause, after which nothing fires.
-/// A scheduler that is frozen before its commit, with its host or by a signal, loses the lock after 3 s, else nobody could fire the schedule.
-/// That is before the one that waits for it gives up, which would not know whether it has fired.
+/// It locks the row until the commit: of two schedulers that fire on the same state, the second waits and then finds a higher epoch.
+/// A pause waits for the lock too, and nothing fires after it.
+/// A scheduler that freezes before its commit loses the lock after 3 s; otherwise no other scheduler could fire the schedule.
+/// That is less than the timeout of the scheduler that waits, which after a timeout would not know whether it has fired.
 const TAKE: &str = "
 UPDATE twelve.schedules SET epoch = epoch + 1
 WHERE name = $1 AND epoch = $2 AND paused_at IS NULL
@@ -75,7 +75,7 @@ const RESUME: &str = "
 UPDATE twelve.schedules SET paused_at = NULL, since = now(), epoch = epoch + 1
 WHERE name = $1 AND paused_at IS NOT NULL";
 
-/// The oldest ticks of each schedule, but never its newest, which is what the next ones are counted from.
+/// Removes the oldest ticks of each schedule, but never its newest, from which the next ones are counted.
 ///
 /// Plan: for each of the few schedules the primary key of its ticks from its beginning, without a sort, then the rows by their place.
 /// Two schedulers that prune at once skip each other's rows.
@@ -96,14 +96,14 @@ WHERE ctid = ANY (ARRAY(
     LIMIT $2
 ))";
 
-/// Where schedules live: beside the app's own tables, whatever store its jobs are in, for a tick commits with the enqueue.
+/// The store of schedules. It is always the app's own Postgres, whatever store the jobs are in, since a tick commits together with the enqueue.
 #[derive(Clone, Debug)]
-pub struct Calendar {
+pub struct ScheduleStore {
     db: Db,
     store: Arc<dyn Store>,
 }
 
-impl Calendar {
+impl ScheduleStore {
     /// The schedules in this database, whose jobs go to this store.
     #[must_use]
     pub fn new(db: Db, store: Arc<dyn Store>) -> Self {
@@ -147,10 +147,10 @@ impl Calendar {
         let clock = rows
             .first()
             .ok_or_else(|| Error::internal("Postgres did not tell its time"))?;
-        let standings = rows.iter().filter_map(|row| standing(row).transpose());
+        let states = rows.iter().filter_map(|row| state(row).transpose());
         Ok(Timetable {
             now: time(clock.try_get("now")?),
-            schedules: standings.collect::<Result<_, _>>()?,
+            schedules: states.collect::<Result<_, _>>()?,
         })
     }
 
@@ -159,19 +159,19 @@ impl Calendar {
     /// # Errors
     ///
     /// See [`register`](Self::register). After a cut connection it is unknown whether they were fired; the timetable tells.
-    pub async fn fire(&self, firing: Firing) -> Result<Fired, Error> {
+    pub async fn fire(&self, due: DueTicks) -> Result<Fired, Error> {
         let mut transaction = self.db.begin().await?;
         let taken = sqlx::query(TAKE)
-            .bind(&firing.schedule)
-            .bind(firing.epoch)
+            .bind(&due.schedule)
+            .bind(due.epoch)
             .fetch_optional(&mut transaction)
             .await
             .map_err(failed)?;
         if taken.is_none() {
             return Ok(Fired::Stale);
         }
-        let new = insert(&mut transaction, &firing).await?;
-        let mut drafts: Vec<Draft> = firing.ticks.into_iter().map(|(_, draft)| draft).collect();
+        let new = insert(&mut transaction, &due).await?;
+        let mut drafts: Vec<Draft> = due.ticks.into_iter().map(|(_, draft)| draft).collect();
         drafts.retain(|draft| new.contains(draft.id.as_uuid()));
         let enqueued = drafts.len();
         if enqueued > 0 {
@@ -229,13 +229,13 @@ impl Calendar {
 }
 
 /// `None` for the row that only tells the time.
-fn standing(row: &PgRow) -> Result<Option<Standing>, Error> {
+fn state(row: &PgRow) -> Result<Option<ScheduleState>, Error> {
     let Some(name) = row.try_get("name")? else {
         return Ok(None);
     };
     let newest: Option<Timestamp> = row.try_get("tick")?;
     let job: Option<Uuid> = row.try_get("job")?;
-    Ok(Some(Standing {
+    Ok(Some(ScheduleState {
         name,
         since: time(row.try_get("since")?),
         is_paused: row.try_get("is_paused")?,
@@ -249,18 +249,18 @@ fn time(timestamp: Timestamp) -> SystemTime {
 }
 
 /// The jobs of those ticks that had never been fired.
-async fn insert(on: impl PgExecutor<'_>, firing: &Firing) -> Result<Vec<Uuid>, Error> {
+async fn insert(on: impl PgExecutor<'_>, due: &DueTicks) -> Result<Vec<Uuid>, Error> {
     let at_us = |at: &SystemTime| {
         let since_epoch = at.duration_since(UNIX_EPOCH).unwrap_or_default();
         i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX)
     };
-    let (instants_us, jobs): (Vec<_>, Vec<_>) = firing
+    let (instants_us, jobs): (Vec<_>, Vec<_>) = due
         .ticks
         .iter()
         .map(|(at, draft)| (at_us(at), *draft.id.as_uuid()))
         .unzip();
     sqlx::query_scalar(INSERT)
-        .bind(&firing.schedule)
+        .bind(&due.schedule)
         .bind(instants_us)
         .bind(jobs)
         .fetch_all(on)

@@ -1,17 +1,17 @@
-//! What Postgres knows of the tables' sizes when it plans.
+//! Refreshes the planner's statistics (ANALYZE) of tables that have grown much.
 //!
-//! The tables are empty most of the time, and then a scan of the whole table is the cheapest plan there is.
-//! A connection keeps the plan that it made then, and a burst of a million jobs would be claimed and acked by scans, each of which takes seconds.
-//! Autovacuum notices within a minute or so; this notices within seconds.
+//! The tables are empty most of the time, and for an empty table a scan is the cheapest plan.
+//! A connection keeps such a plan. In a burst of a million jobs each claim and ack would then scan the table, which takes seconds.
+//! Autovacuum notices the growth within about a minute, this module within seconds.
 
 use sqlx::AssertSqlSafe;
 use twelve_core::{Db, Error};
 
 use super::failed;
 
-/// The tables that are far larger than Postgres thinks: four times, and more than a scan reads in a millisecond or two.
+/// The tables that are far larger than Postgres' statistics say: four times as large, and larger than what a scan reads in a few milliseconds.
 ///
-/// Each analysis makes the next one wait for four times as much, so there are few.
+/// After an ANALYZE the table must grow to four times its size before the next one, so there are few.
 ///
 /// Plan: the catalogue by names; the size of a file for each.
 const OUTGROWN: &str = "
@@ -20,10 +20,10 @@ WHERE relnamespace = to_regnamespace('twelve')
   AND relname = ANY ('{jobs,ready,scheduled,parked,claims,finished,unique_keys,job_errors,job_steps}')
   AND pg_relation_size(oid) / current_setting('block_size')::int > 4 * relpages + 128";
 
-/// Reads a sample of each such table, after which all connections make new plans; tells whether there were any.
+/// Analyses each such table, after which all connections make new plans; returns whether there were any.
 ///
-/// One that somebody else analyses at this moment is skipped.
-pub(super) async fn catch_up(db: &Db) -> Result<bool, Error> {
+/// A table that another session analyses at this moment is skipped.
+pub(super) async fn refresh(db: &Db) -> Result<bool, Error> {
     let tables: Vec<String> = sqlx::query_scalar(OUTGROWN)
         .fetch_all(db)
         .await

@@ -14,7 +14,7 @@ SELECT result::text FROM twelve.job_steps WHERE job_id = $1 AND name = $2";
 
 /// Records a result, if the lease holds. Plan: the primary keys.
 ///
-/// `held` keeps the job's row as it is until the result is in: a rescue comes before, and the result is refused, or after.
+/// `held` locks the job's row until the result is recorded: a rescue comes either before, and the result is refused, or after.
 pub(super) const RECORD: &str = "
 WITH held AS MATERIALIZED (
     SELECT id FROM twelve.jobs

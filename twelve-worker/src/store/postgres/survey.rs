@@ -1,18 +1,18 @@
-//! Looking where there is something to do, and moving what has become due.
+//! Surveying the lanes, and promoting due jobs to them.
 
 use sqlx::Row;
 use std::time::Duration;
 use twelve_core::{Db, Error};
 
-use super::{PostgresStore, failed, level, marks::Look, number, rows};
+use super::{PostgresStore, failed, level, low_water_marks::Look, number, rows};
 use crate::{
     job::queues::Queues,
     store::model::{Lane, Level, Survey},
 };
 
-/// Every lane of the queues that are not paused, with its oldest entry behind its mark, and what one look tells beside.
+/// Every lane of the queues that are not paused, with its oldest ticket above the low-water mark, and what the marks need to rise.
 ///
-/// A new sequence says that it is at 1 before it has given that number to anybody: a mark there would hide the first job for ever.
+/// A new sequence reports 1 before it has given out that number. A mark at 1 would hide the first job for ever.
 ///
 /// Plan: the short tables of queues and pauses; for each lane one probe of `ready`'s primary key, and one of `scheduled`'s.
 pub(super) const SURVEY: &str = "
@@ -39,7 +39,7 @@ LEFT JOIN (
       AND NOT EXISTS (SELECT FROM twelve.pauses WHERE what = 'queue' AND pauses.name = queues.name)
 ) AS line ON true";
 
-/// Moves what is due to its lane, the longest due first. Plan: `scheduled`'s primary key from its beginning; the jobs by theirs, one at a time for the limit, where a join might read the whole table.
+/// Promotes due jobs to their lanes, the earliest first. Plan: `scheduled`'s primary key from its beginning; the jobs by theirs, one at a time by `LIMIT 1`, where a join might read the whole table.
 ///
 /// The deletes come first, so that the transaction has its xid before the tickets get their numbers.
 pub(super) const PROMOTE: &str = concat!(

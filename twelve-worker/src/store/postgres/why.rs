@@ -156,7 +156,7 @@ async fn behind(db: &Db, job: &JobSummary) -> Result<Option<Reason>, Error> {
     let jobs = usize::try_from(ahead.unwrap_or(counted)).unwrap_or_default();
     let is_behind = match ahead {
         Some(ahead) => ahead > 0,
-        // Its ticket is on its way, and nobody can say behind how many; or it comes later than was counted.
+        // Its ticket is moving between tables, or has more tickets before it than are counted.
         None => jobs >= COUNTED,
     };
     Ok(is_behind.then_some(Reason::Behind {

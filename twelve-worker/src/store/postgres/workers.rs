@@ -9,7 +9,7 @@ use super::{counter, failed};
 use crate::{
     job::{id::WorkerId, queues::Queues},
     store::{
-        Answer, Pulse,
+        Answer, HeartbeatWriter,
         listing::WorkerSummary,
         model::{Beat, Observation, Profile},
     },
@@ -19,7 +19,7 @@ use crate::{
 pub(super) const BEAT: &str = "
 UPDATE twelve.workers SET beat = beat + 1, draining = $2 WHERE id = $1";
 
-/// The first beat has a random number: an observer must not take a worker that is registered again for the one that it saw die.
+/// The first beat has a random number, so that observers do not confuse a worker that registers again with its dead registration.
 const REGISTER: &str = "
 INSERT INTO twelve.workers (id, process_type, host, pid, release, concurrency, only_named, queues, kinds, draining, beat)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, floor(random() * 1000000000)::bigint)
@@ -28,7 +28,7 @@ ON CONFLICT (id) DO NOTHING";
 const DEREGISTER: &str = "
 DELETE FROM twelve.workers WHERE id = $1";
 
-/// All heartbeats, whether a claim has a worker that is not among them, and whether anybody wants jobs to be stopped.
+/// All heartbeats, whether there are orphans (claims of unregistered workers), and whether there are cancellation requests.
 ///
 /// Plan: `claims`, which is as short as what is claimed at this moment, against the table of workers; the empty table of cancellations.
 pub(super) const OBSERVE: &str = "
@@ -38,7 +38,7 @@ SELECT id, beat, EXISTS (
 ) AS orphans, EXISTS (SELECT FROM twelve.cancellations) AS cancellations
 FROM twelve.workers";
 
-/// The workers as people see them, with how many jobs each holds. Plan: the table of workers; the claims of each by the primary key's prefix; their jobs by primary key, one at a time for the limit, where a join might read the whole table.
+/// The workers for listings, with how many jobs each holds. Plan: the table of workers; the claims of each by the primary key's prefix; their jobs by primary key, one at a time for the limit, where a join might read the whole table.
 const WORKERS: &str = "
 SELECT id, process_type, host, pid, release, concurrency, only_named, queues, kinds, draining, started_at,
     (
@@ -51,13 +51,13 @@ SELECT id, process_type, host, pid, release, concurrency, only_named, queues, ki
 FROM twelve.workers
 ORDER BY process_type, host, started_at";
 
-/// A worker's heart, on a connection of its own.
-pub(super) struct Heart {
+/// A worker's heartbeat, on a connection of its own.
+pub(super) struct PostgresHeartbeat {
     db: Db,
     connection: Option<PgConnection>,
 }
 
-impl Heart {
+impl PostgresHeartbeat {
     pub(super) fn new(db: Db) -> Self {
         Self {
             db,
@@ -66,7 +66,7 @@ impl Heart {
     }
 
     async fn try_beat(&mut self, worker: &Profile, is_draining: bool) -> Result<Beat, Error> {
-        // Taken out until the statements have succeeded: a broken connection, or one whose answer was not awaited, is not used again.
+        // Taken out until the statements have succeeded, so that a broken connection, or one with an answer pending, is not used again.
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.db.connect().await?.0,
@@ -100,7 +100,7 @@ impl Heart {
     }
 }
 
-impl Pulse for Heart {
+impl HeartbeatWriter for PostgresHeartbeat {
     fn beat<'a>(&'a mut self, worker: &'a Profile, is_draining: bool) -> Answer<'a, Beat> {
         Box::pin(async move { self.try_beat(worker, is_draining).await })
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use twelve_worker::{
     JobId, Keep, Queues, WorkerId,
     store::{
-        Ack, Acked, Cause, Done, Due, Evidence, Lease, Level, Retention, State, conformance::kept,
+        Ack, Acked, Cause, Done, Due, FailureText, Lease, Level, Retention, State,
+        conformance::retention,
     },
 };
 
@@ -28,8 +29,8 @@ pub(super) async fn step(world: &mut World<'_>, rng: &mut Rng) {
         }
         45..62 => ack(world, rng).await,
         62..68 => done(world, rng).await,
-        68..74 => hand_back(world, rng).await,
-        74..77 => give_up(world, rng).await,
+        68..74 => release(world, rng).await,
+        74..77 => release_claim(world, rng).await,
         77..81 => crash(world, worker).await,
         81..83 => crash_again_and_again(world, rng, worker).await,
         83..86 => leave(world, worker).await,
@@ -97,10 +98,10 @@ async fn ack(world: &mut World<'_>, rng: &mut Rng) {
     let delay = if rng.bool() { NOW } else { LATER };
     let cause = [Cause::Unavailable, Cause::UnknownKind][rng.usize(..2)];
     let ack = match rng.u32(..10) {
-        0 | 1 => Ack::Done(retention(rng)),
+        0 | 1 => Ack::Done(random_retention(rng)),
         2 | 3 => Ack::Retry(delay, no()),
         4 => Ack::Snooze(delay),
-        5 => Ack::PutBack(delay, cause, no()),
+        5 => Ack::Defer(delay, cause, no()),
         6 => Ack::Fail(no()),
         7 => Ack::Undecodable(no()),
         8 => Ack::Discard(no(), LATER),
@@ -135,7 +136,7 @@ fn settle(world: &mut World<'_>, lease: Lease, ack: &Ack) {
         Ack::Cancel(..) => return failed(world, id, State::Cancelled, 1),
         Ack::Retry(delay, _) => (*delay, 1),
         Ack::Snooze(delay) => (*delay, 0),
-        Ack::PutBack(delay, cause, _) => {
+        Ack::Defer(delay, cause, _) => {
             job.deferrals += u32::from(*cause == Cause::Unavailable);
             job.epoch += 1;
             world.put(id, None, Due::After(*delay));
@@ -158,11 +159,11 @@ fn failed(world: &mut World<'_>, id: JobId, state: State, spent: u32) {
     world.end(id, state);
 }
 
-fn retention(rng: &mut Rng) -> Retention {
+fn random_retention(rng: &mut Rng) -> Retention {
     let keep = Keep::ALL[rng.usize(..3)];
     Retention {
         span: NOW,
-        ..kept(keep)
+        ..retention(keep)
     }
 }
 
@@ -181,7 +182,7 @@ pub(super) async fn finish(world: &mut World<'_>) {
         .iter()
         .flat_map(|claim| claim.leases.clone())
         .collect();
-    let nothing = Ack::Done(kept(Keep::Nothing));
+    let nothing = Ack::Done(retention(Keep::Nothing));
     for lease in held {
         if world.is_held(lease) {
             let acked = world.it.store.ack(world.workers[0], lease, &nothing).await;
@@ -197,7 +198,7 @@ async fn finish_these(world: &mut World<'_>, leases: &[Lease], rng: &mut Rng) {
         .iter()
         .map(|lease| Done {
             lease: *lease,
-            retention: retention(rng),
+            retention: random_retention(rng),
         })
         .collect();
     let mut stale: Vec<Lease> = leases.to_vec();
@@ -237,19 +238,19 @@ async fn forget_claims(world: &mut World<'_>, group: &[Done]) -> Vec<Lease> {
     refused
 }
 
-async fn hand_back(world: &mut World<'_>, rng: &mut Rng) {
+async fn release(world: &mut World<'_>, rng: &mut Rng) {
     let mut leases = world.leases.clone();
     rng.shuffle(&mut leases);
     leases.truncate(rng.usize(1..4));
-    let handed_back = world.it.store.hand_back(&leases).await.unwrap();
+    let released = world.it.store.release(&leases).await.unwrap();
     leases.retain(|lease| world.is_held(*lease));
-    assert_eq!(handed_back, leases.len());
+    assert_eq!(released, leases.len());
     for lease in leases {
         world.back(lease);
     }
 }
 
-async fn give_up(world: &mut World<'_>, rng: &mut Rng) {
+async fn release_claim(world: &mut World<'_>, rng: &mut Rng) {
     if world.claims.is_empty() {
         return;
     }
@@ -257,7 +258,7 @@ async fn give_up(world: &mut World<'_>, rng: &mut Rng) {
     let given_up = world
         .it
         .store
-        .give_up(claim.worker, claim.id)
+        .release_claim(claim.worker, claim.id)
         .await
         .unwrap();
     let mut leases = claim.leases;
@@ -317,6 +318,6 @@ pub(super) fn any(world: &World<'_>, rng: &mut Rng) -> Option<JobId> {
     rng.choice(&world.jobs).map(|job| job.draft.id)
 }
 
-pub(super) fn no() -> Evidence {
-    Evidence::new("no")
+pub(super) fn no() -> FailureText {
+    FailureText::new("no")
 }

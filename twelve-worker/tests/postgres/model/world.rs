@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use twelve_worker::{
     ClaimId, JobId, Pausable, WorkerId,
     store::{
-        Claimed, Draft, Due, Filter, Lease, Level, Pulse, State,
+        Claimed, Draft, Due, Filter, HeartbeatWriter, Lease, Level, State,
         conformance::{Fixture, profile},
     },
 };
@@ -36,7 +36,7 @@ pub(super) struct World<'a> {
     /// Those that will not be due in this test.
     later: Vec<Lease>,
     parked: Vec<Lease>,
-    heart: Box<dyn Pulse>,
+    heartbeat: Box<dyn HeartbeatWriter>,
 }
 
 /// A job, as it must be.
@@ -82,7 +82,7 @@ impl<'a> World<'a> {
             due: Vec::new(),
             later: Vec::new(),
             parked: Vec::new(),
-            heart: it.store.pulse(),
+            heartbeat: it.store.heartbeat_writer(),
         };
         for _ in 0..2 {
             world.hire().await;
@@ -94,7 +94,7 @@ impl<'a> World<'a> {
     pub(super) async fn hire(&mut self) {
         let worker = WorkerId::new();
         let profile = profile(worker);
-        self.heart.beat(&profile, false).await.unwrap();
+        self.heartbeat.beat(&profile, false).await.unwrap();
         self.workers.push(worker);
     }
 

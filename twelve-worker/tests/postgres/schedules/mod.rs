@@ -10,7 +10,7 @@ use std::sync::Arc;
 use twelve_core::{Context, Db, Environment};
 use twelve_worker::{
     Missed, Registry, Schedule, Schedules, Tick, Timestamp,
-    store::{Calendar, conformance::until, postgres::PostgresStore},
+    store::{ScheduleStore, conformance::until, postgres::PostgresStore},
 };
 
 use crate::{
@@ -69,8 +69,8 @@ impl Clockwork {
         Schedules::of(&context).unwrap()
     }
 
-    fn calendar(&self) -> Calendar {
-        Calendar::new(self.db(), Arc::new(PostgresStore::new(self.db())))
+    fn schedule_store(&self) -> ScheduleStore {
+        ScheduleStore::new(self.db(), Arc::new(PostgresStore::new(self.db())))
     }
 
     /// Sets the clock to this time of the first day of 2027, or to a moment.
@@ -274,10 +274,10 @@ async fn old_ticks_are_removed_in_batches_but_never_the_newest() {
     }
     it.set("10:30:00").await;
     let hours = |hours| std::time::Duration::from_hours(hours);
-    assert_eq!(it.calendar().prune(hours(4), 100).await.unwrap(), 1);
-    assert_eq!(it.calendar().prune(hours(0), 2).await.unwrap(), 2);
-    assert_eq!(it.calendar().prune(hours(0), 2).await.unwrap(), 1);
-    assert_eq!(it.calendar().prune(hours(0), 2).await.unwrap(), 0);
+    assert_eq!(it.schedule_store().prune(hours(4), 100).await.unwrap(), 1);
+    assert_eq!(it.schedule_store().prune(hours(0), 2).await.unwrap(), 2);
+    assert_eq!(it.schedule_store().prune(hours(0), 2).await.unwrap(), 1);
+    assert_eq!(it.schedule_store().prune(hours(0), 2).await.unwrap(), 0);
     assert_eq!(it.count("SELECT count(*) FROM twelve.ticks").await, 1);
     assert_eq!(it.fired_at("10:45:00").await, 0);
     assert_eq!(it.fired_at("11:00:00").await, 1);

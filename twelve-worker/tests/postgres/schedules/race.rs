@@ -5,7 +5,7 @@ use sqlx::Connection;
 use std::time::SystemTime;
 use twelve_worker::{
     Priority, Schedules,
-    store::{Draft, Due, Fired, Firing},
+    store::{Draft, Due, DueTicks, Fired},
 };
 
 use super::{Clockwork, hourly};
@@ -27,9 +27,9 @@ async fn however_many_schedulers_there_are_a_tick_enqueues_once() {
 }
 
 /// The tick of an hour, as a scheduler decided to fire it.
-async fn firing(it: &Clockwork, tick: SystemTime) -> Firing {
+async fn due_ticks(it: &Clockwork, tick: SystemTime) -> DueTicks {
     let names = ["hourly".to_owned()];
-    let timetable = it.calendar().timetable(&names).await.unwrap();
+    let timetable = it.schedule_store().timetable(&names).await.unwrap();
     let draft = Draft {
         id: format!("{:032x}", fastrand::u128(..)).parse().unwrap(),
         kind: "schedule.hourly".into(),
@@ -42,7 +42,7 @@ async fn firing(it: &Clockwork, tick: SystemTime) -> Firing {
         metadata: None,
         unique: None,
     };
-    Firing {
+    DueTicks {
         schedule: "hourly".into(),
         epoch: timetable.schedules[0].epoch,
         ticks: vec![(tick, draft)],
@@ -50,26 +50,26 @@ async fn firing(it: &Clockwork, tick: SystemTime) -> Firing {
 }
 
 #[tokio::test]
-async fn of_two_firings_that_were_decided_on_one_standing_one_wins() {
+async fn of_two_firings_that_were_decided_on_one_state_one_wins() {
     let it = Clockwork::new(hourly()).await;
-    let calendar = it.calendar();
+    let schedules = it.schedule_store();
     // Of different ticks: the slower scheduler had decided an hour ago.
-    let early = firing(&it, SystemTime::UNIX_EPOCH).await;
-    let late = firing(&it, SystemTime::now()).await;
-    assert_eq!(calendar.fire(late).await.unwrap(), Fired::Enqueued(1));
-    assert_eq!(calendar.fire(early).await.unwrap(), Fired::Stale);
+    let early = due_ticks(&it, SystemTime::UNIX_EPOCH).await;
+    let late = due_ticks(&it, SystemTime::now()).await;
+    assert_eq!(schedules.fire(late).await.unwrap(), Fired::Enqueued(1));
+    assert_eq!(schedules.fire(early).await.unwrap(), Fired::Stale);
     assert_eq!(it.jobs().await, 1);
 }
 
 #[tokio::test]
 async fn a_tick_that_was_ever_fired_enqueues_nothing() {
     let it = Clockwork::new(hourly()).await;
-    let calendar = it.calendar();
+    let schedules = it.schedule_store();
     let tick = SystemTime::UNIX_EPOCH;
     for enqueued in [1, 0, 0] {
-        let firing = firing(&it, tick).await;
+        let due = due_ticks(&it, tick).await;
         assert_eq!(
-            calendar.fire(firing).await.unwrap(),
+            schedules.fire(due).await.unwrap(),
             Fired::Enqueued(enqueued)
         );
     }
@@ -79,15 +79,15 @@ async fn a_tick_that_was_ever_fired_enqueues_nothing() {
 #[tokio::test]
 async fn what_was_decided_before_a_pause_or_a_change_does_not_fire_after_it() {
     let it = Clockwork::new(hourly()).await;
-    let calendar = it.calendar();
-    let decided = firing(&it, SystemTime::now()).await;
+    let schedules = it.schedule_store();
+    let decided = due_ticks(&it, SystemTime::now()).await;
     it.schedules().pause("hourly").await.unwrap();
-    assert_eq!(calendar.fire(decided).await.unwrap(), Fired::Stale);
-    let decided = firing(&it, SystemTime::now()).await;
-    assert_eq!(calendar.fire(decided).await.unwrap(), Fired::Stale);
-    let decided = firing(&it, SystemTime::now()).await;
+    assert_eq!(schedules.fire(decided).await.unwrap(), Fired::Stale);
+    let decided = due_ticks(&it, SystemTime::now()).await;
+    assert_eq!(schedules.fire(decided).await.unwrap(), Fired::Stale);
+    let decided = due_ticks(&it, SystemTime::now()).await;
     it.schedules().resume("hourly").await.unwrap();
-    assert_eq!(calendar.fire(decided).await.unwrap(), Fired::Stale);
+    assert_eq!(schedules.fire(decided).await.unwrap(), Fired::Stale);
     assert_eq!(it.jobs().await, 0);
 }
 

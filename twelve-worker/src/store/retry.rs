@@ -1,23 +1,23 @@
-//! What a room does while the store fails: pause, and say so once.
+//! How the engine retries while the store fails: exponential backoff with jitter, and one log line instead of many.
 
 use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 use twelve_core::{Error, chain};
 
-/// The first pause.
+/// The pause after the first failure.
 const FIRST: Duration = Duration::from_millis(50);
 
-/// The longest pause: work goes on within two seconds of the store's return.
+/// The longest pause. Work must go on within two seconds of the store's return.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// How often a failure that goes on is logged again.
+/// How often a failure that persists is logged again.
 const REMIND_EVERY: Duration = Duration::from_secs(30);
 
 /// How long the engine waits for one answer of the store.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Awaits an answer of the store, but not for ever.
-pub(crate) async fn within<T>(
+/// Awaits an answer of the store. A timeout is an error that [`Error::is_unavailable`] accepts.
+pub(crate) async fn with_timeout<T>(
     limit: Duration,
     answer: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
@@ -28,22 +28,22 @@ pub(crate) async fn within<T>(
     })
 }
 
-/// Failures in a row.
+/// Exponential backoff over consecutive failures.
 #[derive(Debug, Default)]
-pub(crate) struct Setback {
+pub(crate) struct RetryBackoff {
     pause: Option<Duration>,
     logged: Option<Instant>,
 }
 
-impl Setback {
-    /// Pauses: longer with each failure, and never in step with other workers.
+impl RetryBackoff {
+    /// Pauses, longer with each failure. Jitter keeps workers from retrying at the same moment.
     pub(crate) async fn pause(&mut self, doing: &str, error: &Error) {
         self.log(doing, error);
         sleep(self.next_pause()).await;
     }
 
-    /// It works again.
-    pub(crate) fn over(&mut self) {
+    /// A try succeeded: the next failure pauses for the shortest time again.
+    pub(crate) fn reset(&mut self) {
         *self = Self::default();
     }
 
@@ -53,7 +53,7 @@ impl Setback {
         pause.mul_f64(0.5 + fastrand::f64() / 2.0)
     }
 
-    /// An outage is reported by the pool, once for the whole process; anything else is news, but not every second.
+    /// Logs a failure. The pool reports an outage once for the whole process, so an outage is only a debug line here; other errors are logged every 30 s.
     pub(crate) fn log(&mut self, doing: &str, error: &Error) {
         let error_chain = chain(error);
         if error.is_unavailable() {
@@ -71,11 +71,11 @@ mod tests {
 
     #[test]
     fn pauses_grow_but_not_beyond_a_second() {
-        let mut setback = Setback::default();
-        let pauses: Vec<_> = (0..10).map(|_| setback.next_pause()).collect();
+        let mut backoff = RetryBackoff::default();
+        let pauses: Vec<_> = (0..10).map(|_| backoff.next_pause()).collect();
         assert!(pauses[0] <= FIRST);
         assert!(pauses[9] >= LONGEST / 2 && pauses[9] <= LONGEST);
-        setback.over();
-        assert!(setback.next_pause() <= FIRST);
+        backoff.reset();
+        assert!(backoff.next_pause() <= FIRST);
     }
 }

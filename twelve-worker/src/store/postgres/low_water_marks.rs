@@ -1,19 +1,22 @@
-//! How far each lane has been worked off, for good.
+//! The low-water mark of each lane: claims start above it, and so skip dead tuples.
 //!
-//! A claim deletes entries, and until they are vacuumed everybody who looks for the oldest walks over them.
-//! A transaction that holds an old snapshot puts that off for as long as it lives.
-//! So claims begin behind the mark of their lane: no entry that anybody could ever claim lies before it.
+//! A claim deletes tickets. Until vacuum removes these dead tuples, every search for the oldest ticket has to walk over them.
+//! A transaction with an old snapshot delays vacuum for as long as it runs.
+//! So a claim starts above the mark of its lane: no ticket at or below the mark can ever be claimed.
 //!
 //! ```text
 //! lane:  ✝ ✝ ✝ ✝ ✝ ✝ ✝ ✝ ● ● ✝ ●  …
 //!                      ▲ mark        ✝ deleted   ● visible
 //! ```
 //!
-//! Two things could lie behind a mark that is too high.
-//! An entry whose claim rolls back: so a mark never passes an entry that is still visible.
-//! And an entry of a transaction that commits late: so a mark never passes a number that was drawn while any transaction of that time still runs.
-//! A transaction draws numbers after it has its xid, so a sample of the sequence is settled once every transaction has ended whose xid is lower than one that was given out after the sample.
-//! Read-only transactions have no xid: a report that runs for an hour holds no mark back.
+//! A mark that is too high would lose jobs. Two rules prevent that:
+//!
+//! - A claim may roll back, so a mark never passes a ticket that is still visible.
+//! - A producer may commit late, so a mark never passes a sequence number while a transaction runs that may have drawn it.
+//!
+//! How a number becomes *settled*: a transaction has its xid before it draws a number.
+//! Take a sample of the sequence, then any xid that is given out later. Once all transactions below that xid have ended, every number up to the sample is committed or gone.
+//! Read-only transactions have no xid, so a long report delays no mark.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -23,21 +26,21 @@ use std::{
 /// How many samples may wait to be settled.
 const MAX_SAMPLES: usize = 16;
 
-/// How long marks are believed.
+/// How long marks are kept; then they are computed anew.
 const LIFE: Duration = Duration::from_mins(1);
 
-/// The marks of all lanes.
+/// The low-water marks of all lanes.
 #[derive(Debug, Default)]
-pub(super) struct Marks {
+pub(super) struct LowWaterMarks {
     by_lane: HashMap<(String, i16), i64>,
     /// The sequence as the last look saw it.
     last_number: Option<i64>,
     /// Numbers, each with an xid that was given out after it was drawn; the oldest first.
     samples: VecDeque<(i64, i64)>,
     settled: i64,
-    /// How many looks have counted.
+    /// How many looks were taken into account.
     looks: u64,
-    /// When they were forgotten last.
+    /// When the marks were last forgotten.
     since: Option<Instant>,
 }
 
@@ -46,18 +49,18 @@ pub(super) struct Marks {
 pub(super) struct Look {
     /// The last number that was drawn.
     pub(super) number: i64,
-    /// All transactions before this xid have ended.
+    /// All transactions with a lower xid have ended.
     pub(super) xmin: i64,
     /// Its own xid, if it asked for one.
     ///
-    /// A snapshot's `xmax` will not do: it is one more than the last xid that has *ended*, so that a transaction which still runs may have it.
+    /// The snapshot's `xmax` is no substitute: it is one above the last xid that has *ended*, so a running transaction may have it.
     pub(super) xid: Option<i64>,
 }
 
-impl Marks {
-    /// Behind which entry of a lane a claim may begin.
+impl LowWaterMarks {
+    /// The mark of a lane: a claim starts above it.
     pub(super) fn of(&self, queue: &str, lane: i16) -> i64 {
-        // A look-up by parts would need a key of its own; there are few lanes.
+        // The lanes are few, and a look-up in the map would allocate a key.
         let found = self.by_lane.iter();
         let mut found = found.filter(|((name, at), _)| name == queue && *at == lane);
         found.next().map_or(0, |(_, mark)| *mark)
@@ -74,7 +77,7 @@ impl Marks {
         all
     }
 
-    /// Shall the next look ask for an xid? Not when nothing was drawn since the last sample: an idle worker uses none up.
+    /// Whether the next look asks for an xid. If no number was drawn since the last sample it does not, so an idle worker uses up no xids.
     pub(super) fn wants_xid(&self) -> bool {
         let newest = self
             .samples
@@ -83,7 +86,7 @@ impl Marks {
         self.samples.len() < MAX_SAMPLES && self.last_number.is_some_and(|number| number > newest)
     }
 
-    /// Forgets everything once a minute: whatever a mark might have been wrong about, it is not for longer.
+    /// Forgets everything once a minute, so that a wrong mark cannot hide a job for longer.
     pub(super) fn forget_now_and_then(&mut self) {
         if self.since.is_none_or(|since| since.elapsed() >= LIFE) {
             self.forget();
@@ -91,20 +94,20 @@ impl Marks {
         }
     }
 
-    /// What a look must name that begins now.
+    /// The number that a look which begins now passes to [`look`](Self::look).
     pub(super) fn begin(&self) -> u64 {
         self.looks
     }
 
-    /// Takes a look into account; then the lanes that it saw follow by [`raise`](Self::raise).
+    /// Takes a look into account, and tells whether it did; the caller then [raises](Self::raise) the marks of the lanes that it saw.
     ///
-    /// Two looks at once do not both count: what the older one saw says nothing about numbers that the younger one has settled since.
+    /// Of two concurrent looks only one counts: the older snapshot says nothing about numbers that the younger one has settled.
     pub(super) fn look(&mut self, began: u64, look: Look) -> bool {
         if began != self.looks {
             return false;
         }
         self.looks += 1;
-        // Only numbers that an *earlier* look saw were surely drawn before this look got its xid.
+        // Numbers of an *earlier* look were certainly drawn before this look got its xid; its own numbers may not have been.
         if let (Some(number), Some(xid)) = (self.last_number, look.xid) {
             self.samples.push_back((number, xid));
         }
@@ -118,16 +121,16 @@ impl Marks {
         true
     }
 
-    /// Raises a lane's mark; `oldest` is its first entry that was visible behind the mark.
+    /// Raises a lane's mark; `oldest` is the lane's first visible ticket above it.
     pub(super) fn raise(&mut self, queue: &str, lane: i16, oldest: Option<i64>) {
         let safe = oldest.map_or(self.settled, |oldest| self.settled.min(oldest - 1));
         let mark = self.by_lane.entry((queue.to_owned(), lane)).or_default();
         *mark = safe.max(*mark);
     }
 
-    /// Forgets everything: after an outage it may be another server, or an older state of this one.
+    /// Forgets everything. After an outage the server may be another one, or an older state of this one.
     pub(super) fn forget(&mut self) {
-        // Looks that are under way have seen the other server.
+        // Looks that are under way saw the other server, and must not count.
         let (looks, since) = (self.looks + 1, self.since);
         *self = Self {
             looks,
@@ -141,7 +144,11 @@ impl Marks {
 mod tests {
     use super::*;
 
-    fn look(marks: &mut Marks, (number, xmin, xid): (i64, i64, i64), oldest: Option<i64>) -> i64 {
+    fn look(
+        marks: &mut LowWaterMarks,
+        (number, xmin, xid): (i64, i64, i64),
+        oldest: Option<i64>,
+    ) -> i64 {
         let xid = Some(xid);
         assert!(marks.look(marks.begin(), Look { number, xmin, xid }));
         marks.raise("default", 2, oldest);
@@ -150,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_mark_rises_to_what_is_settled() {
-        let mut marks = Marks::default();
+        let mut marks = LowWaterMarks::default();
         assert_eq!(look(&mut marks, (10, 100, 100), None), 0);
         assert_eq!(look(&mut marks, (20, 105, 105), None), 10);
         assert_eq!(look(&mut marks, (20, 107, 107), None), 20);
@@ -158,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_mark_waits_for_the_newest_transaction_of_all() {
-        let mut marks = Marks::default();
+        let mut marks = LowWaterMarks::default();
         // Transaction 859 has drawn number 1, and no other has ended since.
         look(&mut marks, (1, 859, 860), None);
         assert_eq!(look(&mut marks, (1, 859, 861), None), 0);
@@ -167,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_mark_waits_for_a_transaction_that_commits_late() {
-        let mut marks = Marks::default();
+        let mut marks = LowWaterMarks::default();
         look(&mut marks, (10, 100, 102), None);
         // Transaction 101 has drawn number 7, and still runs.
         assert_eq!(look(&mut marks, (20, 101, 110), None), 0);
@@ -177,7 +184,7 @@ mod tests {
 
     #[test]
     fn of_two_looks_at_once_one_counts() {
-        let mut marks = Marks::default();
+        let mut marks = LowWaterMarks::default();
         let (older, younger) = (marks.begin(), marks.begin());
         let saw = |number, xid| Look {
             number,
@@ -194,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_mark_does_not_pass_what_is_visible() {
-        let mut marks = Marks::default();
+        let mut marks = LowWaterMarks::default();
         look(&mut marks, (10, 100, 100), Some(3));
         assert_eq!(look(&mut marks, (20, 105, 105), Some(3)), 2);
         assert_eq!(look(&mut marks, (20, 106, 106), Some(9)), 8);

@@ -1,4 +1,4 @@
-//! What this process holds: the leases of the jobs that it has claimed.
+//! The jobs in flight: the leases and claims that this process holds.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -13,13 +13,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{job::id::ClaimId, store::model::Lease};
 
-/// How long the ends of handlers that have returned may take to record, when the time to drain is over.
+/// How long recording the ends of returned handlers may take, once the drain is over.
 const LAST_ACKS: Duration = Duration::from_secs(1);
 
-/// How far a job has come.
+/// The phase of a job in flight.
 #[derive(Debug)]
 enum Phase {
-    /// It waits for a hand; it can be stopped before it has started.
+    /// It waits for an executor slot, and can be stopped before it starts.
     Waiting(Arc<Stop>),
     /// Its handler runs.
     Running(Arc<Stop>),
@@ -27,7 +27,7 @@ enum Phase {
     Ending,
 }
 
-/// Tells a handler that somebody wants it to be stopped.
+/// A cancellation request to one handler.
 #[derive(Debug, Default)]
 pub(super) struct Stop {
     pub(super) token: CancellationToken,
@@ -35,7 +35,7 @@ pub(super) struct Stop {
 }
 
 impl Stop {
-    /// Why, once it is so.
+    /// The reason of the request; empty before there is one.
     pub(super) fn reason(&self) -> String {
         self.reason.get().cloned().unwrap_or_default()
     }
@@ -43,44 +43,44 @@ impl Stop {
 
 /// The leases and claims of this process; clones share them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Held(Arc<Inner>);
+pub(super) struct InFlight(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
     leases: Mutex<HashMap<Lease, Phase>>,
     claims: Mutex<HashSet<ClaimId>>,
-    /// Stops every handler.
+    /// Cancelled when the budget is used up: stops every handler.
     stop: CancellationToken,
-    /// Told whenever a lease is not held any more.
-    let_go: Notify,
+    /// Notified whenever a lease is released.
+    released: Notify,
 }
 
-/// A lease is held as long as this lives.
+/// Holds one lease; its drop releases it.
 #[derive(Debug)]
-pub(super) struct Holding {
+pub(super) struct LeaseGuard {
     pub(super) lease: Lease,
-    claim: Arc<Share>,
-    held: Held,
+    claim: Arc<ClaimGuard>,
+    in_flight: InFlight,
 }
 
 /// One claim, and how many of its jobs have not ended.
 #[derive(Debug)]
-pub(super) struct Share {
+pub(super) struct ClaimGuard {
     id: ClaimId,
     left: AtomicUsize,
-    /// The end of one of its jobs is recorded nowhere.
-    is_spoilt: AtomicBool,
+    /// The end of one of its jobs could not be recorded.
+    has_unrecorded: AtomicBool,
 }
 
-impl Held {
-    /// Remembers a claim before it is made, so that one whose answer is lost can be told.
+impl InFlight {
+    /// Registers a claim before it is made, so that a claim whose answer was lost can be recognised.
     pub(super) fn begin(&self) -> ClaimId {
         let claim = ClaimId::new();
         self.claims().insert(claim);
         claim
     }
 
-    /// Forgets claims: they hold nothing, or it is not known what.
+    /// Forgets claims that hold nothing, or whose answer was lost.
     pub(super) fn forget(&self, claims: &[ClaimId]) {
         let mut known = self.claims();
         for claim in claims {
@@ -93,22 +93,22 @@ impl Held {
     }
 
     /// Holds the leases of a claim.
-    pub(super) fn hold(&self, claim: ClaimId, leases: &[Lease]) -> Vec<Holding> {
-        let share = Arc::new(Share {
+    pub(super) fn hold(&self, claim: ClaimId, leases: &[Lease]) -> Vec<LeaseGuard> {
+        let claim_guard = Arc::new(ClaimGuard {
             id: claim,
             left: AtomicUsize::new(leases.len()),
-            is_spoilt: AtomicBool::new(false),
+            has_unrecorded: AtomicBool::new(false),
         });
         let mut held = self.leases();
-        let holding = |lease: &Lease| {
+        let guard = |lease: &Lease| {
             held.insert(*lease, Phase::Waiting(Arc::default()));
-            Holding {
+            LeaseGuard {
                 lease: *lease,
-                claim: Arc::clone(&share),
-                held: self.clone(),
+                claim: Arc::clone(&claim_guard),
+                in_flight: self.clone(),
             }
         };
-        leases.iter().map(holding).collect()
+        leases.iter().map(guard).collect()
     }
 
     /// The handler is about to run.
@@ -125,7 +125,7 @@ impl Held {
         stop
     }
 
-    /// The handler has returned. From here on the job is not stopped, for its end is being recorded; false, when it has been stopped before.
+    /// The handler has returned, and its end is about to be recorded: the job can no longer be stopped. False when it was stopped before.
     pub(super) fn has_ended(&self, lease: Lease) -> bool {
         let mut held = self.leases();
         if self.0.stop.is_cancelled() {
@@ -142,7 +142,7 @@ impl Held {
         self.0.stop.cancelled().await;
     }
 
-    /// Tells these jobs that somebody wants them to be stopped, and why.
+    /// Passes cancellation requests, with their reasons, to the handlers.
     pub(super) fn cancel(&self, cancelled: Vec<(Lease, String)>) {
         let held = self.leases();
         for (lease, reason) in cancelled {
@@ -166,14 +166,14 @@ impl Held {
         self.leases().is_empty()
     }
 
-    /// Waits until nothing is held.
-    pub(super) async fn all_let_go(&self) {
+    /// Waits until no lease is held.
+    pub(super) async fn all_released(&self) {
         while !self.is_empty() {
-            self.0.let_go.notified().await;
+            self.0.released.notified().await;
         }
     }
 
-    /// Stops every handler that still runs, gives the others a moment to record their ends, and tells what is left.
+    /// Stops every handler that still runs, waits a moment for the ends of the others to be recorded, and returns the leases that are left.
     pub(super) async fn stop_all(&self) -> Vec<Lease> {
         let mut left: Vec<Lease> = {
             let held = self.leases();
@@ -190,10 +190,10 @@ impl Held {
         };
         let all_ended = async {
             while !ending().is_empty() {
-                self.0.let_go.notified().await;
+                self.0.released.notified().await;
             }
         };
-        // Those that take longer are handed back too: whichever comes first wins.
+        // Those that take longer are released too. The fencing token accepts either the ack or the release, whichever comes first.
         let _ = timeout(LAST_ACKS, all_ended).await;
         let ending = ending();
         left.extend(ending);
@@ -210,29 +210,29 @@ impl Held {
     }
 }
 
-impl Holding {
-    /// The job's end could not be recorded, nor the job be handed back.
-    pub(super) fn spoil(&self) {
-        self.claim.is_spoilt.store(true, Ordering::Release);
+impl LeaseGuard {
+    /// The job's end could not be recorded, and the job could not be released.
+    pub(super) fn mark_unrecorded(&self) {
+        self.claim.has_unrecorded.store(true, Ordering::Release);
     }
 
-    /// The job has ended: tells the claim to be forgotten, if it was the last of it. Called once.
+    /// The job has ended. If it was the last of its claim, returns the claim for the store to forget. Called once.
     ///
-    /// A claim that is spoilt stays in the store, and is not known here any more: so the rescuer finds it, and hands back what is left of it.
+    /// A claim with an unrecorded end stays in the store, but this process forgets it: the rescuer then finds it, and releases what is left of it.
     pub(super) fn end(&self) -> Option<ClaimId> {
         let was_last = self.claim.left.fetch_sub(1, Ordering::AcqRel) == 1;
-        if was_last && self.claim.is_spoilt.load(Ordering::Acquire) {
-            self.held.forget(&[self.claim.id]);
+        if was_last && self.claim.has_unrecorded.load(Ordering::Acquire) {
+            self.in_flight.forget(&[self.claim.id]);
             return None;
         }
         was_last.then_some(self.claim.id)
     }
 }
 
-impl Drop for Holding {
+impl Drop for LeaseGuard {
     fn drop(&mut self) {
-        self.held.leases().remove(&self.lease);
-        // Kept for whoever waits next, if nobody does just now.
-        self.held.0.let_go.notify_one();
+        self.in_flight.leases().remove(&self.lease);
+        // `Notify` stores one permit, so a task that starts to wait later is woken too.
+        self.in_flight.0.released.notify_one();
     }
 }
