@@ -73,7 +73,10 @@ async fn a_pause_of_what_cannot_be_is_refused_and_of_what_nobody_knows_is_told()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pause_stops_a_backlog_that_is_being_worked_off() {
     let app = Stoppable::released().await;
-    app.enqueue(&["quick", "20000"]).await;
+    // Each command has a bound of its own, on slow machines too.
+    for _ in 0..4 {
+        app.enqueue(&["quick", "5000"]).await;
+    }
     let _worker = app.worker(&["worker", "--concurrency", "1"]).await;
     until_true("some to be done", SOON, async || {
         app.database.count(DONE).await > 100

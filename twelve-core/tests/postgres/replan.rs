@@ -142,3 +142,25 @@ async fn a_feature_that_is_not_supported_stays_the_statements_fault() {
     assert!(!twelve_core::Error::from(error).is_unavailable());
     assert_eq!(backend(&db).await, before);
 }
+
+/// Postgres says what is wrong before it lets go of the locks; whoever hears of it may come again at once.
+#[tokio::test]
+async fn when_a_transaction_meets_a_changed_table_its_locks_are_free() {
+    let mut database = Database::with(THINGS).await;
+    let db = database.db.clone();
+    for _ in 0..50 {
+        let mut warm = db.begin().await.unwrap();
+        sqlx::query(SELECT).fetch_all(&mut warm).await.unwrap();
+        warm.commit().await.unwrap();
+        database.add_column().await;
+        let mut tx = db.begin().await.unwrap();
+        sqlx::query("SELECT pg_advisory_xact_lock(n) FROM generate_series(1, 1000) AS n")
+            .execute(&mut tx)
+            .await
+            .unwrap();
+        sqlx::query(SELECT).fetch_all(&mut tx).await.unwrap_err();
+        let free =
+            "SELECT count(*) FROM generate_series(1, 1000) AS n WHERE pg_try_advisory_xact_lock(n)";
+        assert_eq!(database.number(free).await, 1000);
+    }
+}

@@ -371,7 +371,7 @@ impl CheckedOut {
                     self.pool.outdate(member);
                 }
                 if self.has_begun {
-                    drop(self.discard_connection(outdated()));
+                    drop(self.discard(outdated()).await);
                 }
             }
             Fault::ReadOnly => {
@@ -394,14 +394,10 @@ impl CheckedOut {
             return is_read_only || !self.is_text;
         }
         // A failed transaction answers no query, so the connection must leave it first.
-        let mut discarded = self.discard_connection(Error::read_only());
+        let mut discarded = self.discard(Error::read_only()).await;
         if is_known {
             return true;
         }
-        if let Some(member) = &mut discarded.member {
-            roll_back(&mut member.connection);
-        }
-        discarded.has_begun = false;
         let is_read_only = discarded.ask_role().await;
         if !is_read_only {
             self.discarded = Some(Error::internal("a statement had failed"));
@@ -409,16 +405,24 @@ impl CheckedOut {
         is_read_only
     }
 
-    /// Takes the connection away from a transaction that has failed; its later statements fail with this error.
-    fn discard_connection(&mut self, why: Error) -> Self {
+    /// Takes the connection away from a transaction that has failed, and rolls that back; its later statements fail with this error.
+    ///
+    /// The rollback is waited for, up to a second: whoever hears the error may try again at once, and must find the locks free.
+    async fn discard(&mut self, why: Error) -> Self {
         self.discarded = Some(why);
-        Self {
+        let mut discarded = Self {
             pool: self.pool.clone(),
             member: self.member.take(),
             discarded: None,
             permit: self.permit.take(),
             ..*self
+        };
+        if let Some(member) = &mut discarded.member {
+            roll_back(&mut member.connection);
+            let rolled_back = timeout(ROLLBACK, member.connection.ping()).await;
+            discarded.has_begun = !matches!(rolled_back, Ok(Ok(())));
         }
+        discarded
     }
 
     async fn ask_role(&mut self) -> bool {
