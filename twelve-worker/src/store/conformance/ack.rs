@@ -164,7 +164,7 @@ pub(super) async fn an_endless_snooze_can_be_acked(it: Fixture) {
     assert_eq!(it.state(id).await, State::Scheduled);
 }
 
-pub(super) async fn a_job_that_is_handed_back_is_due_at_once_and_spends_no_attempt(it: Fixture) {
+pub(super) async fn a_job_that_is_released_is_due_at_once_and_spends_no_attempt(it: Fixture) {
     it.enqueue().await;
     it.enqueue().await;
     let leases: Vec<_> = it.claim().await.iter().map(|job| job.lease).collect();

@@ -58,7 +58,7 @@ pub(super) async fn a_claim_takes_from_its_lanes_in_their_order(it: Fixture) {
     plan.lanes.reverse();
     let batch = it.store.claim(&plan).await.unwrap();
     let expected = [enqueued[2], enqueued[0], enqueued[1]];
-    assert_eq!(ids(&batch), expected, "low, then what was handed back");
+    assert_eq!(ids(&batch), expected, "low, then the released jobs");
 }
 
 pub(super) async fn a_claim_takes_from_no_lane_but_its_own(it: Fixture) {
@@ -131,7 +131,7 @@ pub(super) async fn an_outdated_entry_is_taken_off_and_gives_no_job(it: Fixture)
     it.ack(&batch.jobs[0], done()).await;
 }
 
-pub(super) async fn a_job_that_is_handed_back_goes_first(it: Fixture) {
+pub(super) async fn a_job_that_is_released_goes_first(it: Fixture) {
     let low = Draft {
         priority: Priority::Low,
         ..draft()
