@@ -31,7 +31,7 @@ pub struct ScheduleSummary {
     pub last_tick: Option<Timestamp>,
     /// That tick's job, which may have been removed since.
     pub last_job: Option<JobId>,
-    /// Has somebody paused it?
+    /// Whether it is paused.
     pub paused: bool,
 }
 
