@@ -1,4 +1,4 @@
-//! Jobs as people see them, and what people do about them.
+//! Administration: looking at jobs, and acting on them.
 
 use std::sync::Arc;
 use twelve_core::{Context, Error, FromContext, Needs, Run, extractable};
@@ -16,18 +16,18 @@ use crate::{
     },
 };
 
-/// How many jobs one statement changes: more would hold up those who wait for the same rows.
+/// How many jobs one statement changes: more would hold row locks for too long.
 const BATCH: usize = 1000;
 
-/// Looks at jobs and acts on them, from anywhere: what it says holds for the workers on all hosts.
+/// Looks at jobs and acts on them, for the workers on all hosts.
 ///
 /// ```no_run
 /// # use twelve_core::Error;
 /// # use twelve_worker::{Act, Admin, Filter, Pausable};
 /// # async fn example(jobs: Admin) -> Result<(), Error> {
-/// // The provider is down: nothing more of it starts within a second, wherever.
+/// // The provider is down: after a second no job of this kind starts, on any host.
 /// jobs.pause(&Pausable::Kind("charge_order".into())).await?;
-/// // It is up again: what has failed meanwhile gets all its attempts again.
+/// // The provider is up again: jobs that failed meanwhile get all their attempts again.
 /// jobs.resume(&Pausable::Kind("charge_order".into())).await?;
 /// let charges = Filter::new().kind("charge_order");
 /// let retried = jobs.act(&Act::Retry, &charges, |so_far| println!("{}", so_far.acted)).await?;
@@ -43,7 +43,7 @@ pub struct Admin {
     jobs: Jobs,
 }
 
-/// What is done to all jobs that match a filter.
+/// An action on all jobs that match a filter.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Act {
@@ -57,20 +57,20 @@ pub enum Act {
     Reschedule(Due),
 }
 
-/// How far an act on many jobs has come.
+/// The progress of an action on many jobs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Jobs that it was done to.
+    /// Jobs that were changed.
     pub acted: u64,
     /// Running jobs whose cancellation was requested.
     pub requested: u64,
-    /// Jobs that were in another state by then, or, of a retry, whose unique keys other jobs hold.
+    /// Jobs that were not changed: they had another state by then, or, for a retry, another job holds their unique key.
     pub left: u64,
 }
 
 impl Act {
-    /// The states of the jobs that it can be done to.
+    /// The states of jobs that the action applies to.
     fn states(&self) -> &'static [State] {
         match self {
             Self::Retry => &[
@@ -86,7 +86,7 @@ impl Act {
         }
     }
 
-    /// The same filter without what it cannot be done to.
+    /// The same filter, narrowed to those states.
     fn narrow(&self, filter: &Filter) -> Result<Filter, Error> {
         let able = self.states();
         let mut narrowed = filter.clone();
@@ -107,7 +107,7 @@ impl Act {
 }
 
 impl Admin {
-    /// For the jobs of this app. [`Run::context`](twelve_core::Run::context) has the context: see [above](Self).
+    /// The administration of this app's jobs. [`Run::context`](twelve_core::Run::context) has the context.
     ///
     /// # Errors
     ///
@@ -147,7 +147,7 @@ impl Admin {
         self.store.show(job).await
     }
 
-    /// Where a job stands, and why it does not run.
+    /// The state of a job, and why it does not run.
     ///
     /// # Errors
     ///
@@ -165,9 +165,9 @@ impl Admin {
         self.store.workers().await
     }
 
-    /// Makes those of these jobs that wait, have failed, were discarded or cancelled due now, with all their attempts granted again; tells which.
+    /// Makes jobs due now and grants them all their attempts again, if they wait, have failed, or were discarded or cancelled. Returns which.
     ///
-    /// A [unique](crate::Unique) job that has ended takes its key again; if another job holds that, it is left.
+    /// A [unique](crate::Unique) job that had ended takes its key again. If another job holds the key, it stays as it is.
     ///
     /// # Errors
     ///
@@ -181,7 +181,7 @@ impl Admin {
         Ok(retried)
     }
 
-    /// Discards those of these jobs that wait or have failed; tells which. A running one is left: [`cancel`](Self::cancel) stops it.
+    /// Discards those of these jobs that wait or have failed; returns which. A running job is not changed: [`cancel`](Self::cancel) stops it.
     ///
     /// # Errors
     ///
@@ -195,9 +195,9 @@ impl Admin {
         Ok(discarded)
     }
 
-    /// Stops these jobs: those that wait never start, and the cancellation of those that run is requested.
+    /// Cancels those of these jobs that wait, and requests the cancellation of those that run.
     ///
-    /// A handler that takes [`Cancel`](crate::Cancel) sees it within a second; any other is stopped where it awaits.
+    /// A handler that takes [`Cancel`](crate::Cancel) sees the request within a second; any other is stopped at its next `await`.
     ///
     /// # Errors
     ///
@@ -216,7 +216,7 @@ impl Admin {
         Ok(all)
     }
 
-    /// Gives those of these jobs that wait another time; tells which.
+    /// Changes the due time of those of these jobs that wait; returns which.
     ///
     /// # Errors
     ///
@@ -230,7 +230,7 @@ impl Admin {
         Ok(moved)
     }
 
-    /// How many jobs [`act`](Self::act) would concern.
+    /// How many jobs [`act`](Self::act) would apply to.
     ///
     /// # Errors
     ///
@@ -239,9 +239,9 @@ impl Admin {
         self.store.count(&act.narrow(filter)?).await
     }
 
-    /// Does this to all jobs that match and that were there when it began, a thousand at a time, the oldest first; `progress` hears of each batch.
+    /// Applies an action to all jobs that match and existed when it began, a thousand at a time, the oldest first; calls `progress` after each batch.
     ///
-    /// Each batch is a transaction of its own: whoever stops half way has done half, and may begin again.
+    /// Each batch is a transaction of its own: an action that was interrupted is done in part, and can be started again.
     ///
     /// # Errors
     ///
@@ -254,7 +254,7 @@ impl Admin {
     ) -> Result<Progress, Error> {
         let filter = act.narrow(filter)?;
         let mut so_far = Progress::default();
-        // Without an end, what is enqueued meanwhile would be followed for ever.
+        // Without an upper bound, jobs that are enqueued meanwhile would keep this going for ever.
         let newest = self.store.list(&filter.clone().limit(1)).await?;
         let Some(last) = newest.first().map(|job| job.id) else {
             return Ok(so_far);
@@ -274,7 +274,7 @@ impl Admin {
         }
     }
 
-    /// How many jobs it was done to, and how many are being stopped.
+    /// The number of jobs that were changed, and of requested cancellations.
     async fn act_on(&self, act: &Act, jobs: &[JobId]) -> Result<(usize, usize), Error> {
         Ok(match act {
             Act::Retry => (self.retry(jobs).await?.len(), 0),
@@ -314,7 +314,7 @@ impl Admin {
     ///
     /// # Errors
     ///
-    /// [`Error::is_unavailable`] when the store is. What was held back and was not put into its lanes then, the workers put there within a minute.
+    /// [`Error::is_unavailable`] when the store is. Jobs that are still parked then are moved to their lanes by workers within a minute.
     pub async fn resume(&self, what: &Pausable) -> Result<bool, Error> {
         let is_news = self.store.resume(what).await?;
         self.jobs.wake();

@@ -1,15 +1,15 @@
 //! Background work of twelve: jobs, the engine that runs them, and the store that keeps them.
 //!
 //! ```text
-//! Jobs ──enqueue──► Store ──claim──► claimer ──► executor ──► handler
-//!   └─ wake ─► listener ─┘              ▲            │
-//!                                       │          outcome
-//!   heartbeat ─► Store ◄─ rescuer ──────┘            ▼
-//!                  ▲─────────────── ack ◄──────── acker
+//! Jobs ──enqueue──► Store ──claim──► claimer ──► executor slot ──► handler
+//!   └─ wake-up ─► listener ─ hint ─────►┘                             │
+//!                                                                  outcome
+//!   heartbeat ─► Store ◄─ rescuer                                     ▼
+//!                  ▲────────────────────────── ack ◄─────────────── acker
 //! ```
 //!
 //! - A job is in exactly one [state](store::State), and every attempt ends in exactly one recorded outcome.
-//! - An ack names the epoch of its claim; a worker that was declared dead in the meantime is refused.
+//! - An ack names its lease's epoch, a fencing token: the ack of a worker that was declared dead in the meantime is refused.
 //! - What a handler did in its `Tx` commits together with the ack, or not at all.
 //!
 //! Only the crate `twelve` promises a stable API: depend on that one.

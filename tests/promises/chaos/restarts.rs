@@ -8,7 +8,7 @@ use super::ledger::Ledger;
 use super::storm::{Way, until_at_work};
 use crate::harness::process::at_a_moment;
 
-/// An errand takes far less: nothing has to be handed back half done.
+/// An errand takes far less: no unfinished job has to be released.
 const EXIT_BOUND: Duration = Duration::from_secs(10);
 
 /// For what the restarts left; on a machine that does other work besides, that is a third of all.

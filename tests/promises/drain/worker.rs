@@ -47,10 +47,10 @@ async fn a_worker_finishes_the_job_that_it_is_in() {
     assert_eq!(provider.gate.calls().len(), 2, "the finished job ran again");
 }
 
-/// A job that outlives the budget is handed back: another worker has it at
+/// A job that outlives the budget is released: another worker has it at
 /// once, and does not wait until the first one counts as dead.
 #[tokio::test]
-async fn a_job_that_outlives_the_budget_is_handed_back_for_the_next_worker() {
+async fn a_job_that_outlives_the_budget_is_released_for_the_next_worker() {
     let shop = Shop::released().await;
     let web = shop.web(&[]).await;
     let provider = shop.payments(&[]).await;
@@ -65,10 +65,10 @@ async fn a_job_that_outlives_the_budget_is_handed_back_for_the_next_worker() {
     println!("the worker left with {:?} after {:?}", exit.code, exit.took);
     assert!(matches!(exit.code, Some(0 | 2)), "{exit:?}");
 
-    let handed_back = Instant::now();
+    let released_at = Instant::now();
     let _next = shop.worker(&provider.gate, &[]);
     provider.gate.until_calls(2, Duration::from_secs(8)).await;
-    println!("the next worker had it after {:?}", handed_back.elapsed());
+    println!("the next worker had it after {:?}", released_at.elapsed());
     provider.gate.open();
     customer.until_paid(web.port, &order, SOON).await;
     assert_eq!(shop.charged_orders().await, [order]);
@@ -79,7 +79,7 @@ async fn a_job_that_outlives_the_budget_is_handed_back_for_the_next_worker() {
 /// The job's attempts are numbered, and an interrupted one does not count: a
 /// job of eight attempts survives ten rolling restarts.
 #[tokio::test]
-async fn being_handed_back_spends_no_attempt() {
+async fn being_released_spends_no_attempt() {
     let shop = Shop::released().await;
     let web = shop.web(&[]).await;
     let provider = shop.payments(&[]).await;

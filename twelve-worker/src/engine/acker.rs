@@ -154,7 +154,7 @@ async fn record(engine: &Engine, group: Vec<Ended>) {
     engine.in_flight.forget(&claims);
 }
 
-/// Hands back jobs that have not started.
+/// Releases jobs that have not started.
 pub(super) async fn release(engine: &Engine, jobs: Vec<Job>) {
     if jobs.is_empty() {
         return;
@@ -162,7 +162,7 @@ pub(super) async fn release(engine: &Engine, jobs: Vec<Job>) {
     let leases: Vec<Lease> = jobs.iter().map(|job| job.claimed.lease).collect();
     let released = with_timeout(STORE_TIMEOUT, engine.store.release(&leases)).await;
     if let Err(error) = &released {
-        tracing::debug!(%error, "claimed jobs could not be handed back; the rescuer does it");
+        tracing::debug!(%error, "claimed jobs could not be released; the rescuer does it");
     }
     for job in jobs {
         if released.is_err() {
@@ -272,7 +272,7 @@ async fn report(
             if let Err(error) =
                 with_timeout(STORE_TIMEOUT, engine.store.release(&[job.lease])).await
             {
-                tracing::debug!(%error, "the job could not be handed back; the rescuer does it");
+                tracing::debug!(%error, "the job could not be released; the rescuer does it");
                 lease_guard.mark_unrecorded();
             }
             Settled::Deferred

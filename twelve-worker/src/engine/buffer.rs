@@ -146,7 +146,7 @@ impl Buffer {
     }
 
     /// Takes out the jobs that match, wherever they are in the queue.
-    pub(super) fn take_held_back(&self, is_meant: impl Fn(&Claimed) -> bool) -> Vec<Job> {
+    pub(super) fn take_matching(&self, is_meant: impl Fn(&Claimed) -> bool) -> Vec<Job> {
         let mut inner = self.lock();
         let jobs = std::mem::take(&mut inner.jobs).into_iter();
         let (meant, others) = jobs.partition::<VecDeque<_>, _>(|(_, job)| is_meant(&job.claimed));

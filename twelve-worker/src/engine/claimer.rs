@@ -171,7 +171,7 @@ impl Claimer<'_> {
         let paused = self
             .engine
             .buffer
-            .take_held_back(|job| !open.contains(&*job.queue) || paused_kinds.contains(&job.kind));
+            .take_matching(|job| !open.contains(&*job.queue) || paused_kinds.contains(&job.kind));
         acker::release(self.engine, paused).await;
     }
 

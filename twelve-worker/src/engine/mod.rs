@@ -234,13 +234,13 @@ impl Engine {
             return;
         }
         match with_timeout(GOODBYE, self.store.release(&leases)).await {
-            Ok(jobs) => tracing::warn!(jobs, "unfinished jobs were handed back"),
+            Ok(jobs) => tracing::warn!(jobs, "unfinished jobs were released"),
             Err(error) => {
                 let error = twelve_core::chain(&error);
                 tracing::error!(
                     error,
                     jobs = leases.len(),
-                    "unfinished jobs could not be handed back; they run again when this worker counts as dead"
+                    "unfinished jobs could not be released; they run again when this worker counts as dead"
                 );
             }
         }

@@ -175,7 +175,7 @@ impl UnansweredClaims {
                 engine.store.release_claim(engine.worker, claim),
             )
             .await?;
-            tracing::warn!(jobs, "jobs whose claim was never answered were handed back");
+            tracing::warn!(jobs, "jobs whose claim was never answered were released");
             engine.hint.give();
         }
         Ok(())

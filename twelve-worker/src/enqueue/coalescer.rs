@@ -1,4 +1,4 @@
-//! Puts the jobs of several tasks into one commit.
+//! Coalesces concurrent enqueues: the jobs of several tasks share one commit.
 
 use std::{iter, sync::Arc};
 use tokio::sync::oneshot;
@@ -18,7 +18,7 @@ type Waiting = (Draft, oneshot::Sender<Result<Enqueued, Error>>);
 pub(crate) struct Coalescer(Group<Waiting>);
 
 impl Coalescer {
-    /// Starts it, on the runtime of whoever enqueues first.
+    /// Starts it, on the current runtime.
     pub(crate) fn start(store: &Arc<dyn Store>) -> Self {
         let (group, groups) = Group::new();
         tokio::spawn(run(Arc::clone(store), groups));
@@ -33,7 +33,7 @@ impl Coalescer {
     }
 }
 
-/// Those whose jobs were in the last group probably come again: each group waits a moment for as many.
+/// Each group waits a moment to become as large as the last one, since the same tasks are likely to enqueue again.
 async fn run(store: Arc<dyn Store>, mut groups: Groups<Waiting>) {
     let mut awaited = 0;
     while let Some(group) = groups.next_of(awaited).await {
@@ -44,14 +44,14 @@ async fn run(store: Arc<dyn Store>, mut groups: Groups<Waiting>) {
 
 /// Adds a group in one commit.
 ///
-/// One job that cannot be stored is no other task's business: a group that is refused is tried by halves, until that job is alone.
+/// A job that cannot be stored must not fail the jobs of other tasks: a group that is refused is bisected until that job is alone.
 async fn add(store: &dyn Store, group: Vec<Waiting>) {
     let mut groups = vec![group];
     while let Some(mut group) = groups.pop() {
         let drafts = group.iter().map(|(draft, _)| draft.clone()).collect();
         match store.enqueue(drafts).await {
             Ok(enqueued) => answer(group, enqueued.into_iter().map(Ok)),
-            // An outage is everybody's; and whether the commit took effect may be unknown.
+            // An outage concerns every job of the group, and the commit may have taken effect.
             Err(error) if group.len() == 1 || error.is_unavailable() => {
                 answer(group, iter::repeat_with(|| Err(error.clone())));
             }
@@ -65,7 +65,7 @@ async fn add(store: &dyn Store, group: Vec<Waiting>) {
 
 fn answer(group: Vec<Waiting>, mut answers: impl Iterator<Item = Result<Enqueued, Error>>) {
     for (_, producer) in group {
-        // A producer that has gone does not want its answer any more.
+        // The producer may have been cancelled meanwhile.
         let _ = producer.send(answers.next().unwrap_or_else(|| Err(unanswered())));
     }
 }

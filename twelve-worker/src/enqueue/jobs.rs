@@ -41,7 +41,7 @@ pub struct Jobs {
 struct Inner {
     store: Arc<dyn Store>,
     waker: Waker,
-    /// Runs when somebody coalesces.
+    /// Present when enqueues are coalesced.
     coalescer: OnceLock<Coalescer>,
 }
 
@@ -66,11 +66,11 @@ impl Jobs {
         })
     }
 
-    /// The same, but what several tasks [`enqueue`](Self::enqueue) at once goes into one commit.
+    /// The same, but concurrent calls of [`enqueue`](Self::enqueue) share one commit.
     ///
-    /// There is no timer: what comes while one commit is under way goes with the next.
-    /// Eight tasks enqueue about half as many jobs again in a second so, 32 tasks almost four times as many; one task alone gains nothing.
-    /// Each call still answers when its job is committed, whatever becomes of the others. Jobs that are unique or due later go alone.
+    /// There is no timer: jobs that arrive during one commit go with the next.
+    /// Eight tasks then enqueue about 1.5 times as many jobs a second, and 32 tasks almost four times as many; a single task gains nothing.
+    /// Each call still returns when its own job is committed, independent of the others. Unique jobs and jobs due later are not coalesced.
     #[must_use]
     pub fn coalesced(&self) -> Self {
         Self {
@@ -81,7 +81,7 @@ impl Jobs {
 
     /// Enqueues a job, now.
     ///
-    /// When it answers `Ok`, the job is committed: it survives a crash of this process and of Postgres.
+    /// `Ok` means that the job is committed: it survives a crash of this process and of Postgres.
     ///
     /// # Errors
     ///
@@ -103,11 +103,11 @@ impl Jobs {
     /// Enqueues a job in a transaction: it is there when the transaction commits, and never if it does not.
     ///
     /// With `&mut Tx` workers are woken by the commit.
-    /// With an sqlx transaction of your own, nobody learns of its commit: call [`wake`](Self::wake) after it, or the job is found by the poll, within a second.
+    /// An sqlx transaction of your own does not wake them: call [`wake`](Self::wake) after its commit, or polling finds the job within a second.
     ///
     /// # Errors
     ///
-    /// As [`enqueue`](Self::enqueue); a statement that failed has spoilt the transaction, as every statement does.
+    /// As [`enqueue`](Self::enqueue). A failed statement aborts the transaction.
     pub async fn enqueue_in<'c>(
         &self,
         within: impl Into<Within<'c>>,

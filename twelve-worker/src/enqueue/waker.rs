@@ -1,4 +1,4 @@
-//! Wake-ups: from a producer to the workers, without a statement for every job.
+//! Wake-ups from producers to workers, at most one statement every 10 ms, however many jobs there are.
 
 use std::{
     collections::BTreeSet,
@@ -30,7 +30,7 @@ impl Hint {
         context.singleton(|| Ok(Self::default()))
     }
 
-    /// A hint that nobody waits for is kept for whoever waits next.
+    /// Gives a hint. If no task waits for it, it is stored for the next that does.
     pub(crate) fn give(&self) {
         self.jobs.notify_one();
     }
@@ -51,7 +51,7 @@ impl Hint {
         self.control.swap(false, Ordering::AcqRel)
     }
 
-    /// Somebody wants running jobs to be stopped.
+    /// There are cancellation requests for running jobs.
     pub(crate) fn give_cancelled(&self) {
         self.cancelled.notify_one();
     }
@@ -61,7 +61,7 @@ impl Hint {
     }
 }
 
-/// Tells workers everywhere that there are jobs: the first time at once, then at most every 10 ms.
+/// Announces jobs to all workers: the first time at once, then at most every 10 ms.
 #[derive(Clone)]
 pub(crate) struct Waker {
     store: Arc<dyn Store>,
@@ -89,7 +89,7 @@ impl Waker {
         })
     }
 
-    /// Announces these queues soon; what cannot be announced is found by the poll.
+    /// Announces these queues soon. If that fails, polling finds the jobs.
     pub(crate) fn wake(&self, queues: Vec<String>) {
         if queues.is_empty() {
             return;
@@ -98,14 +98,14 @@ impl Waker {
         if self.is_poll_only {
             return;
         }
-        // Without a runtime there is nobody to announce it.
+        // Without a runtime no task can announce it.
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
         let mut pending = lock(&self.pending);
         pending.queues.extend(queues);
         if !std::mem::replace(&mut pending.announcing, true) {
-            // A command that has enqueued something waits for this before it closes its connections.
+            // A command that has enqueued jobs waits for this before it closes its connections.
             let announcing = self.tracker.begin("waking the workers");
             let waker = self.clone();
             runtime.spawn(async move {

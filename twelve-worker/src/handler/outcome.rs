@@ -1,13 +1,13 @@
-//! What a handler can say about its attempt.
+//! The outcome that a handler returns for its attempt.
 
 use std::time::Duration;
 use twelve_core::Failure;
 
 /// How an attempt ended, when it did not fail.
 ///
-/// One that failed may say when the next one is wanted: [`Failure::retry_after`].
+/// An attempt that failed may say when to try again: [`Failure::retry_after`].
 ///
-/// Whatever it says, the handler returned `Ok`: its `Tx` commits, together with the record of this outcome.
+/// An outcome means that the handler returned `Ok`, so its `Tx` commits, together with the record of the outcome.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -46,21 +46,21 @@ impl Outcome {
         Self(Disposition::Done)
     }
 
-    /// Not yet: run the job again after this time. It spends no attempt.
+    /// The job runs again after this time. No attempt is spent.
     #[must_use]
     pub fn snooze(delay: Duration) -> Self {
         Self(Disposition::Snooze(delay))
     }
 
-    /// The work is not wanted any more: never run the job again. The reason is kept with it.
+    /// The work is no longer needed, so the job never runs again. The reason is recorded with it.
     #[must_use]
     pub fn discard(reason: impl Into<String>) -> Self {
         Self(Disposition::Discard(reason.into()))
     }
 
-    /// The work has failed, and no further attempt would change that: the job has failed with this reason as its last error.
+    /// The work has failed, and another attempt would fail too. The job has failed, with this reason as its last error.
     ///
-    /// Somebody may mend the cause and run it again by `jobs retry`.
+    /// Once the cause is fixed, `jobs retry` runs it again.
     #[must_use]
     pub fn fail(reason: impl Into<String>) -> Self {
         Self(Disposition::Fail(reason.into()))

@@ -37,10 +37,10 @@ pub struct Registered {
 type Call =
     dyn Fn(Run<JobRun>, String) -> BoxFuture<'static, Result<Outcome, NoOutcome>> + Send + Sync;
 
-/// Why an attempt has no outcome.
+/// The error of an attempt without an outcome.
 #[derive(Debug)]
 pub(crate) enum NoOutcome {
-    /// The payload is not what the handler takes.
+    /// The payload cannot be decoded.
     Undecodable(serde_json::Error),
     /// An argument could not be made, or the handler failed.
     Failed(Failure),
@@ -111,7 +111,7 @@ impl Registry {
         }
     }
 
-    /// What is wrong with what was registered.
+    /// What is wrong with the registered handlers and schedules.
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
         self.faults.clone()
@@ -146,7 +146,7 @@ impl Registry {
         &self.plans
     }
 
-    /// Is anything enqueued by the clock?
+    /// Whether there are schedules.
     #[must_use]
     pub fn has_schedules(&self) -> bool {
         !self.plans.is_empty()
@@ -190,7 +190,7 @@ impl Registered {
         }
     }
 
-    /// The handler of a schedule: its payload is a tick, which waits in the run for who takes it.
+    /// The handler of a schedule. Its payload is a tick, which the run keeps for the extractor [`Tick`](crate::Tick).
     fn scheduled<A, H>(plan: &Plan, handler: H) -> Self
     where
         H: Handler<A>,
@@ -250,7 +250,7 @@ impl Registered {
         std::iter::once(self.kind.clone()).chain(aliases)
     }
 
-    /// Does the handler listen when somebody wants it to be stopped?
+    /// Whether the handler takes [`Cancel`](crate::Cancel), and so handles cancellation requests itself.
     pub(crate) fn heeds_cancel(&self) -> bool {
         self.needs.has::<Cancel>()
     }

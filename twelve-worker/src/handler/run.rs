@@ -118,7 +118,7 @@ impl JobRun {
         self.worker
     }
 
-    /// The fence of this run: it grows with each claim, and whenever the job is taken or handed back.
+    /// The fencing token of this run. Each retry, release or rescue raises it, so no two runs have the same.
     #[must_use]
     pub fn epoch(&self) -> i64 {
         self.lease.epoch
@@ -128,7 +128,7 @@ impl JobRun {
         self.lease
     }
 
-    /// Remembers what the job runs for; only its handler's decoder calls it, once.
+    /// Stores the tick of a schedule's job. Only the decoder of its handler calls it, once.
     pub(crate) fn set_tick(&self, tick: Tick) {
         let _ = self.tick.set(tick);
     }
@@ -144,7 +144,7 @@ impl JobRun {
 
 /// Which attempt at the job this is.
 ///
-/// Runs that spent no attempt do not count: those that snoozed, were handed back, or whose worker died.
+/// Runs that spent no attempt do not count: those that snoozed, were deferred or released, or whose worker died.
 ///
 /// ```
 /// # use serde::{Serialize, Deserialize};
@@ -196,10 +196,10 @@ impl FromContext<JobRun> for Attempt {
     }
 }
 
-/// Tells a job that somebody wants it to be stopped (`jobs cancel`).
+/// The cancellation request for a job (`jobs cancel`).
 ///
-/// A handler that takes this ends by itself, within its time: what it returns then is its end, and an error counts as cancelled.
-/// Any other handler is stopped where it awaits.
+/// A handler that takes this must end by itself, within its timeout. If it then returns `Ok`, that is its outcome; if an error, the job is cancelled.
+/// Any other handler is stopped at its next `await`.
 ///
 /// ```
 /// # use serde::{Serialize, Deserialize};
@@ -222,13 +222,13 @@ impl FromContext<JobRun> for Attempt {
 pub struct Cancel(CancellationToken);
 
 impl Cancel {
-    /// Does somebody want this job to be stopped?
+    /// Whether cancellation was requested.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
         self.0.is_cancelled()
     }
 
-    /// Waits until somebody does.
+    /// Waits until cancellation is requested.
     pub async fn wanted(&self) {
         self.0.cancelled().await;
     }
@@ -250,7 +250,7 @@ impl FromContext<JobRun> for JobId {
     }
 }
 
-/// Only the handlers of schedules have one; the boot refuses it elsewhere, by what this needs.
+/// Only handlers of schedules have a tick. In other handlers the wiring check refuses it, since it finds it in their needs.
 impl FromContext<JobRun> for Tick {
     fn needs(needs: &mut Needs) {
         needs.add::<Self>();

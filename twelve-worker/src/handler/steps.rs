@@ -1,4 +1,4 @@
-//! `Steps`: effects outside the database, remembered across attempts.
+//! `Steps`: effects outside the database, recorded across attempts.
 
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
@@ -17,10 +17,10 @@ use crate::{
     },
 };
 
-/// The longest key that idempotent services commonly take; a job's id and a colon are 37 of it.
+/// The longest idempotency key that services commonly accept; a job's id and a colon take 37 characters of it.
 const MAX_KEY_LEN: usize = 255;
 
-/// Remembers what a job has done outside the database, so that a later attempt does not do it again.
+/// Records the effects of a job outside the database, so that a later attempt does not repeat them.
 ///
 /// ```no_run
 /// # use serde::{Serialize, Deserialize};
@@ -42,12 +42,12 @@ pub struct Steps {
 }
 
 impl Steps {
-    /// Does a step, unless an earlier attempt has done it: then its recorded result is the answer.
+    /// Runs a step, unless an earlier attempt has recorded its result: then returns that result.
     ///
     /// The step gets a key that is the same in every attempt at this job.
-    /// Pass it on as the idempotency key: a worker can die after the effect and before its record.
-    /// The result is recorded at once, in a statement of its own: it stays when the handler fails afterwards and its `Tx` rolls back.
-    /// The error of a step records nothing, so the step may be done again, in this attempt or the next.
+    /// Pass it on as the idempotency key, since a worker can die between the effect and its record.
+    /// The result is recorded at once, outside of the handler's `Tx`, so it stays when the handler fails afterwards.
+    /// A step that fails records nothing, and may run again in this attempt or the next.
     ///
     /// # Errors
     ///
@@ -98,7 +98,7 @@ fn read<T: DeserializeOwned>(name: &str, result: &str) -> Result<T, Error> {
     })
 }
 
-/// The name of a step that runs or has been done; it is free again when the step failed.
+/// The name of a step that runs or is recorded. It is free again when the step fails.
 struct Begun<'s> {
     names: &'s Mutex<HashSet<String>>,
     name: Option<&'s str>,

@@ -80,7 +80,7 @@ fn check_text(what: &str, text: &str) -> Result<(), String> {
     ))
 }
 
-/// Postgres refuses to take such a text out of JSON: one job's metadata would break every listing that filters by it.
+/// Postgres cannot extract U+0000 from JSON: the metadata of one job would break every listing that filters by it.
 fn has_nul(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains('\0'),

@@ -1,8 +1,8 @@
-//! The pauses between the attempts at a job.
+//! Backoff: the pauses between the attempts at a job.
 
 use std::{panic::catch_unwind, time::Duration};
 
-/// The longest pause, whoever asks for it: no store overflows adding it to a date.
+/// The longest pause of all kinds of backoff, so that no store overflows when it adds the pause to a date.
 const MAX_PAUSE: Duration = Duration::from_hours(365 * 24);
 
 /// The longest of the pauses that double, unless the author says otherwise.
@@ -45,15 +45,15 @@ impl Backoff {
     }
 }
 
-/// It is drawn from the upper half of its range.
-/// So jobs that failed together come back apart, and yet no pause is so short that it hammers what just failed.
+/// Jitter: it is drawn from the upper half of its range.
+/// So jobs that failed together run again at different times, and no pause is too short for the service that failed.
 fn doubling(first: Duration, longest: Duration, failures: u32) -> Duration {
     let doubled = 2_u32.saturating_pow(failures.saturating_sub(1));
     let pause = first.saturating_mul(doubled).min(longest);
     pause.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
-/// The engine asks while it records how an attempt ended: a panic there would leave the attempt without an end.
+/// The engine calls it while it records the end of an attempt: a panic would leave the attempt without an end.
 fn called(pause: fn(u32) -> Duration, failures: u32) -> Duration {
     catch_unwind(|| pause(failures)).unwrap_or_else(|_| {
         tracing::error!("`backoff_with` panicked: the default backoff is taken");

@@ -1,9 +1,9 @@
-//! One spelling for JSON that means the same.
+//! Canonical JSON: one text for payloads that are equal.
 
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
-/// How deep a payload may nest to be compared: no worker reads a deeper one, for `serde_json` refuses it.
+/// How deep a payload may nest to be compared. No worker reads a deeper one, since `serde_json` refuses it.
 const MAX_DEPTH: u32 = 128;
 
 /// The members of an object in the order of their names, each with its text.
@@ -17,7 +17,7 @@ pub(crate) fn members(json: &str) -> Option<Members<'_>> {
 /// The JSON without spaces, and with the members of every object in the order of their names.
 ///
 /// A payload with a `HashMap` is written in another order each time.
-/// Numbers keep their text: parsed ones would lose the last digits of a `u128`, and two jobs would be taken for one.
+/// Numbers keep their text: parsing would lose the last digits of a `u128`, and two different jobs would seem equal.
 ///
 /// # Errors
 ///

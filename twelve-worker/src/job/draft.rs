@@ -1,4 +1,4 @@
-//! A job on its way to the store.
+//! A draft: a job before it is in the store.
 
 use std::{
     borrow::Cow,
@@ -25,13 +25,13 @@ pub struct Draft {
     pub max_attempts: u32,
     /// When it is due.
     pub due: Due,
-    /// How soon it goes, compared with others that are due.
+    /// Its priority among the due jobs of its queue.
     pub priority: Priority,
-    /// What people find it by.
+    /// Its tags, by which people find it.
     pub tags: Vec<String>,
-    /// What its producer noted on it, a JSON object.
+    /// Its metadata, a JSON object.
     pub metadata: Option<String>,
-    /// The key that it shares with no other job.
+    /// Its unique key.
     pub unique: Option<UniqueKey>,
 }
 
@@ -57,7 +57,7 @@ impl FromStr for Due {
     }
 }
 
-/// The queues on which a job is due at once: nobody needs to wake up for the others.
+/// The queues on which a job is due now: only their workers are woken.
 pub(crate) fn due_now<'d>(drafts: impl IntoIterator<Item = &'d Draft>) -> Vec<String> {
     let due = drafts.into_iter().filter(|draft| draft.due == Due::Now);
     let queues: BTreeSet<&str> = due.map(|draft| &*draft.queue).collect();

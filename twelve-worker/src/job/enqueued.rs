@@ -1,12 +1,12 @@
-//! What became of an enqueue.
+//! The result of an enqueue.
 
 use std::fmt;
 
 use crate::job::id::JobId;
 
-/// What became of an enqueue: a new job, or another one that a [unique](crate::Unique) job met.
+/// The result of an enqueue: a new job; or the holder of its key, if it is [unique](crate::Unique).
 ///
-/// A job that was refused is an error, of which [`Error::is_duplicate`](twelve_core::Error::is_duplicate) is true.
+/// A job that was rejected is an error, of which [`Error::is_duplicate`](twelve_core::Error::is_duplicate) is true.
 ///
 /// ```no_run
 /// # use serde::{Serialize, Deserialize};
@@ -53,7 +53,7 @@ impl Enqueued {
 }
 
 impl Enqueued {
-    /// The job that runs: the new one, or the one that was there.
+    /// The job that runs: the new one, or the holder of the key.
     #[must_use]
     pub fn id(self) -> JobId {
         self.id
@@ -65,13 +65,13 @@ impl Enqueued {
         self.what == What::New
     }
 
-    /// Was there one like it, which was left as it was?
+    /// Whether another job holds its key, and was left as it is.
     #[must_use]
     pub fn was_kept(self) -> bool {
         self.what == What::Kept
     }
 
-    /// Was there one like it, which now has the payload of this one?
+    /// Whether another job holds its key, and now has the payload of this one.
     #[must_use]
     pub fn was_replaced(self) -> bool {
         self.what == What::Replaced

@@ -1,11 +1,11 @@
-//! The names of a job and of a worker.
+//! The ids of jobs, workers and claims.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 use twelve_core::Error;
 use uuid::Uuid;
 
-/// What every name has: the UUID that a store writes.
+/// What every id has: the UUID that a store writes.
 macro_rules! uuid_inside {
     ($name:ident) => {
         impl $name {
@@ -22,9 +22,9 @@ macro_rules! uuid_inside {
     };
 }
 
-/// The name of one job.
+/// The id of one job.
 ///
-/// The producer makes it (a UUID of version 7, so it sorts by time), and no two jobs ever share one: the keys of [`Steps`](crate::Steps) are made from it.
+/// The producer makes it: a UUID of version 7, which sorts by time. No two jobs ever have the same; the keys of [`Steps`](crate::Steps) are made from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobId(Uuid);
@@ -53,13 +53,13 @@ impl FromStr for JobId {
     }
 }
 
-/// The name of one start of a worker process.
+/// The id of one worker process; each start has another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct WorkerId(Uuid);
 
 impl WorkerId {
-    /// The name of a worker that starts now.
+    /// The id of a worker that starts now.
     #[doc(hidden)]
     #[must_use]
     #[allow(clippy::new_without_default, reason = "every one is another")]
@@ -76,12 +76,12 @@ impl fmt::Display for WorkerId {
     }
 }
 
-/// The name of one claim: of the batch of jobs that a worker took at once.
+/// The id of one claim: the jobs that a worker took in one statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClaimId(Uuid);
 
 impl ClaimId {
-    /// The name of a claim that is made now.
+    /// The id of a claim that is made now.
     #[allow(clippy::new_without_default, reason = "every one is another")]
     #[must_use]
     pub fn new() -> Self {

@@ -22,7 +22,7 @@ use self::{new_job::NewJob, policy::Policy, priority::Priority, unique::Unique};
 
 /// The payload of a job: derive it.
 ///
-/// The kind is written out and never derived from the type's name, so that renaming the type strands no job.
+/// The kind is explicit and never derived from the type's name, so that jobs which wait survive a rename of the type.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a job payload",
     label = "the first argument of a job handler, and what is enqueued, must implement `Job`",
@@ -99,7 +99,7 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
         NewJob::of(&self).attempts(attempts)
     }
 
-    /// The same job, which runs once though it may be enqueued twice.
+    /// The same job, deduplicated: it runs once even if it is enqueued twice.
     ///
     /// ```
     /// # use serde::{Serialize, Deserialize};
@@ -119,12 +119,12 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
         NewJob::of(&self).unique(unique)
     }
 
-    /// The same job, with a word by which people find it; see [`NewJob::tag`].
+    /// The same job, with a tag by which people find it; see [`NewJob::tag`].
     fn tag(self, tag: impl Into<String>) -> NewJob {
         NewJob::of(&self).tag(tag)
     }
 
-    /// The same job, with something that people see beside the payload; see [`NewJob::metadata`].
+    /// The same job, with metadata beside the payload; see [`NewJob::metadata`].
     fn metadata(self, name: impl Into<String>, value: impl Serialize) -> NewJob {
         NewJob::of(&self).metadata(name, value)
     }

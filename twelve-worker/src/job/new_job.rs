@@ -18,12 +18,12 @@ use super::{
 };
 use crate::job::draft::{Draft, Due};
 
-/// The largest payload: a job should name its data, not carry it.
+/// The largest payload: a job should refer to its data, not contain it.
 const MAX_PAYLOAD_BYTES: usize = 4 << 20;
 
-/// A job that is about to be enqueued, with what it does not share with its kind.
+/// A job to enqueue, with its own settings where they differ from its kind's.
 ///
-/// Made by the methods of [`Job`] that are called as those here.
+/// The methods of [`Job`] with the same names make it.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -67,7 +67,7 @@ impl NewJob {
 
     /// To be run at this moment, or at once when it has passed.
     ///
-    /// The moment is taken by this host's clock and compared with the database's.
+    /// The moment is by this host's clock, and is compared with the database's clock.
     pub fn at(self, moment: SystemTime) -> Self {
         self.with(|job| job.draft.due = Due::At(moment))
     }
@@ -90,21 +90,21 @@ impl NewJob {
         })
     }
 
-    /// One that runs once, though it may be enqueued twice; it takes the place of what its kind says.
+    /// A unique job, which runs once even if it is enqueued twice; this replaces the setting of its kind.
     pub fn unique(self, unique: Unique) -> Self {
         self.with(|job| job.unique = Some(unique))
     }
 
-    /// With a word by which people find it.
+    /// With a tag, by which people find it.
     ///
     /// A job has at most 20 tags, each of 1 to 255 characters and without U+0000.
     pub fn tag(self, tag: impl Into<String>) -> Self {
         self.checked(|job| add_tag(&mut job.draft.tags, tag.into()))
     }
 
-    /// With something that people see beside the payload, such as who asked for it.
+    /// With metadata: a value beside the payload, such as who asked for the job.
     ///
-    /// A handler takes it by an extractor of its own, which reads [`JobRun::metadata`](crate::JobRun::metadata): [`JobRun`](crate::JobRun) shows one.
+    /// A handler reads it through an extractor of yours over [`JobRun::metadata`](crate::JobRun::metadata): see the example of [`JobRun`](crate::JobRun).
     ///
     /// The name has 1 to 255 characters; the value is anything that JSON can hold, but for U+0000 in its texts.
     /// All of a job's metadata together have at most 16 KiB.
@@ -131,7 +131,7 @@ impl NewJob {
     ///
     /// # Errors
     ///
-    /// The payload cannot be written as JSON or is too large, a name is not one, or something else that was said of it cannot be.
+    /// The payload cannot be written as JSON or is too large, or a name or another setting is invalid.
     pub(crate) fn into_draft(self) -> Result<Draft, Error> {
         let Parts {
             mut draft,

@@ -79,20 +79,20 @@ impl Policy {
         self
     }
 
-    /// How many attempts may fail before the job has failed: 1 to 100, as the boot checks.
+    /// How many attempts may fail before the job has failed: 1 to 100, which the wiring check enforces.
     ///
-    /// An attempt that failed because a backing service was unavailable ([`Error::is_unavailable`](twelve_core::Error::is_unavailable)) is put off and spends none: an outage is nobody's fault.
-    /// The same holds when it waited in vain for a free connection.
-    /// It is put off at most ten times in a row, for about three minutes in all; then it counts as failed.
+    /// An attempt that failed because a backing service was unavailable ([`Error::is_unavailable`](twelve_core::Error::is_unavailable)) is deferred, and spends none.
+    /// So is one that found no free connection in time.
+    /// An attempt is deferred at most ten times in a row, for about three minutes in all; then it counts as failed.
     #[must_use]
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts;
         self
     }
 
-    /// How long one attempt may take: more than nothing, as the boot checks.
+    /// How long one attempt may take: longer than zero, which the wiring check enforces.
     ///
-    /// A handler is stopped where it awaits: one that blocks its thread is stopped when it stops blocking.
+    /// A handler is stopped at an `await`, so one that blocks its thread is stopped only after that.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -111,8 +111,8 @@ impl Policy {
 
     /// The pause after the first failed attempt; it doubles with every further one.
     ///
-    /// The engine draws each pause from the upper half of its range, so that jobs which failed together come back apart.
-    /// Of `backoff`, [`fixed_backoff`](Self::fixed_backoff) and [`backoff_with`](Self::backoff_with) the last one holds.
+    /// Jitter: each pause is drawn from the upper half of its range, so that jobs which failed together run again at different times.
+    /// Of `backoff`, [`fixed_backoff`](Self::fixed_backoff) and [`backoff_with`](Self::backoff_with) the last call counts.
     #[must_use]
     pub fn backoff(mut self, first: Duration) -> Self {
         let longest = self.backoff.longest();
@@ -120,7 +120,7 @@ impl Policy {
         self
     }
 
-    /// The longest of the pauses that double; it is nothing to the other two.
+    /// The longest of the pauses that double; the other two ignore it.
     #[must_use]
     pub fn max_backoff(mut self, longest: Duration) -> Self {
         if let Backoff::Doubling { first, .. } = self.backoff {
@@ -138,8 +138,8 @@ impl Policy {
 
     /// A function of yours says how long to pause: it is given the number of the attempt that failed, from 1.
     ///
-    /// Its answer is taken as it is, but no pause is longer than a year.
-    /// When it panics, the default backoff is taken.
+    /// Its result is used without jitter, up to a year.
+    /// When it panics, the default backoff is used.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -227,7 +227,7 @@ impl Policy {
         self.keep_for
     }
 
-    /// What no job can be run by; `derive(Job)` refuses the same at compile time.
+    /// Checks the policy; `derive(Job)` refuses the same at compile time.
     ///
     /// # Errors
     ///

@@ -7,7 +7,7 @@ use twelve_core::Error;
 /// How urgent a job is among the waiting jobs of its queue.
 ///
 /// It is said for a kind, by `#[job(priority = "high")]` or [`Policy::priority`](crate::Policy::priority), and for one job by [`Job::priority`](crate::Job::priority).
-/// Jobs of low priority are not starved: a worker takes the oldest first now and then.
+/// Jobs of low priority do not starve: one claim in eight takes the oldest jobs first.
 ///
 /// ```
 /// use twelve_worker::Priority;
@@ -41,7 +41,7 @@ impl Priority {
         }
     }
 
-    /// The number under which stores keep it, the most urgent with the lowest: it never changes.
+    /// The number that stores write, the lowest for the most urgent. It never changes.
     #[must_use]
     pub const fn number(self) -> i16 {
         match self {
@@ -51,7 +51,7 @@ impl Priority {
         }
     }
 
-    /// The priority of a number; one that a newer release wrote is [`Normal`](Self::Normal) here.
+    /// The priority of a number. An unknown number, of a newer release, is [`Normal`](Self::Normal).
     #[must_use]
     pub const fn of_number(number: i16) -> Self {
         match number {

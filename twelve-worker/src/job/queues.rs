@@ -50,7 +50,7 @@ impl Queues {
         }
     }
 
-    /// The queues that are taken, when they are named.
+    /// The queues that are named; `None` when all others are taken.
     #[must_use]
     pub fn named(&self) -> Option<&[String]> {
         match &self.0 {
@@ -59,14 +59,14 @@ impl Queues {
         }
     }
 
-    /// The names, of those that are taken or of those that are left out.
+    /// The names: of the queues that are taken, or of those that are excluded.
     pub(crate) fn names(&self) -> &[String] {
         match &self.0 {
             Choice::Only(names) | Choice::AllExcept(names) => names,
         }
     }
 
-    /// The queues that are left out, when the others are all taken.
+    /// The queues that are excluded, when all others are taken.
     pub(crate) fn excluded(&self) -> &[String] {
         match &self.0 {
             Choice::Only(_) => &[],

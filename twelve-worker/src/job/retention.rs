@@ -1,12 +1,11 @@
-//! What is kept of a job that is done.
+//! Retention: what is kept of a job that is done.
 
 use std::{fmt, str::FromStr};
 use twelve_core::Error;
 
 /// What is kept of a job that is done, for as long as [`Policy::keep_for`](crate::Policy::keep_for) says.
 ///
-/// It is about jobs that are done.
-/// Others are always kept whole: failed ones until somebody acts on them, discarded and cancelled ones as long as done ones.
+/// Jobs that ended in another state are always kept whole: failed ones until somebody acts on them, discarded and cancelled ones as long as done ones.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -18,7 +17,7 @@ use twelve_core::Error;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Keep {
-    /// The job is gone with its ack. This is the fastest.
+    /// Nothing: the ack removes the job. This is the fastest.
     Nothing,
     /// All but the payload, the tags, the metadata and the results of steps: what it was, how often it was tried, and with what errors.
     #[default]

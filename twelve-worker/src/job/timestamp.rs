@@ -1,4 +1,4 @@
-//! Moments, as listings show them.
+//! Timestamps in listings.
 
 use serde::{Serialize, Serializer};
 use std::{fmt, str::FromStr, time::SystemTime};
@@ -6,7 +6,7 @@ use twelve_core::Error;
 
 /// A moment by the clock of the store, to the microsecond.
 ///
-/// It is written in RFC 3339, in UTC, with six digits behind the second unless a precision is given: so all are of one length, and sort as texts too.
+/// It is written in RFC 3339, in UTC, with six fractional digits unless a precision is given. So all have the same length, and sort as texts too.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -35,7 +35,7 @@ impl FromStr for Timestamp {
         let parsed = |text: &str| text.parse::<jiff::Timestamp>();
         match parsed(text) {
             Ok(moment) => Ok(Self(moment)),
-            // The parser's own words are of no help to people.
+            // The parser's own message does not help users.
             Err(_) if parsed(&format!("{text}Z")).is_ok() => Err(Error::usage(format!(
                 "`{text}` has no zone: add a zone, such as Z"
             ))),

@@ -1,4 +1,4 @@
-//! Unique jobs: when two are the same, and what becomes of the second.
+//! Unique jobs: when two are the same, and what happens to the second.
 
 use sha2::{Digest as _, Sha256};
 use std::{borrow::Cow, time::Duration};
@@ -13,7 +13,7 @@ use super::{
 /// The longest time for which a key can be held.
 const MAX_PERIOD: Duration = Duration::from_hours(365 * 24);
 
-/// Makes a job one of its kind: of several that are the same, one runs.
+/// Deduplicates jobs: of several that are the same, one runs.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -50,7 +50,7 @@ const MAX_PERIOD: Duration = Duration::from_hours(365 * 24);
 /// # What becomes of the second
 ///
 /// [`keep`](Self::keep), [`replace`](Self::replace) or [`reject`](Self::reject).
-/// Two that are enqueued at the same moment meet as surely as two with a day between them.
+/// Two jobs that are enqueued at the same moment are deduplicated as reliably as two with a day between them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "it belongs to a job or a policy"]
 pub struct Unique {
@@ -101,7 +101,7 @@ impl Unique {
         self
     }
 
-    /// Holds the key until the job runs: one that is enqueued meanwhile is new, and sees what has changed since.
+    /// Holds the key until the job runs: a job that is enqueued while it runs is new, and sees later changes.
     pub fn until_started(mut self) -> Self {
         self.until = Until::Started;
         self
@@ -115,14 +115,14 @@ impl Unique {
 
     /// The first job gets the payload, the time, the priority, the tags and the metadata of the second, as long as it has not started.
     ///
-    /// If it has started or ended, the second is a new job, which takes the key over, also [`within`](Self::within) its period:
-    /// the period then begins again. So of a kind that replaces, several may run in one period; where one is to run, [`keep`](Self::keep).
+    /// If the first has started or ended, the second is a new job that takes over the key, even [`within`](Self::within) its period, which then begins again.
+    /// So several jobs may run in one period. Where only one may run, use [`keep`](Self::keep).
     pub fn replace(mut self) -> Self {
         self.on_conflict = OnConflict::Replace;
         self
     }
 
-    /// The second job is not enqueued, and that is an error, of which [`Error::is_duplicate`] is true.
+    /// The second job is rejected with an error, of which [`Error::is_duplicate`] is true.
     pub fn reject(mut self) -> Self {
         self.on_conflict = OnConflict::Reject;
         self
@@ -185,7 +185,7 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// Sixteen bytes of SHA-256: nobody finds two payloads with one key, and every store has a type for them.
+/// Sixteen bytes of SHA-256: a collision is infeasible, and every store has a type for them.
 fn hash(text: &str) -> Uuid {
     let [first, _] = *Sha256::digest(text).as_chunks::<16>().0 else {
         unreachable!("SHA-256 has 32 bytes");
@@ -193,7 +193,7 @@ fn hash(text: &str) -> Uuid {
     Builder::from_custom_bytes(first).into_uuid()
 }
 
-/// The refusal of a job that is the same as this one.
+/// The error that rejects a duplicate of this job.
 pub(crate) fn duplicate_of(kind: &str, other: JobId) -> Error {
     Error::duplicate(format!("the job `{kind}` is a duplicate of job {other}"))
 }
@@ -207,7 +207,7 @@ pub struct UniqueKey {
     pub until: Until,
     /// For how long it is held at least, from the enqueue on.
     pub period: Option<Duration>,
-    /// What becomes of a second job.
+    /// What happens to a second job.
     pub on_conflict: OnConflict,
 }
 
@@ -220,14 +220,14 @@ pub enum Until {
     Ended,
 }
 
-/// What becomes of a job whose key is held.
+/// What happens to a job whose key is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnConflict {
-    /// The other stays as it is.
+    /// The holder stays as it is.
     Keep,
-    /// The other gets what this one says, or gives up its key when it runs.
+    /// The holder gets the contents of this one; a holder that runs loses its key.
     Replace,
-    /// It is refused.
+    /// It is rejected.
     Reject,
 }
 
@@ -278,7 +278,7 @@ mod tests {
         assert_ne!(keys[0], keys[2]);
     }
 
-    /// Two releases that run side by side must find one key, or both enqueue.
+    /// Two releases that run side by side must compute the same key, or both enqueue.
     #[test]
     fn the_key_of_a_job_never_changes() {
         let unique = Unique::fields(["order", "sku"]);

@@ -1,4 +1,4 @@
-//! A mail that is checked and has its `Message-ID`: what the queue keeps.
+//! A checked mail with its `Message-ID`: the payload in the queue.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,16 +8,16 @@ use uuid::Uuid;
 
 use super::{attachment::Attachment, mailbox::Mailbox, rendered::Rendered};
 
-/// How many people one mail may go to: a longer list is a newsletter, whose readers must not see each other.
+/// The most recipients of one mail. A longer list is a newsletter, whose readers must not see each other's addresses.
 const MAX_RECIPIENTS: usize = 100;
 
-/// How much all attachments may be together: in base64 that is 3.7 MiB of the 4 that a job may have.
+/// The largest size of all attachments together. In base64 that is 3.7 MiB, of the 4 MiB that a payload may have.
 const MAX_ATTACHED_BYTES: usize = (2 << 20) + (3 << 18);
 
-/// How much all copies of a mail may be together, for each recipient's is stored.
+/// The largest size of all copies of a mail together, since the copy of each recipient is stored.
 const MAX_COPIED_BYTES: usize = 64 << 20;
 
-/// A mail as it is sent, but for its recipient.
+/// A mail as it is sent, without its recipient.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Letter {
@@ -50,11 +50,11 @@ pub struct Letter {
 }
 
 impl Letter {
-    /// Checks a mail; answers with it and the recipients, each once.
+    /// Checks a mail; returns it with its recipients, each once.
     ///
     /// # Errors
     ///
-    /// An address is none, there is no recipient or there are too many, an attachment has a wrong name or type, or it is too large.
+    /// An address is invalid, there is no recipient or there are too many, an attachment has an invalid name or type, or it is too large.
     pub fn new(mail: Rendered, from: &Mailbox) -> Result<(Self, Vec<Mailbox>), Error> {
         let name = mail.name;
         Self::checked(mail, from).map_err(|problem| {
@@ -131,9 +131,9 @@ fn check_size(mail: &Rendered, recipients: usize) -> Result<(), String> {
     Ok(())
 }
 
-/// What names one mail among all mails of the world (RFC 5322, section 3.6.4).
+/// The globally unique id of one mail (RFC 5322, section 3.6.4).
 ///
-/// It is made when the mail is delivered to the queue, and the same for all its recipients and attempts: whoever gets a second copy can tell.
+/// It is made when the mail is delivered to the queue, and is the same for all recipients and attempts, so that mail programs recognise a second copy.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MessageId(String);

@@ -6,7 +6,7 @@ use std::{fmt, str::FromStr};
 use twelve_core::Value;
 use url::Host;
 
-/// The longest name: no mail program shows more, and a header must end somewhere.
+/// The longest name, so that headers are bounded; no mail program shows more.
 const MAX_NAME_CHARS: usize = 200;
 
 /// An address, maybe with a name.
@@ -35,9 +35,9 @@ impl Mailbox {
     }
 }
 
-/// Everything before the last `<` is the name, whatever stands in it: it is quoted or encoded where it is written.
+/// Everything before the last `<` is the name, with any characters: it is quoted or encoded when it is written.
 ///
-/// So `format!("{name} <{email}>")` is right for every name, and neither of them can smuggle a second address in.
+/// So `format!("{name} <{email}>")` is safe for every name, and neither part can inject a second address.
 impl FromStr for Mailbox {
     type Err = String;
 

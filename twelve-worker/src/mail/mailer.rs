@@ -49,11 +49,11 @@ impl Mailer {
 
     /// Delivers a mail to the queue, now.
     ///
-    /// It is rendered here, and each recipient's copy becomes a job of its own: one who is refused neither holds up the others nor repeats theirs.
+    /// It is rendered here, and the copy of each recipient becomes a job of its own. So a recipient that is refused neither delays nor repeats the copies of the others.
     ///
     /// # Errors
     ///
-    /// A template fails; an address is none; there are more than 100 recipients, or attachments of more than 2.75 MiB; and as [`Jobs::enqueue`].
+    /// A template fails; an address is invalid; there are more than 100 recipients, or attachments of more than 2.75 MiB; and as [`Jobs::enqueue`].
     pub async fn deliver(&self, mail: impl Mail) -> Result<MessageId, Error> {
         let (id, deliveries) = self.prepare(mail.render()?)?;
         self.jobs.enqueue_many(deliveries).await?;

@@ -1,4 +1,4 @@
-//! A delivery as the bytes that go over the wire.
+//! A delivery as an RFC 5322 message.
 
 use jiff::Timestamp;
 use lettre::{
@@ -38,7 +38,7 @@ pub(super) fn message(
         .message_id(Some(letter.message_id.to_string()))
         .from(letter.from.to_header())
         .subject(&letter.subject)
-        // Out-of-office replies and the like answer no machine (RFC 3834).
+        // Auto-responders, such as out-of-office replies, do not answer such mails (RFC 3834).
         .raw_header(HeaderValue::new(AUTO_SUBMITTED, "auto-generated".into()));
     let builder = addressed(builder, delivery, redirect_to);
     let message = with_content(builder, letter)?;
@@ -102,7 +102,7 @@ fn with_content(builder: MessageBuilder, letter: &Letter) -> Result<Message, Str
     built.map_err(|error| error.to_string())
 }
 
-/// A file, always as base64: any other encoding may change the line ends of a text.
+/// An attachment, always as base64: other encodings may change the line ends of a text.
 fn attached(file: &Attachment) -> Result<SinglePart, String> {
     let body = Body::new_with_encoding(file.content().to_vec(), ContentTransferEncoding::Base64)
         .map_err(|_| format!("the attachment `{}` cannot be encoded", file.name()))?;

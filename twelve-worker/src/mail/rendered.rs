@@ -1,4 +1,4 @@
-//! A mail whose templates are filled in; nothing in it is checked yet.
+//! A mail with its templates rendered; nothing in it is checked yet.
 
 use css_inline::CSSInliner;
 use twelve_core::Error;
@@ -8,7 +8,7 @@ use super::{
     mailbox::Addresses,
 };
 
-/// What a mail has become by rendering: `derive(Mail)` makes it.
+/// A rendered mail: `derive(Mail)` makes it.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Rendered {
@@ -37,8 +37,8 @@ pub struct Rendered {
 impl Rendered {
     /// A mail of this name with a subject and a text.
     ///
-    /// Whatever space the subject has is written as one blank: a line break would end its header, and a template may well end with one.
-    /// The text loses its last line breaks, for a message is ended by one anyway.
+    /// White space in the subject becomes single blanks: a line break would end its header, and templates often end with one.
+    /// The text loses its last line breaks, since every message ends with one.
     #[must_use]
     pub fn new(name: &'static str, subject: &str, text: &str) -> Self {
         let is_gap = |letter: char| letter.is_whitespace() || letter.is_control();

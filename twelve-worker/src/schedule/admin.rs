@@ -1,4 +1,4 @@
-//! Schedules as people see them: list, run by hand, pause, resume.
+//! Administration of schedules: list, run by hand, pause, resume.
 
 use serde::Serialize;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub struct ScheduleSummary {
     pub name: String,
     /// Its cron expression.
     pub cron: String,
-    /// The time zone on whose clocks that is read.
+    /// The time zone of the expression.
     pub zone: String,
     /// When it fires next; `None` while it is paused.
     pub next_tick: Option<Timestamp>,
@@ -48,7 +48,7 @@ pub struct ScheduleSummary {
     pub last_tick: Option<Timestamp>,
     /// That tick's job, which may have been removed since.
     pub last_job: Option<JobId>,
-    /// Has somebody paused it?
+    /// Whether it is paused.
     pub paused: bool,
 }
 
@@ -103,7 +103,7 @@ impl Schedules {
     /// Enqueues the schedule's job now, by hand, even while it is paused.
     ///
     /// Its tick is this moment.
-    /// It is none of the schedule's own ticks, so it neither takes the place of one nor counts as the newest.
+    /// It is not one of the schedule's own ticks: it replaces none of them, and does not count as the newest.
     ///
     /// # Errors
     ///
@@ -119,7 +119,7 @@ impl Schedules {
         Ok(id)
     }
 
-    /// Pauses a schedule: once this has answered, no scheduler fires it. Tells whether it was not paused before.
+    /// Pauses a schedule: once this has returned, no scheduler fires it. False, when it was paused before.
     ///
     /// # Errors
     ///
@@ -129,7 +129,7 @@ impl Schedules {
         self.0.store.pause(&registration).await
     }
 
-    /// Lets a paused schedule go on, from now: ticks during the pause are not made up for. Tells whether it was paused.
+    /// Resumes a paused schedule from now on: ticks during the pause never fire. False, when it was not paused.
     ///
     /// # Errors
     ///
@@ -139,7 +139,7 @@ impl Schedules {
         self.0.store.resume(name).await
     }
 
-    /// Makes the schedules known, as a scheduler does when it starts: for tests.
+    /// For tests: registers the schedules, as a scheduler does when it starts.
     ///
     /// # Errors
     ///
@@ -148,7 +148,7 @@ impl Schedules {
         self.0.register().await
     }
 
-    /// Enqueues what is due, as a scheduler does, and tells how many jobs that were: for tests.
+    /// For tests: enqueues what is due, as a scheduler does, and returns the number of jobs.
     ///
     /// # Errors
     ///

@@ -1,27 +1,27 @@
-//! What becomes of ticks that no scheduler was there for.
+//! Missed ticks: those that were due while no scheduler ran.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::timing::Timing;
 
-/// The most ticks that can be caught up with: they are enqueued in one transaction.
+/// The most ticks to catch up with: they are enqueued in one transaction.
 const MAX_CAUGHT_UP: u32 = 1000;
 
-/// How late a tick may be and still not count as missed: a scheduler may be starting, or waiting for Postgres.
+/// How late a tick may be without counting as missed: a scheduler may be starting, or waiting for Postgres.
 const GRACE: SignedDuration = SignedDuration::from_secs(60);
 
-/// What becomes of ticks that are due together because no scheduler was there in time.
+/// What happens to ticks that were missed, since no scheduler ran.
 ///
-/// Ticks during a pause, before a schedule was first seen, or before its expression or zone was changed are never made up for.
+/// Ticks during a pause, before a schedule was first seen, or before its expression or zone was changed never fire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Missed {
-    /// They are skipped: only the newest fires, and only when it has been due for less than 60 s.
+    /// Missed ticks are skipped: the newest fires only if it has been due for less than 60 s.
     Skip,
-    /// The newest fires, for all of them.
+    /// Only the newest fires, in place of all.
     #[default]
     Once,
-    /// So many of the newest fire, in their order: 1 to 1000, as the boot checks.
+    /// This many of the newest fire, the earliest first: 1 to 1000, which the wiring check enforces.
     CatchUp(u32),
 }
 

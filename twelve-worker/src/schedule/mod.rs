@@ -1,15 +1,15 @@
-//! Schedules: jobs that the clock enqueues.
+//! Schedules: cron entries whose ticks are enqueued as jobs.
 //!
 //! ```text
-//! scheduler: look ─► due ticks ─► choose by policy ─► fire: tick + job, one commit ─► sleep
+//! scheduler: look ─► due ticks ─► choose by `Missed` ─► fire: tick + job, one commit ─► sleep
 //!              ▲                                                     │
 //!              └────────── at the next tick, after 10 s at most ─────┘
 //! worker: claim ─► handler with its `Tick`
 //! ```
 //!
 //! - No tick enqueues twice: `(schedule, tick)` is a unique row, written in the transaction of the enqueue.
-//! - Any number of schedulers may run, and none leads. Whoever fires first has fired: a firing names the state that it was decided on, and is refused when that has changed.
-//! - Only Postgres' clock says what is due. A scheduler's own clock measures how long it sleeps.
+//! - Any number of schedulers may run, without a leader. Firing names the epoch of the schedule's state, its fencing token, and is refused when that has changed.
+//! - Only Postgres' clock decides what is due. A scheduler's own clock only measures its sleep.
 
 pub(crate) mod admin;
 mod cron;
@@ -51,10 +51,10 @@ impl Schedule {
     ///
     /// The expression has five fields (minute, hour, day, month, weekday), or six with the seconds first.
     /// Months and weekdays may be named (`jan`, `mon`), Sunday is 0 and 7; `L`, `W` and `#` work as in croner.
-    /// Of two restricted days either will do, as in Vixie's cron: `0 0 13 * fri` is every 13th and every Friday.
+    /// When both day and weekday are restricted, either matches, as in Vixie's cron: `0 0 13 * fri` is every 13th and every Friday.
     ///
-    /// When clocks are set forward, a tick whose time is missing comes at the first moment after the gap; when they are set back, a time that comes twice counts the first time.
-    /// A frequency, which is what begins with `*` in its seconds, minutes or hours, goes on both times; and when its hour is a `*`, it has no tick in a gap.
+    /// When clocks are set forward, a tick whose time does not exist comes at the first moment after the gap. When they are set back, a time that exists twice counts once, the first time.
+    /// A frequency is an expression that begins with `*` in its seconds, minutes or hours. It ticks both times; if its hour is `*`, it has no tick in a gap.
     ///
     /// The boot checks both: see [`Registry::faults`](crate::Registry::faults).
     pub fn cron(
@@ -71,19 +71,19 @@ impl Schedule {
         }
     }
 
-    /// The time zone whose clocks the expression is read on, by its IANA name; `UTC` unless set.
+    /// The time zone of the expression, by its IANA name; `UTC` unless set.
     pub fn zone(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.zone = name.into();
         self
     }
 
-    /// What becomes of ticks that no scheduler was there for; [`Missed::Once`] unless set.
+    /// What happens to missed ticks; [`Missed::Once`] unless set.
     pub fn missed(mut self, missed: Missed) -> Self {
         self.missed = missed;
         self
     }
 
-    /// Delays each job by a random time up to this one, a day at most: for what would call another service at the same moment as everybody else.
+    /// Jitter: delays each job by a random time up to this one, a day at most, so that not all apps call a service at the same moment.
     ///
     /// The tick stays exact.
     pub fn jitter(mut self, longest: Duration) -> Self {

@@ -1,4 +1,4 @@
-//! A schedule that was checked.
+//! A checked schedule: when its ticks are due, and their jobs.
 
 use jiff::Timestamp;
 use std::{
@@ -17,7 +17,7 @@ use crate::{
     store::timetable::{DueTicks, Registration, ScheduleState},
 };
 
-/// The longest jitter: more would mix the ticks of one day with those of the next.
+/// The longest jitter: a longer one would mix the ticks of two days.
 const MAX_JITTER: Duration = Duration::from_hours(24);
 
 /// A registered schedule.
@@ -78,7 +78,7 @@ impl Plan {
         &self.policy
     }
 
-    /// What the store knows it by.
+    /// What the store registers of it.
     pub(super) fn registration(&self) -> Registration {
         Registration {
             name: self.name.to_string(),
@@ -87,7 +87,7 @@ impl Plan {
         }
     }
 
-    /// What fires now, if anything does.
+    /// The ticks to fire now, if there are any.
     pub(super) fn due_ticks(&self, state: &ScheduleState, now: Timestamp) -> Option<DueTicks> {
         if state.is_paused {
             return None;
@@ -126,10 +126,10 @@ impl Plan {
     }
 }
 
-/// Up to when every tick has been decided on.
+/// The moment up to which every tick has been fired or skipped.
 ///
-/// A tick that was fired by a clock which has been set back since lies ahead, and decides nothing: else one wrong hour of that clock would silence the schedule for as long as it was ahead.
-/// It cannot fire again all the same, for its row is there.
+/// A fired tick in the future is ignored here: the clock was ahead then and has been set back. Otherwise the schedule would be silent for as long as that clock was ahead.
+/// Such a tick still cannot fire twice, since its row exists.
 fn baseline(state: &ScheduleState) -> Option<Timestamp> {
     let newest = state.newest.map(|(tick, _)| tick);
     Timestamp::try_from(state.since.max(newest.unwrap_or(state.since))).ok()

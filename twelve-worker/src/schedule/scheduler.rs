@@ -19,10 +19,10 @@ use crate::{
     },
 };
 
-/// The longest sleep: a pause that has ended, a clock that was set or a schedule that has vanished is noticed after it.
+/// The longest sleep: after it the scheduler notices that a pause has ended, a clock was set or a schedule was deleted.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
-/// How long a tick is kept: as far as the clock can be set back without a tick firing again.
+/// How long the rows of fired ticks are kept. If the clock is set back by less, no tick fires again.
 const TICK_RETENTION: Duration = Duration::from_hours(30 * 24);
 
 /// From one round of pruning to the next.
@@ -61,13 +61,13 @@ pub(super) struct Scheduler {
     lifecycle: Lifecycle,
 }
 
-/// What one look came to.
+/// The result of one look.
 struct Looked {
     /// Jobs that were enqueued.
     enqueued: usize,
-    /// Was another scheduler faster? Then it has to be seen what is left.
+    /// Whether another scheduler was faster: then look again for what is left.
     is_stale: bool,
-    /// When there is something to do again, by the clock of this process.
+    /// When to look again, by the monotonic clock of this process.
     next: Instant,
 }
 
@@ -83,7 +83,7 @@ impl Scheduler {
         })
     }
 
-    /// Fires until the process drains. The tick that is being fired then is finished: only a sleep is cut short.
+    /// Fires until the process drains. A drain cuts a sleep short, but not a firing.
     async fn run(&self) {
         let mut backoff = RetryBackoff::default();
         let mut is_registered = false;
@@ -98,7 +98,7 @@ impl Scheduler {
     }
 
     async fn round(&self, is_registered: &mut bool) -> Result<Instant, Error> {
-        // Only at the start: while an old release and a new one run side by side, they must not change it to and fro.
+        // Only at the start: an old and a new release that run side by side must not overwrite each other's registration all the time.
         if !*is_registered {
             self.register().await?;
             *is_registered = true;
@@ -133,10 +133,10 @@ impl Scheduler {
         with_timeout(STORE_TIMEOUT, self.store.register(&registrations)).await
     }
 
-    /// Looks once, and fires what is due then. A schedule that cannot be fired keeps no other from it.
+    /// Looks once, and fires what is due. An error of one schedule does not prevent the others.
     async fn look(&self) -> Result<Looked, Error> {
         let timetable = with_timeout(STORE_TIMEOUT, self.store.timetable(&self.names)).await?;
-        // Later than `now`, so no sleep ends before its tick.
+        // Taken after the store's `now`, so that no sleep ends before its tick.
         let looked_at = Instant::now();
         let now = instant(timetable.now)?;
         let state = |plan: &Plan| -> Option<&ScheduleState> {
@@ -155,7 +155,7 @@ impl Scheduler {
         };
         let mut failure = None;
         for plan in &*self.plans {
-            // With a silent Postgres, to try them all would outlive the shutdown; another scheduler fires the rest.
+            // While Postgres does not answer, trying all schedules would outlast the budget. Another scheduler fires the rest.
             if self.is_draining() {
                 break;
             }
@@ -192,7 +192,7 @@ impl Scheduler {
 
     /// Removes old ticks.
     async fn prune(&self) -> ! {
-        // Schedulers that started together do not clean up together.
+        // Jitter: schedulers that started together do not prune together.
         let mut pause = PRUNE_EVERY.mul_f64(fastrand::f64());
         loop {
             sleep(pause).await;
@@ -200,7 +200,7 @@ impl Scheduler {
             match with_timeout(STORE_TIMEOUT, self.store.prune(TICK_RETENTION, BATCH)).await {
                 Ok(BATCH..) => pause = Duration::from_millis(100),
                 Ok(_) => {}
-                // The next round finds them too.
+                // The next round prunes them too.
                 Err(error) => tracing::debug!(error = chain(&error), "old ticks were not removed"),
             }
         }

@@ -32,7 +32,7 @@ impl Tick {
         Ok(Self { schedule, at })
     }
 
-    /// The instant: a whole second, unless somebody enqueued it by hand, which is its instant then.
+    /// The instant: a whole second; of a schedule that was run by hand, the moment of that.
     #[must_use]
     pub fn at(&self) -> SystemTime {
         self.at.into()

@@ -1,6 +1,6 @@
 //! When ticks are: a cron expression, read on the clocks of a time zone.
 //!
-//! Clocks are set forward and back, so a time of the day can be missing or come twice:
+//! Clocks are set forward and back (daylight saving time), so a time of the day can be missing or exist twice:
 //!
 //! | | times of the day (`30 2 * * *`) | a frequency (`*/10 * * * *`) |
 //! |---|---|---|
@@ -60,7 +60,7 @@ impl Timing {
 
     /// The first tick after this moment.
     ///
-    /// Between two changes of the clock, the time of the day and real time go in step: one such stretch is searched after the other.
+    /// Between two changes of the offset, local time and UTC advance together, so each such interval is searched on its own.
     pub(super) fn next(&self, after: Timestamp) -> Option<Timestamp> {
         let (mut from, mut inclusive) = (after, false);
         loop {
@@ -70,7 +70,7 @@ impl Timing {
             let tick = offset.to_timestamp(time).ok()?;
             match change {
                 Some(change) if change.timestamp() <= tick => {
-                    // What was found is missing, when the clock is set to a later time than it.
+                    // The time that was found does not exist, if the clock is set to a later one.
                     let is_missing = time < change.offset().to_datetime(change.timestamp());
                     if is_missing && !self.cron.is_every_hour() {
                         return Some(change.timestamp());
@@ -85,7 +85,7 @@ impl Timing {
         }
     }
 
-    /// Did clocks that go by this offset show this time before, by another one?
+    /// Whether this local time existed before, with another offset.
     fn comes_again(&self, time: DateTime, offset: Offset) -> bool {
         let offsets = self.zone.to_ambiguous_timestamp(time).offset();
         matches!(offsets, AmbiguousOffset::Fold { after, .. } if after == offset)
@@ -93,7 +93,7 @@ impl Timing {
 
     /// The newest tick of those after `after` and up to `until`.
     ///
-    /// Bisected, for after an outage there may be a great many; ticks are at whole seconds.
+    /// By bisection, since after an outage there may be very many; ticks are at whole seconds.
     pub(super) fn newest(&self, after: Timestamp, until: Timestamp) -> Option<Timestamp> {
         let next = |after| self.next(after).filter(|tick| *tick <= until);
         let mut newest = next(after)?;

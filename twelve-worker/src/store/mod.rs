@@ -155,7 +155,7 @@ pub trait Working: fmt::Debug + Send + Sync + 'static {
         result: &'a str,
     ) -> Answer<'a, Recorded>;
 
-    /// Calls `woken` whenever somebody wakes the workers, for ever; reconnects by itself.
+    /// Listens for wake-ups for ever, and calls `woken` for each; reconnects by itself.
     fn listen(&self, woken: Box<dyn Fn(Wake<'_>) + Send + Sync>) -> BoxFuture<'static, ()>;
 }
 

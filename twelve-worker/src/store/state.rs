@@ -18,9 +18,9 @@ pub enum State {
     Done,
     /// It failed for good. It is kept until somebody retries or discards it.
     Failed,
-    /// A handler or a person did not want it any more.
+    /// A handler or a person discarded it.
     Discarded,
-    /// A person stopped it.
+    /// A person cancelled it.
     Cancelled,
 }
 

@@ -34,7 +34,7 @@ pub struct ScheduleState {
     pub name: String,
     /// Ticks up to this moment are not due: it was first seen then, changed, or resumed.
     pub since: SystemTime,
-    /// Has somebody paused it?
+    /// Whether it is paused.
     pub is_paused: bool,
     /// The fencing token: every firing and every change raises it.
     pub epoch: i64,

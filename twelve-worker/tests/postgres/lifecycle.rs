@@ -35,7 +35,7 @@ async fn a_drain_finishes_the_running_job_and_takes_no_other() {
 }
 
 #[tokio::test]
-async fn a_job_that_outlives_the_drain_is_handed_back_without_a_spent_attempt() {
+async fn a_job_that_outlives_the_drain_is_released_without_a_spent_attempt() {
     let app = App::new(
         async |_: Work, mut tx: Tx, attempt: Attempt, stage: Res<Stage>| -> Result<()> {
             write_effect(&mut tx, attempt).await?;
@@ -67,7 +67,7 @@ async fn a_job_that_outlives_the_drain_is_handed_back_without_a_spent_attempt() 
 }
 
 #[tokio::test]
-async fn a_job_whose_end_is_being_recorded_is_not_handed_back() {
+async fn a_job_whose_end_is_being_recorded_is_not_released() {
     let app = App::new(
         async |_: Work, mut tx: Tx, attempt: Attempt, stage: Res<Stage>| -> Result<()> {
             write_effect(&mut tx, attempt).await?;
@@ -245,7 +245,7 @@ async fn a_handler_that_blocks_every_thread_does_not_stop_the_heartbeat() {
 }
 
 #[tokio::test]
-async fn a_job_whose_claim_was_never_answered_is_handed_back() {
+async fn a_job_whose_claim_was_never_answered_is_released() {
     let app = App::new(async |_: Work| {}).await;
     let job = app
         .jobs

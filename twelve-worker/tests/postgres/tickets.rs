@@ -51,7 +51,7 @@ async fn a_job_whose_transaction_commits_late_is_claimed() {
 }
 
 #[tokio::test]
-async fn a_job_promoted_or_handed_back_by_a_late_commit_is_claimed() {
+async fn a_job_promoted_or_released_by_a_late_commit_is_claimed() {
     let it = fixture().await;
     let id = it.enqueue().await;
     let held = it.claim_one().await.lease;

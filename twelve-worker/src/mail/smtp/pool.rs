@@ -1,4 +1,4 @@
-//! Connections that wait for the next mail.
+//! The pool of idle connections.
 
 use lettre::address::Envelope;
 use std::{
@@ -11,16 +11,16 @@ use tokio::time::{sleep, timeout};
 use super::session::{Server, Session};
 use crate::mail::send_error::SendError;
 
-/// How long a connection waits for the next mail: less than servers commonly wait for us.
+/// How long a connection stays idle: less than the idle timeout of common servers.
 const IDLE: Duration = Duration::from_secs(15);
 
-/// How often somebody looks for those that have waited for so long.
+/// How often idle connections are checked for that.
 const TIDY: Duration = Duration::from_secs(5);
 
-/// The most connections that are left waiting; as many may be in use as jobs run at a time.
+/// The most idle connections. As many may be in use as jobs run at a time.
 const MAX_IDLE: usize = 8;
 
-/// How long taking leave may take: hosts kill soon after the budget.
+/// How long `QUIT` may take: hosts kill a process soon after its budget.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// The connections to one server.
@@ -40,7 +40,7 @@ impl Pool {
         }
     }
 
-    /// Sends a message over an idle connection, or a new one; answers with what the server said.
+    /// Sends a message over an idle connection, or a new one; returns the server's reply.
     pub(in crate::mail) async fn send(
         &self,
         envelope: &Envelope,
@@ -55,10 +55,10 @@ impl Pool {
         sent
     }
 
-    /// A session that has heard who sends, and what it said to that.
+    /// A session after `MAIL FROM`, with the result of that.
     ///
     /// The server may have closed an idle connection in the meantime.
-    /// Nothing was sent then, so that is no failure of the mail: a new connection takes its place at once.
+    /// Then nothing was sent, so the mail has not failed: a new connection replaces it at once.
     async fn begin(
         &self,
         envelope: &Envelope,
@@ -76,8 +76,8 @@ impl Pool {
 
     /// Releases a session to the pool, if it is fit for another mail.
     ///
-    /// Nothing is awaited when the mail was sent: a process that is killed before the job is acknowledged sends it again.
-    /// So one too many is left to [`tidy`](Self::tidy).
+    /// After a mail was sent this awaits nothing, since a process that is killed before the ack sends the mail twice.
+    /// So surplus connections are left to [`tidy`](Self::tidy).
     async fn release(&self, mut session: Session, has_failed: bool) {
         let is_fit = if has_failed {
             session.reset().await
@@ -89,12 +89,12 @@ impl Pool {
         }
     }
 
-    /// The one that was used last: the others may grow old.
+    /// The idle session that was used last, so that the others reach their idle timeout.
     fn idle_one(&self) -> Option<Session> {
         self.idle().pop().map(|(session, _)| session)
     }
 
-    /// Closes what has been idle for too long, and what is too many, for ever.
+    /// Closes connections that were idle for too long, and surplus ones; never returns.
     pub(in crate::mail) async fn tidy(&self) -> ! {
         loop {
             sleep(TIDY).await;
@@ -111,7 +111,7 @@ impl Pool {
         }
     }
 
-    /// Takes leave of the server on every connection.
+    /// Says `QUIT` on every connection.
     pub(in crate::mail) async fn close(&self) {
         let all = mem::take(&mut *self.idle());
         let all = all.into_iter().map(|(session, _)| part(session));

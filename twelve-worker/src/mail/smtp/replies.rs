@@ -1,7 +1,7 @@
-//! What a server says, in the form that lettre reads.
+//! Rewrites a server's replies into the form that lettre accepts.
 //!
 //! The code alone decides what a reply means; its text may be missing, or be in any encoding (RFC 5321, section 4.2).
-//! lettre takes neither a line of only a code nor bytes that are not UTF-8 for a reply, so a mail that was taken would be sent again.
+//! lettre rejects a line with only a code, and bytes that are not UTF-8. A mail that the server has accepted would then be sent again.
 
 use std::{
     io,
@@ -44,7 +44,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Replies<S> {
         }
     }
 
-    /// The connection itself; what was sent and not read is gone, as STARTTLS asks for (RFC 3207, section 4.2).
+    /// The connection itself. Input that was received and not read is discarded, as STARTTLS demands (RFC 3207, section 4.2).
     pub(super) fn into_inner(self) -> S {
         self.stream
     }
@@ -71,7 +71,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Replies<S> {
         let text = String::from_utf8_lossy(&self.line);
         let text = text.trim_end();
         self.ready.extend_from_slice(text.as_bytes());
-        // lettre wants a word, for in a reply to EHLO it is the server's name.
+        // lettre requires a word, since in the reply to EHLO it is the server's name.
         self.ready.extend_from_slice(match text.len() {
             3 => b" (no text)\r\n",
             4 => b"(no text)\r\n",

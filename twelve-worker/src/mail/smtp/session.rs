@@ -38,24 +38,24 @@ use crate::{host, mail::send_error::SendError};
 /// How long reaching one address of the host may take.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// How long it may take until the server is ready for mails: TLS, greeting and authentication included. Some let strangers wait for half a minute.
+/// How long TLS, greeting and authentication may take together. Some servers delay the greeting of unknown clients by half a minute.
 const OPEN: Duration = Duration::from_mins(1);
 
-/// How long one answer may take. RFC 5321 (section 4.5.3.2) allows five minutes, but those are for servers that ask others first.
+/// How long one reply may take. RFC 5321 (section 4.5.3.2) allows five minutes, but only servers that ask other servers first need them.
 const ANSWER: Duration = Duration::from_mins(1);
 
-/// How long sending the message and its confirmation may take: what RFC 5321 says.
+/// How long sending the message and its confirmation may take, by RFC 5321.
 ///
-/// The server may have taken the mail while we give up, and then it is sent twice.
+/// After a timeout the server may have accepted the mail all the same, and then it is sent twice.
 const CONFIRM: Duration = Duration::from_mins(10);
 
 /// How long it may take to give up a mail that was refused.
 const RESET: Duration = Duration::from_secs(5);
 
-/// Answers that are about us and not about the mail, wherever they come: authentication is required or too weak (RFC 4954, section 6).
+/// Replies that refuse this client, not the mail: authentication is required or too weak (RFC 4954, section 6).
 const ABOUT_US: [u16; 4] = [530, 534, 535, 538];
 
-/// The server says goodbye (RFC 5321, section 3.8).
+/// The server closes the connection (RFC 5321, section 3.8).
 const CLOSING: u16 = 421;
 
 /// Where the server is, and how it is spoken to.
@@ -151,7 +151,7 @@ impl Server {
         Ok(self.tls.get_or_init(|| tls).clone())
     }
 
-    /// Whoever refuses the connection refuses us: no mail is at fault.
+    /// A server that refuses the connection refuses this client, not the mail.
     fn not_opened(&self, why: &NotOpened) -> SendError {
         let problem = format!("{}:{}: {why}", self.url.host, self.url.port);
         match why {
@@ -187,7 +187,7 @@ async fn reach(host: &str, port: u16) -> io::Result<TcpStream> {
     Err(why)
 }
 
-/// The reply, if it says that what was asked is done; nothing else may be taken for that.
+/// The reply, if it confirms the command; no other reply counts as a confirmation.
 fn completed(reply: String) -> Result<String, NotOpened> {
     let Ok(response) = reply.parse::<Response>() else {
         return Err(NotOpened::Improper(reply.trim_end().to_owned()));
@@ -210,9 +210,9 @@ enum NotOpened {
     Tls(io::Error),
     Io(io::Error),
     Smtp(Error),
-    /// The server will not.
+    /// The server refuses.
     Refused(Response),
-    /// What it said is no reply to what it was asked.
+    /// The reply does not belong to the command.
     Improper(String),
 }
 
@@ -242,7 +242,7 @@ impl Display for NotOpened {
     }
 }
 
-/// The name by which we introduce ourselves; an address where the host's name is none that DNS could have.
+/// The name in `EHLO`; an address literal when the host's name is not a valid DNS name.
 fn hello(host: &str) -> ClientId {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
     if !host.is_empty() && host.bytes().all(is_plain) {
@@ -252,7 +252,7 @@ fn hello(host: &str) -> ClientId {
     }
 }
 
-/// Is it about certificates, or the protocol? tokio-rustls gives its own kind only to a connection that broke.
+/// Whether the error is about certificates or the protocol: for a broken connection tokio-rustls gives another kind of error.
 fn is_of_rustls(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -260,7 +260,7 @@ fn is_of_rustls(error: &io::Error) -> bool {
     )
 }
 
-/// The server's own words behind their code; else what went wrong, without lettre's layers around it.
+/// The server's reply with its code; or the cause of the error, without lettre's layers around it.
 fn words(error: &Error) -> String {
     let cause = std::iter::successors(error.source(), |&cause| cause.source()).last();
     let cause = cause.map(ToString::to_string).unwrap_or_default();
@@ -298,13 +298,13 @@ impl Session {
         self.usable
     }
 
-    /// Says who sends.
+    /// `MAIL FROM`: names the sender.
     pub(super) async fn begin(&mut self, envelope: &Envelope) -> Result<(), SendError> {
         let mail = Mail::new(envelope.from().cloned(), Vec::new());
         self.command(mail, PositiveCompletion).await
     }
 
-    /// Says who gets it, and sends it; answers with the server's confirmation.
+    /// `RCPT TO` and `DATA`: names the recipient and sends the message; returns the server's confirmation.
     pub(super) async fn finish(
         &mut self,
         envelope: &Envelope,
@@ -321,7 +321,7 @@ impl Session {
         let answer = timeout(CONFIRM, self.connection.message(message)).await;
         match self.heard(answer, CONFIRM, PositiveCompletion) {
             Ok(answer) => Ok(in_one_line(&answer)),
-            // From the first byte of the message on, nobody knows what a server did that does not say so.
+            // Once the first byte of the message is sent, the mail may have arrived without a confirmation.
             Err(SendError::Unreachable(problem)) => Err(SendError::Later(format!(
                 "the mail may have arrived, for it was sent but not confirmed: {problem}"
             ))),
@@ -329,7 +329,7 @@ impl Session {
         }
     }
 
-    /// Gives up the mail that was begun; tells whether the server is ready for another.
+    /// `RSET`: aborts the mail that was begun; returns whether the server is ready for another.
     pub(super) async fn reset(&mut self) -> bool {
         self.usable
             && timeout(RESET, self.command(Rset, PositiveCompletion))
@@ -338,7 +338,7 @@ impl Session {
     }
 
     pub(super) async fn quit(mut self) {
-        // Whatever it says to that, it is over.
+        // The reply to `QUIT` does not matter.
         let _ = self.connection.quit().await;
     }
 
@@ -354,7 +354,7 @@ impl Session {
 
     /// What an answer means for the mail, and for the connection.
     ///
-    /// lettre takes 2xx and 3xx for the same; but only one of them is `expected`, and after the other nobody knows what the server waits for.
+    /// lettre treats 2xx and 3xx alike, but only one of them is `expected`. After the other, the state of the server is unknown.
     fn heard(
         &mut self,
         answer: Result<Result<Response, Error>, Elapsed>,

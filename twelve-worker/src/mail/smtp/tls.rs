@@ -14,7 +14,7 @@ use tokio_rustls::{
     },
 };
 
-/// Which certificates are believed.
+/// Which certificates are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trust {
     /// Those that an authority of the system has signed for the host, or one of `SSL_CERT_FILE`.
@@ -71,7 +71,7 @@ fn authorities() -> io::Result<RootCertStore> {
     }
 }
 
-/// Believes every certificate, and checks that the server has its key.
+/// Accepts every certificate, but checks that the server has its private key.
 #[derive(Debug)]
 struct Believing(Arc<CryptoProvider>);
 

@@ -1,4 +1,4 @@
-//! `SMTP_URL`: where the server is, and how it is spoken to.
+//! `SMTP_URL`: the address of the server, credentials and TLS.
 
 use percent_encoding::percent_decode_str;
 use std::fmt;
@@ -23,7 +23,7 @@ pub(super) enum Encryption {
     Implicit,
     /// By STARTTLS, or not at all.
     Required,
-    /// By STARTTLS if it is offered; the certificate is not looked at, for whoever could forge it could hide the offer as well.
+    /// By STARTTLS if it is offered (opportunistic). The certificate is not verified: an attacker who could forge it could also hide the offer.
     Opportunistic,
     /// Never.
     None,
@@ -92,7 +92,7 @@ fn tls_of(url: &Url) -> Result<Option<String>, String> {
     Ok(tls)
 }
 
-/// What is sent to this host itself cannot be overheard on the way.
+/// Whether the server is this host: nobody can read that traffic on the way.
 fn is_loopback(host: &Host<&str>) -> bool {
     match host {
         Host::Domain(name) => {
@@ -116,7 +116,7 @@ impl Value for SmtpUrl {
         Self::of(&url)
     }
 
-    /// What cannot be read may have a password anywhere: one that is not encoded, or one without its user.
+    /// A URL that cannot be parsed may contain a password anywhere, such as one that is not encoded.
     fn show(text: &str) -> String {
         match Self::parse(text) {
             Ok(_) => <Url as Value>::show(text),

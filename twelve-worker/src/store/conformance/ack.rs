@@ -1,4 +1,4 @@
-//! Every way in which an attempt can end.
+//! Acks: every way in which an attempt can end.
 
 use sqlx::Connection;
 use std::time::Duration;
@@ -164,7 +164,7 @@ pub(super) async fn an_endless_snooze_can_be_acked(it: Fixture) {
     assert_eq!(it.state(id).await, State::Scheduled);
 }
 
-pub(super) async fn a_job_that_is_handed_back_is_due_at_once_and_spends_no_attempt(it: Fixture) {
+pub(super) async fn a_job_that_is_released_is_due_at_once_and_spends_no_attempt(it: Fixture) {
     it.enqueue().await;
     it.enqueue().await;
     let leases: Vec<_> = it.claim().await.iter().map(|job| job.lease).collect();
@@ -251,7 +251,7 @@ pub(super) async fn finished_jobs_are_pruned_in_batches_when_their_time_is_over(
         (Ack::Cancel(no(), NOW), true),
         (Ack::Done(retention(Keep::Summary)), false),
         (Ack::Discard(no(), HOUR), false),
-        // These have no time: somebody must act.
+        // A failed job has no expiry: it is kept until somebody acts on it.
         (Ack::Fail(no()), false),
         (Ack::Undecodable(no()), false),
         (Ack::Snooze(HOUR), false),
@@ -275,7 +275,7 @@ pub(super) async fn finished_jobs_are_pruned_in_batches_when_their_time_is_over(
     }
 }
 
-/// The end of a job that has nothing but itself.
+/// The end of a job with nothing but its own row.
 fn bare() -> Retention {
     Retention {
         is_bare: true,

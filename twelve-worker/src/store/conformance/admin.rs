@@ -1,4 +1,4 @@
-//! What people see, and what they may do.
+//! Administration: listings, retries and discards.
 
 use std::time::Duration;
 

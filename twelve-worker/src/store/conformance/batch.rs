@@ -1,4 +1,4 @@
-//! What is claimed in one batch and ends in groups, and claims whose answer was lost.
+//! Claims of several jobs, their acks in groups, and claims whose answer was lost.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Taking jobs.
+//! Claims.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -58,7 +58,7 @@ pub(super) async fn a_claim_takes_from_its_lanes_in_their_order(it: Fixture) {
     plan.lanes.reverse();
     let batch = it.store.claim(&plan).await.unwrap();
     let expected = [enqueued[2], enqueued[0], enqueued[1]];
-    assert_eq!(ids(&batch), expected, "low, then what was handed back");
+    assert_eq!(ids(&batch), expected, "low, then the released jobs");
 }
 
 pub(super) async fn a_claim_takes_from_no_lane_but_its_own(it: Fixture) {
@@ -96,7 +96,7 @@ pub(super) async fn claimers_at_once_never_share_a_job(it: Fixture) {
     let claimers = (0..4).map(async |n| {
         let worker = if n % 2 == 0 { it.worker } else { it.other };
         let mut claimed = Vec::new();
-        // A claimer that finds nothing may have met only locked entries: all jobs are claimed when the others end.
+        // A claim that finds nothing may have skipped locked tickets; the other claimers take those jobs.
         for _ in 0..JOBS / 4 {
             claimed.extend(ids(&it.take(worker, &Queues::all(), 7).await));
         }
@@ -121,7 +121,7 @@ pub(super) async fn every_claim_has_a_higher_epoch(it: Fixture) {
 pub(super) async fn an_outdated_entry_is_taken_off_and_gives_no_job(it: Fixture) {
     let id = it.enqueue().await;
     for _ in 0..2 {
-        // Each makes a new entry.
+        // Each makes a new ticket.
         it.store.retry(&[id]).await.unwrap();
     }
     let batch = it.take(it.worker, &Queues::all(), 2).await;
@@ -131,7 +131,7 @@ pub(super) async fn an_outdated_entry_is_taken_off_and_gives_no_job(it: Fixture)
     it.ack(&batch.jobs[0], done()).await;
 }
 
-pub(super) async fn a_job_that_is_handed_back_goes_first(it: Fixture) {
+pub(super) async fn a_job_that_is_released_goes_first(it: Fixture) {
     let low = Draft {
         priority: Priority::Low,
         ..draft()

@@ -1,4 +1,4 @@
-//! What people do: cancel, reschedule, pause, and ask why.
+//! Actions by people: cancel, reschedule, pause; and why a job does not run.
 
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ pub(super) async fn a_cancellation_request_outlives_its_worker(it: Fixture) {
     let job = it.claim_one().await;
     assert_eq!(requested(&it, job.lease).await.len(), 1);
 
-    // Whoever retries it by hand does not want it to be stopped.
+    // A retry by hand ends the cancellation request.
     it.ack(&job, Ack::Snooze(HOUR)).await;
     it.store.retry(&[id]).await.unwrap();
     let job = it.claim_one().await;

@@ -1,4 +1,4 @@
-//! Adding jobs.
+//! Enqueues.
 
 use sqlx::Connection;
 use std::{

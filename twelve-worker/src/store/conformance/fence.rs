@@ -1,4 +1,4 @@
-//! A stale worker is refused; whoever comes first wins.
+//! The fencing token: a stale holder is refused, and of two that race the first wins.
 
 use sqlx::Connection;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What every test of a store starts with.
+//! The fixture of all tests: a store with two workers.
 
 use sqlx::{ConnectOptions, PgConnection, postgres::PgConnectOptions};
 use std::{sync::Arc, time::Duration};
@@ -128,7 +128,7 @@ impl Fixture {
         self.store.claim(&plan).await.unwrap()
     }
 
-    /// A claim as a worker makes it, after it has promoted what is due and looked where there is something to do.
+    /// A claim as a worker makes it: promote, survey, claim.
     pub async fn plan(&self, worker: WorkerId, queues: &Queues, limit: usize) -> Claim {
         self.store.promote(MOST).await.unwrap();
         let survey = self.store.survey(queues).await.unwrap();
@@ -149,7 +149,7 @@ impl Fixture {
         self.store.survey(queues).await.unwrap().lanes
     }
 
-    /// Where something waits.
+    /// The lanes in which something waits.
     pub async fn busy_lanes(&self) -> Vec<(String, Level)> {
         let mut lanes = self.lanes(&Queues::all()).await;
         lanes.retain(|lane| lane.oldest.is_some());
@@ -175,7 +175,7 @@ impl Fixture {
         self.store.done(self.worker, done, &[]).await.unwrap()
     }
 
-    /// Where a job stands.
+    /// The state of a job.
     pub async fn state(&self, job: JobId) -> State {
         self.store.show(job).await.unwrap().unwrap().summary.state
     }
@@ -199,7 +199,7 @@ impl Fixture {
     }
 }
 
-/// What a test's worker says about itself.
+/// The profile of a test's worker.
 #[must_use]
 pub fn profile(worker: WorkerId) -> Profile {
     Profile {

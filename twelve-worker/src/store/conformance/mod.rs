@@ -111,7 +111,7 @@ cases! {
         claimers_at_once_never_share_a_job,
         every_claim_has_a_higher_epoch,
         an_outdated_entry_is_taken_off_and_gives_no_job,
-        a_job_that_is_handed_back_goes_first,
+        a_job_that_is_released_goes_first,
     ];
     batch: [
         a_group_of_jobs_is_done_at_once,
@@ -131,7 +131,7 @@ cases! {
         a_job_that_is_deferred_for_ever_keeps_one_record,
         deferrals_count_until_an_attempt_ends_otherwise,
         an_endless_snooze_can_be_acked,
-        a_job_that_is_handed_back_is_due_at_once_and_spends_no_attempt,
+        a_job_that_is_released_is_due_at_once_and_spends_no_attempt,
         an_ack_commits_with_its_transaction,
         an_ack_rolls_back_with_its_transaction,
         of_a_done_job_as_much_is_kept_as_was_asked_for,

@@ -1,4 +1,4 @@
-//! Workers that die, and those that only seemed to.
+//! Rescues: of dead workers, and of workers that only seemed dead.
 
 use std::time::Duration;
 
@@ -161,7 +161,7 @@ pub(super) async fn a_crash_is_not_counted_against_a_suspect_that_had_company(it
     }
 }
 
-/// What a worker held before, and has ended, is no company.
+/// A suspect counts as alone even if its worker held other jobs before, which have ended.
 pub(super) async fn a_crash_is_counted_against_all_that_a_worker_held(it: Fixture) {
     let suspect = it.enqueue().await;
     it.claim().await;
@@ -205,7 +205,7 @@ pub(super) async fn a_job_that_nobody_holds_is_rescued(it: Fixture) {
     let rescued = it.store.rescue_orphans().await.unwrap();
     assert_eq!(rescued[0].job, id);
     assert!(!it.store.observe().await.unwrap().orphans);
-    // Nobody died of it, and it has had its turn.
+    // It is no suspect, and it has had its turn.
     let first = ("default".to_owned(), Level::Returned);
     assert_eq!(it.busy_lanes().await, [first]);
     it.claim_one_as(it.other).await;

@@ -1,4 +1,4 @@
-//! Looking where there is something to do, and what becomes due.
+//! Surveys and promotion.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Jobs that share their key with no other.
+//! Unique keys.
 
 use futures_util::future::join_all;
 use sqlx::Connection;
@@ -74,7 +74,7 @@ pub(super) async fn a_replaced_job_is_due_when_the_second_is(it: Fixture) {
     };
     let later = Due::At(at);
     let id = it.enqueue_draft(replace(later)).await;
-    // The same moment again must not stand in its own way.
+    // Rescheduling to the same moment must not conflict with its own ticket.
     for due in [later, Due::After(HOUR * 2)] {
         let replaced = it.store.enqueue(vec![replace(due)]).await.unwrap()[0];
         assert!(replaced.was_replaced());
@@ -254,7 +254,7 @@ pub(super) async fn a_key_that_is_held_until_the_start_is_free_when_the_job_runs
     let job = it.claim_one().await;
     let second = enqueue(&it, until_started()).await;
     assert!(second.is_new());
-    // The end of the first is no business of the second's key.
+    // The end of the first must not release the second's key.
     it.ack(&job, done()).await;
     assert!(enqueue(&it, until_started()).await.was_kept());
     assert_ne!(first.id(), second.id());

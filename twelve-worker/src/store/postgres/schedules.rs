@@ -62,7 +62,7 @@ FROM unnest($2::bigint[], $3::uuid[]) AS due (at_us, job)
 ON CONFLICT (schedule, tick) DO NOTHING
 RETURNING job";
 
-/// Pauses one that nobody may have registered yet. Plan: the primary key.
+/// Pauses a schedule, registering it if it is not registered yet. Plan: the primary key.
 const PAUSE: &str = "
 INSERT INTO twelve.schedules AS known (name, cron, zone, since, paused_at)
 VALUES ($1, $2, $3, now(), now())

@@ -1,4 +1,4 @@
-//! Unique jobs: whoever inserts the key first has it, and everybody else waits for that transaction.
+//! Unique jobs: the first transaction that inserts a key holds it, and all others wait for that transaction.
 
 use sqlx::PgConnection;
 use twelve_core::Error;
@@ -12,7 +12,7 @@ use crate::job::{
     unique::{OnConflict, UniqueKey, Until, duplicate_of},
 };
 
-/// Takes the key if nobody holds it, and tells who does then. Plan: the primary key.
+/// Takes the key if it is free, and returns its holder. Plan: the primary key.
 pub(super) const TAKE: &str = concat!(
     "
 INSERT INTO twelve.unique_keys AS held (key, job, until_started, held_until)
